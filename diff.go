@@ -1,0 +1,472 @@
+package shadow
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/jsondiff"
+	"github.com/goshadow/shadow/internal/jsonpath"
+	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/redact"
+)
+
+// CompareOptions says what differs and what does not. The zero value compares the
+// status, the default header fields and the body, exactly.
+//
+// Paths are JSONPath (RFC 9535), or gjson paths where they do not begin with "$". In
+// NDJSON and JSON sequences they are applied to each record.
+type CompareOptions struct {
+	// Headers are the header fields compared; nil are Content-Type and Location, an
+	// empty slice is none.
+	Headers []string
+	// Ignore selects values that are left out, wherever they are, and whose absence
+	// does not matter.
+	Ignore []string
+	// Unordered selects arrays that are compared as multisets.
+	Unordered []string
+	// Keyed selects arrays whose elements are paired by the value of a member,
+	// whatever their order: path -> name of the member.
+	Keyed map[string]string
+	// Tolerances lets numbers and times differ a little: path -> how much.
+	Tolerances map[string]Tolerance
+	// StatusClass compares only the class of the status: 200 equals 201.
+	StatusClass bool
+	// MaxDiffs is how many differences are reported of one exchange; 0 is 100. Where
+	// there are more, Result.More is set.
+	MaxDiffs int
+}
+
+// Tolerance is how far two values may be apart and still be equal: numbers by Abs, or
+// by Rel times the larger of the two; RFC 3339 times, and numbers that count time since
+// 1970 in s, ms, µs or ns, by Time. A bound that is 0 does not apply.
+type Tolerance struct {
+	Abs, Rel float64
+	Time     time.Duration
+}
+
+var defaultHeaders = []string{"Content-Type", "Location"}
+
+const defaultMaxDiffs = 100
+
+// NewComparator returns the comparator that o describes. JSON is compared by structure:
+// numbers by value at any size and precision, strings by decoded value, objects in any
+// order. Every other body is compared by its bytes, and one that was not kept as a whole
+// by length and hash. The error names everything that is wrong with o.
+func NewComparator(o CompareOptions) (Comparator, error) {
+	c := &comparator{headers: o.Headers, statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
+	var errs []error
+	fail := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("shadow: CompareOptions."+format, args...))
+	}
+	parse := func(field string, path string) *jsonpath.Path {
+		p, err := jsonpath.Parse(path)
+		if err != nil {
+			fail("%s: %w", field, err)
+		}
+		return p
+	}
+	rules := jsondiff.Options{}
+	for _, path := range o.Ignore {
+		rules.Ignore = append(rules.Ignore, parse("Ignore", path))
+	}
+	for _, path := range o.Unordered {
+		rules.Unordered = append(rules.Unordered, parse("Unordered", path))
+	}
+	for _, path := range slices.Sorted(maps.Keys(o.Keyed)) {
+		if o.Keyed[path] == "" {
+			fail("Keyed: %q: empty member name", path)
+		}
+		rules.Keyed = append(rules.Keyed, jsondiff.Key{Path: parse("Keyed", path), Member: o.Keyed[path]})
+	}
+	for _, path := range slices.Sorted(maps.Keys(o.Tolerances)) {
+		t := o.Tolerances[path]
+		if !(t.Abs >= 0) || !(t.Rel >= 0) || t.Time < 0 {
+			fail("Tolerances: %q: %+v has a bound that is negative or not a number", path, t)
+		}
+		rules.Tolerances = append(rules.Tolerances,
+			jsondiff.Tolerance{Path: parse("Tolerances", path), Abs: t.Abs, Rel: t.Rel, Time: t.Time})
+	}
+	if c.headers == nil {
+		c.headers = defaultHeaders
+	}
+	for _, name := range c.headers {
+		if !fields.IsToken(name) {
+			fail("Headers: %q is not a header name", name)
+		}
+	}
+	switch {
+	case o.MaxDiffs < 0:
+		fail("MaxDiffs: %d is negative", o.MaxDiffs)
+	case o.MaxDiffs == 0:
+		c.maxDiffs = defaultMaxDiffs
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	rules.MaxDiffs = c.maxDiffs
+	c.json = jsondiff.New(rules)
+	return c, nil
+}
+
+// comparator is the built-in Comparator.
+type comparator struct {
+	headers     []string
+	statusClass bool
+	maxDiffs    int
+	json        *jsondiff.Comparer
+}
+
+// Compare compares the two answers of x.
+func (c *comparator) Compare(x *Exchange) []Diff {
+	diffs, _, _ := c.compare(x)
+	fill(diffs, x.Primary, x.Shadow, x.Primary.Body, x.Shadow.Body)
+	return diffs
+}
+
+// compare returns the differences without their values. More means that there are
+// others; an error that the bodies could not be compared.
+func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
+	p, s := x.Primary, x.Shadow
+	diffs, more, err = c.bodies(p, s)
+	rest := c.fieldDiffs("/header/", p.Header, s.Header, c.headers)
+	if !c.sameStatus(p.StatusCode, s.StatusCode) {
+		rest = append(rest, Diff{Path: "/status", Kind: Changed})
+	}
+	if len(p.Trailer)+len(s.Trailer) > 0 {
+		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, names(p.Trailer, s.Trailer))...)
+	}
+	if room := max(c.maxDiffs-len(rest), 0); len(diffs) > room { // a body does not crowd out the rest
+		diffs, more = diffs[:room], true
+	}
+	return append(diffs, rest...), more, err
+}
+
+func (c *comparator) sameStatus(a, b int) bool {
+	return a == b || c.statusClass && a/100 == b/100
+}
+
+func names(a, b http.Header) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = http.Header{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// fieldDiffs compares the named fields of two headers.
+func (c *comparator) fieldDiffs(prefix string, p, s http.Header, list []string) (diffs []Diff) {
+	for _, name := range list {
+		a, b := p.Values(name), s.Values(name)
+		d := Diff{Path: prefix + http.CanonicalHeaderKey(name)}
+		switch {
+		case slices.Equal(a, b) || sameField(http.CanonicalHeaderKey(name), a, b):
+			continue
+		case len(b) == 0:
+			d.Kind = Missing
+		case len(a) == 0:
+			d.Kind = Extra
+		default:
+			d.Kind = Changed
+		}
+		diffs = append(diffs, d)
+	}
+	return diffs
+}
+
+// sameField tells whether two lists of values of a field mean the same.
+func sameField(name string, a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	switch name {
+	case "Content-Type", "Content-Disposition":
+		return len(a) == 1 && len(b) == 1 && sameMediaType(a[0], b[0])
+	case "Accept-Ranges", "Allow", "Cache-Control", "Link", "Vary",
+		"Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Expose-Headers":
+		return slices.Equal(sortedList(name, a), sortedList(name, b)) // sets, as HTTP has it
+	case "Set-Cookie":
+		return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+	}
+	return false
+}
+
+func sameMediaType(a, b string) bool {
+	x, xp, err := mime.ParseMediaType(a)
+	y, yp, err2 := mime.ParseMediaType(b)
+	if err != nil || err2 != nil || x != y || len(xp) != len(yp) {
+		return false
+	}
+	for name, v := range xp {
+		w, ok := yp[name]
+		if !ok || v != w && !(name == "charset" && strings.EqualFold(v, w)) {
+			return false
+		}
+	}
+	return true
+}
+
+// sortedList splits the values of a list field at commas that are not quoted.
+func sortedList(name string, values []string) []string {
+	var list []string
+	for _, v := range values {
+		quoted, from := false, 0
+		for i := 0; i <= len(v); i++ {
+			switch {
+			case i < len(v) && v[i] == '"':
+				quoted = !quoted
+			case i < len(v) && v[i] == '\\' && quoted:
+				i++
+			case i == len(v) || v[i] == ',' && !quoted:
+				if part := textproto.TrimString(v[from:i]); part != "" {
+					list = append(list, part)
+				}
+				from = i + 1
+			}
+		}
+	}
+	if name != "Link" && name != "Allow" { // methods and URLs have a case
+		for i := range list {
+			list[i] = strings.ToLower(list[i])
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+// bodies compares two bodies.
+func (c *comparator) bodies(p, s *Message) (diffs []Diff, more bool, err error) {
+	if p.Truncated || s.Truncated {
+		return c.hashes(p, s)
+	}
+	kind := max(media.Of(p.Header.Get("Content-Type")), media.Of(s.Header.Get("Content-Type")))
+	switch kind {
+	case media.JSON:
+		return c.jsonBodies(p.Body, s.Body, "/body", 0, 0)
+	case media.Records:
+		return c.records(p.Body, s.Body)
+	}
+	if bytes.Equal(p.Body, s.Body) {
+		return nil, false, nil
+	}
+	return []Diff{{Path: "/body", Kind: bodyKind(p.Body, s.Body)}}, false, nil
+}
+
+func bodyKind(p, s []byte) DiffKind {
+	switch {
+	case len(s) == 0:
+		return Missing
+	case len(p) == 0:
+		return Extra
+	}
+	return Changed
+}
+
+// hashes compares bodies of which not all was kept.
+func (c *comparator) hashes(p, s *Message) ([]Diff, bool, error) {
+	different := []Diff{{Path: "/body", Kind: Changed}}
+	coded := func(m *Message) string { return strings.Join(m.Header["Content-Encoding"], ",") }
+	switch {
+	case coded(p) != coded(s):
+		return nil, false, fmt.Errorf("%w: one that was not kept as a whole has another Content-Encoding", ErrBody)
+	case p.Size != s.Size:
+		return different, false, nil
+	case p.Truncated && !p.summed || s.Truncated && !s.summed:
+		return nil, false, fmt.Errorf("%w: it is over the limit and was not seen (sendfile)", ErrBody)
+	case p.summed && s.summed && p.sum == s.sum:
+		return nil, false, nil
+	case p.summed && s.summed:
+		return different, false, nil
+	}
+	return nil, false, fmt.Errorf("%w: one of them was not kept as a whole", ErrBody)
+}
+
+func (c *comparator) jsonBodies(p, s []byte, prefix string, pAt, sAt int) ([]Diff, bool, error) {
+	got := c.json.Compare(p, s, prefix)
+	if got.ErrA != nil && got.ErrB != nil {
+		if bytes.Equal(p, s) {
+			return nil, false, nil
+		}
+		return []Diff{{Path: prefix, Kind: bodyKind(p, s)}}, false, nil
+	}
+	diffs := make([]Diff, len(got.Diffs))
+	for i, d := range got.Diffs {
+		diffs[i] = Diff{Path: d.Path, Kind: kinds[d.Kind], Class: classes[d.Class],
+			primary: spanAt(d.A, pAt), shadow: spanAt(d.B, sAt)}
+	}
+	return diffs, got.More, nil
+}
+
+func spanAt(s jsondiff.Span, at int) span {
+	if s.Start < 0 {
+		return span{}
+	}
+	return span{s.Start + at, s.End + at}
+}
+
+var kinds = [...]DiffKind{
+	jsondiff.Changed:     Changed,
+	jsondiff.TypeChanged: TypeChanged,
+	jsondiff.Missing:     Missing,
+	jsondiff.Extra:       Extra,
+	jsondiff.Reordered:   Reordered,
+}
+
+var classes = [...]DiffClass{
+	jsondiff.ClassNone:          ClassNone,
+	jsondiff.ClassTimestamp:     ClassTimestamp,
+	jsondiff.ClassUUID:          ClassUUID,
+	jsondiff.ClassToken:         ClassToken,
+	jsondiff.ClassNearNumber:    ClassRounding,
+	jsondiff.ClassNumericString: ClassNumeric,
+	jsondiff.ClassReordered:     ClassOrder,
+	jsondiff.ClassCase:          ClassCase,
+	jsondiff.ClassSpace:         ClassSpace,
+	jsondiff.ClassURLHost:       ClassHost,
+}
+
+type record struct {
+	at   int
+	text []byte
+}
+
+func split(body []byte) (list []record) {
+	for at, text := range media.Each(body) {
+		list = append(list, record{at, text})
+	}
+	return list
+}
+
+// records compares JSON texts one by one.
+func (c *comparator) records(p, s []byte) (diffs []Diff, more bool, err error) {
+	if bytes.Equal(p, s) {
+		return nil, false, nil
+	}
+	a, b := split(p), split(s)
+	for i := range max(len(a), len(b)) {
+		path := "/body/" + strconv.Itoa(i)
+		switch {
+		case len(diffs) >= c.maxDiffs:
+			return diffs, true, nil
+		case i >= len(b):
+			diffs = append(diffs, Diff{Path: path, Kind: Missing, primary: span{a[i].at, a[i].at + len(a[i].text)}})
+		case i >= len(a):
+			diffs = append(diffs, Diff{Path: path, Kind: Extra, shadow: span{b[i].at, b[i].at + len(b[i].text)}})
+		default:
+			d, m, _ := c.jsonBodies(a[i].text, b[i].text, path, a[i].at, b[i].at)
+			diffs, more = append(diffs, d...), more || m
+		}
+	}
+	return diffs, more, nil
+}
+
+// maxValue is how many bytes of a value a Diff holds.
+const maxValue = 1 << 10
+
+// fill gives diffs the values that stand at their places in the messages primary and
+// shadow, which are masked. PrimaryBody and shadowBody are the bodies in which the
+// places were found.
+func fill(diffs []Diff, primary, shadow *Message, primaryBody, shadowBody []byte) {
+	if len(diffs) == 0 {
+		return
+	}
+	p, s := newRecordView(primary, primaryBody), newRecordView(shadow, shadowBody)
+	for i := range diffs {
+		d := &diffs[i]
+		d.Primary, d.Shadow = nil, nil
+		if d.Kind != Extra {
+			d.Primary = p.value(d.Path, d.primary)
+		}
+		if d.Kind != Missing {
+			d.Shadow = s.value(d.Path, d.shadow)
+		}
+	}
+}
+
+// recordView finds in a masked message what was at a place in the body it had before.
+type recordView struct {
+	m        *Message
+	original []byte
+	same     bool
+}
+
+func newRecordView(m *Message, original []byte) *recordView {
+	if m == nil {
+		return &recordView{m: &Message{}}
+	}
+	return &recordView{m: m, original: original, same: bytes.Equal(m.Body, original)}
+}
+
+func (v *recordView) value(path string, at span) json.RawMessage {
+	if path == "/status" {
+		return strconv.AppendInt(nil, int64(v.m.StatusCode), 10)
+	}
+	if name, ok := strings.CutPrefix(path, "/header/"); ok {
+		return fieldValue(v.m.Header.Values(name))
+	}
+	if name, ok := strings.CutPrefix(path, "/trailer/"); ok {
+		return fieldValue(v.m.Trailer.Values(name))
+	}
+	rest, ok := strings.CutPrefix(path, "/body")
+	switch {
+	case !ok:
+		return nil
+	case rest == "" && at == span{}:
+		return bodyValue(v.m.Body)
+	case at == span{}:
+		return bodyValue(redact.Lookup(v.m.Body, rest))
+	case !v.same:
+		return bodyValue(v.moved(at))
+	}
+	return bodyValue(v.original[at.start:at.end])
+}
+
+// moved is what stands in the masked body where at was in the original.
+func (v *recordView) moved(at span) []byte {
+	return nil
+}
+
+func fieldValue(values []string) json.RawMessage {
+	var raw []byte
+	switch len(values) {
+	case 0:
+		return nil
+	case 1:
+		raw, _ = json.Marshal(values[0])
+	default:
+		raw, _ = json.Marshal(values)
+	}
+	return bodyValue(raw)
+}
+
+// bodyValue is raw as JSON: itself, or a string of its beginning where it is long or no
+// JSON text.
+func bodyValue(raw []byte) json.RawMessage {
+	if len(raw) == 0 {
+		return nil
+	}
+	if len(raw) <= maxValue && json.Valid(raw) {
+		return raw
+	}
+	text := raw
+	if len(text) > maxValue {
+		text = text[:maxValue]
+		for len(text) > 0 && !utf8.RuneStart(raw[len(text)]) {
+			text = text[:len(text)-1]
+		}
+	}
+	out, _ := json.Marshal(string(text) + map[bool]string{true: "…"}[len(text) < len(raw)])
+	return out
+}

@@ -1,0 +1,177 @@
+package shadow
+
+import (
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
+)
+
+// Handler returns a handler that serves as primary does and copies what it is asked.
+// The method value is a middleware: router.Use(mirror.Handler). A nil primary panics.
+//
+// The primary is given the server's ResponseWriter behind one that has the same
+// optional interfaces and Unwrap, and the server's Request, or a shallow copy of it
+// where the request has a body. Neither is touched where a request is not copied.
+//
+// A small request body that the primary did not read is read after it has returned
+// where net/http does so itself before it sends the response, else the copy is dropped
+// as ReasonBodyUnread.
+func (m *Mirror) Handler(primary http.Handler) http.Handler {
+	if isNil(primary) {
+		panic("shadow: Mirror.Handler: nil primary")
+	}
+	return &handler{m, primary}
+}
+
+type handler struct {
+	m       *Mirror
+	primary http.Handler
+}
+
+func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	if w := h.m.decide(r); w != whyCopied {
+		h.m.tally.add(w)
+		h.primary.ServeHTTP(rw, r)
+		return
+	}
+	h.m.serve(h.primary, rw, r)
+}
+
+// serving is a request to a primary handler that is going to be copied.
+type serving struct {
+	job
+	writer capture.Writer
+	server *http.Request // as the server made it
+	given  *http.Request // as the primary got it
+	body   *capture.Body // nil where there is none
+}
+
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) {
+	s := &serving{server: r, given: r}
+	m.snapshot(&s.job, r)
+	s.scheme, s.remoteAddr = "http", r.RemoteAddr
+	if r.TLS != nil {
+		s.scheme = "https"
+	}
+	if s.minted && r.Header != nil {
+		r.Header[m.requestID] = []string{s.id}
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		s.tee(m)
+	}
+	s.writer.Init(w, r.Method, m.pool, m.maxBody)
+
+	verdict := whyPrimaryPanicked
+	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
+	primary.ServeHTTP(s.writer.Wrap(), s.given)
+	verdict = whyCopied
+}
+
+// tee gives the primary a request whose body is recorded. The server's own keeps its
+// Body, at whose type net/http looks while it writes the response.
+func (s *serving) tee(m *Mirror) {
+	given := *s.server
+	s.given, s.body = &given, &capture.Body{}
+	s.body.Init(s.server.Body, s.server.ContentLength, m.pool, m.maxBody)
+	s.body.AtEOF = func() {
+		if given.Trailer == nil {
+			given.Trailer = s.server.Trailer // net/http sets them on its own request
+		}
+	}
+	given.Body = s.body
+}
+
+// served runs when the primary has returned, or is being unwound by a panic.
+func (m *Mirror) served(s *serving, w why) {
+	if s.given != s.server {
+		s.handBack()
+	}
+	var end capture.End
+	if s.body != nil {
+		if w == whyCopied && s.drainable() {
+			io.Copy(io.Discard, s.body) //nolint:errcheck // End says how it went
+		}
+		s.job.body, end = s.body.Stop()
+	}
+	s.resp = s.writer.Stop()
+	s.ended = time.Now()
+	if w == whyCopied {
+		w = s.verdict(end)
+	}
+	if w != whyCopied {
+		s.release()
+		m.tally.add(w)
+		return
+	}
+	s.trailer = fields.Take(s.server.Trailer)
+	m.nameRoute(&s.job, s.given)
+	m.put(&s.job)
+}
+
+// handBack gives the server's request what the primary made of its own: temporary
+// files of a form, which the server removes, and the route for the middleware around
+// us.
+func (s *serving) handBack() {
+	s.server.Pattern = s.given.Pattern
+	s.server.Form, s.server.PostForm = s.given.Form, s.given.PostForm
+	s.server.MultipartForm = s.given.MultipartForm
+}
+
+// What net/http's HTTP/1 server does, as of Go 1.26: it holds back the first 2048 bytes
+// of a response, and before it sends them reads up to 256 KiB of a request body that
+// is left over.
+const (
+	serverHolds = 2048
+	serverReads = 256 << 10
+)
+
+// drainable tells whether the server is about to read the rest of the request body,
+// before it sends anything: then reading it here delays nothing.
+func (s *serving) drainable() bool {
+	missing, r := s.body.Missing(), s.server
+	return missing > 0 && missing < serverReads &&
+		r.ProtoMajor == 1 && r.ProtoMinor == 1 && !r.Close &&
+		reflect.TypeOf(r.Body).String() == "*http.body" && // no Expect pending, nothing in between
+		s.writer.Pending(serverHolds) &&
+		!strings.EqualFold(s.writer.Header().Get("Connection"), "close")
+}
+
+// verdict tells why a request that was served is not copied after all.
+func (s *serving) verdict(body capture.End) why {
+	switch {
+	case s.resp.Status == http.StatusSwitchingProtocols:
+		return whyUpgrade
+	case s.resp.Hijacked:
+		return whyHijacked
+	case s.resp.Broken || s.server.Context().Err() != nil:
+		return whyClientGone
+	case s.resp.Short:
+		return whyPrimaryIncomplete
+	case refused(s.resp.Status):
+		return whyPrimaryRefused
+	}
+	return bodyVerdict(body)
+}
+
+func refused(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+func bodyVerdict(end capture.End) why {
+	switch end {
+	case capture.Unread:
+		return whyBodyUnread
+	case capture.Failed:
+		return whyBodyFailed
+	case capture.TooLarge:
+		return whyBodyTooLarge
+	case capture.Starved:
+		return whyBytesFull
+	}
+	return whyCopied
+}

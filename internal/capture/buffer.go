@@ -1,0 +1,244 @@
+// Package capture records HTTP messages while somebody else streams them: the
+// body a handler reads, the response it writes. A recording never delays, changes
+// or outlives the stream it watches, and all recordings of one Pool together hold
+// at most the bytes that the Pool allows.
+package capture
+
+import (
+	"hash/maphash"
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+// sizes of the chunks that recordings are made of, ascending.
+var sizes = [...]int{2 << 10, 16 << 10, 128 << 10}
+
+// Pool is the memory that recordings live in. It caps the bytes they hold together
+// and recycles their chunks, which never leave this package. It is safe for
+// concurrent use.
+type Pool struct {
+	max  int64
+	held atomic.Int64
+	free [len(sizes)]sync.Pool
+	seed maphash.Seed
+}
+
+// NewPool returns a Pool whose recordings hold at most limit bytes at any time.
+func NewPool(limit int64) *Pool {
+	return &Pool{max: limit, seed: maphash.MakeSeed()}
+}
+
+// Held is the number of bytes that are reserved now.
+func (p *Pool) Held() int64 { return p.held.Load() }
+
+// Sum hashes b as Buffer.Sum hashes a stream of the same bytes.
+func (p *Pool) Sum(b []byte) uint64 { return maphash.Bytes(p.seed, b) }
+
+func (p *Pool) reserve(n int) bool {
+	if p.held.Add(int64(n)) <= p.max {
+		return true
+	}
+	p.held.Add(-int64(n))
+	return false
+}
+
+type chunk struct {
+	next  *chunk
+	class int
+	data  []byte // len: used, cap: the class's size
+}
+
+// chunk returns an empty chunk: the largest that want bytes fill, else the smallest.
+// It returns nil where the Pool has no more bytes to give.
+func (p *Pool) chunk(want int64) *chunk {
+	class := 0
+	for class+1 < len(sizes) && int64(sizes[class+1]) <= want {
+		class++
+	}
+	if !p.reserve(sizes[class]) {
+		return nil
+	}
+	if c, _ := p.free[class].Get().(*chunk); c != nil {
+		return c
+	}
+	return &chunk{class: class, data: make([]byte, 0, sizes[class])}
+}
+
+func (p *Pool) recycle(c *chunk) {
+	for c != nil {
+		next := c.next
+		c.next, c.data = nil, c.data[:0]
+		p.free[c.class].Put(c)
+		c = next
+	}
+}
+
+// Buffer records a stream: its bytes as long as they are within the limit and the
+// Pool has room, and always its length. Past that it keeps what it has as a prefix
+// and goes on with a hash of the whole stream. The zero value records nothing; a
+// Buffer is not safe for concurrent use.
+type Buffer struct {
+	pool        *Pool
+	limit       int64
+	first, last *chunk
+	size        int64
+	kept        int64
+	reserved    int64
+	hash        *maphash.Hash // of all bytes, once past the limit
+	sum         *uint64       // in its place: see Resume
+	cut         bool          // not all bytes are kept
+	starved     bool          // cut because the Pool had no room
+	blind       bool          // some bytes passed unseen: no hash either
+}
+
+// Init makes b an empty recording of at most limit bytes.
+func (b *Buffer) Init(p *Pool, limit int64) { *b = Buffer{pool: p, limit: limit} }
+
+// Limit lowers the number of bytes kept; what is kept already stays.
+func (b *Buffer) Limit(n int64) { b.limit = min(b.limit, n) }
+
+// Write records p. More is how many bytes are known to follow, 0 if unknown.
+func (b *Buffer) Write(p []byte, more int64) {
+	b.size += int64(len(p))
+	if !b.cut {
+		p = b.keep(p, more)
+		if len(p) == 0 {
+			return
+		}
+		b.overflow()
+	}
+	if b.hash != nil {
+		b.hash.Write(p) //nolint:errcheck // never fails
+	}
+}
+
+// keep records what fits of p and returns the rest.
+func (b *Buffer) keep(p []byte, more int64) []byte {
+	for len(p) > 0 && b.kept < b.limit {
+		c := b.last
+		if c == nil || len(c.data) == cap(c.data) {
+			want := int64(len(p)) + max(more, b.kept)
+			if c = b.pool.chunk(min(want, b.limit-b.kept)); c == nil {
+				b.starved = true
+				return p
+			}
+			b.reserved += int64(cap(c.data))
+			if b.last == nil {
+				b.first = c
+			} else {
+				b.last.next = c
+			}
+			b.last = c
+		}
+		n := int(min(int64(min(len(p), cap(c.data)-len(c.data))), b.limit-b.kept))
+		c.data = append(c.data, p[:n]...)
+		b.kept += int64(n)
+		p = p[n:]
+	}
+	return p
+}
+
+// overflow turns b into a prefix and starts the hash with the bytes kept.
+func (b *Buffer) overflow() {
+	b.cut = true
+	if b.blind {
+		return
+	}
+	b.hash = new(maphash.Hash)
+	b.hash.SetSeed(b.pool.seed)
+	for c := b.first; c != nil; c = c.next {
+		b.hash.Write(c.data) //nolint:errcheck // never fails
+	}
+}
+
+// Read records r, of which length bytes are announced (-1: unknown), to its end, or
+// until more than most bytes have come: then the rest is not read. It returns r's
+// error, nil at its end.
+func (b *Buffer) Read(r io.Reader, length, most int64) error {
+	c, _ := b.pool.free[readClass].Get().(*chunk)
+	if c == nil {
+		c = &chunk{class: readClass, data: make([]byte, 0, sizes[readClass])}
+	}
+	defer b.pool.recycle(c)
+	part := c.data[:cap(c.data)]
+	for b.size <= most {
+		n, err := r.Read(part)
+		b.Write(part[:n], length-b.size-int64(n))
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readClass is the chunk that Read reads through. It is not reserved: there is one
+// for each goroutine that reads.
+const readClass = 1
+
+// Skip records that n bytes went by unseen.
+func (b *Buffer) Skip(n int64) {
+	if n > 0 {
+		b.size += n
+		b.cut, b.blind, b.hash = true, true, nil
+	}
+}
+
+// Size is the number of bytes that went by.
+func (b *Buffer) Size() int64 { return b.size }
+
+// Cut tells that the bytes kept are only a prefix, and Starved that they are so
+// because the Pool had no room.
+func (b *Buffer) Cut() bool     { return b.cut }
+func (b *Buffer) Starved() bool { return b.starved }
+
+// Sum is the hash of all bytes that went by; ok is false while Cut is, and where
+// bytes went by unseen.
+func (b *Buffer) Sum() (sum uint64, ok bool) {
+	switch {
+	case b.sum != nil:
+		return *b.sum, true
+	case b.hash == nil:
+		return 0, false
+	}
+	return b.hash.Sum64(), true
+}
+
+// Head is the beginning of what was kept. It is valid until Bytes or Release.
+func (b *Buffer) Head() []byte {
+	if b.first == nil {
+		return nil
+	}
+	return b.first.data
+}
+
+// Resume makes b the recording of a stream of which somebody else recorded the rest.
+func (b *Buffer) Resume(size int64, sum uint64) { b.size, b.sum, b.cut, b.hash = size, &sum, true, nil }
+
+// Bytes moves the recorded bytes into one slice, which the caller owns. They count
+// against the Pool until Release.
+func (b *Buffer) Bytes() []byte {
+	if b.kept == 0 {
+		return nil
+	}
+	out := make([]byte, 0, b.kept)
+	for c := b.first; c != nil; c = c.next {
+		out = append(out, c.data...)
+	}
+	b.pool.recycle(b.first)
+	b.first, b.last, b.kept = nil, nil, 0
+	return out
+}
+
+// Release gives everything back to the Pool. The zero value may be released.
+func (b *Buffer) Release() {
+	if b.pool == nil {
+		return
+	}
+	b.pool.recycle(b.first)
+	b.pool.held.Add(-b.reserved)
+	*b = Buffer{}
+}

@@ -1,0 +1,139 @@
+// Package mark knows how a shadow copy is told from real traffic: in a context, on
+// a request, and by the marks that other mirrors use.
+package mark
+
+import (
+	"context"
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"go.opentelemetry.io/otel/baggage"
+)
+
+// Header carries the correlation ID of a copy. BaggageMember is the key that travels
+// on beyond the first hop (W3C Baggage).
+const (
+	Header        = "Shadow-Request"
+	BaggageMember = "shadow"
+)
+
+// foreign are the headers by which other mirroring tools mark their copies.
+var foreign = [...]string{
+	"X-Skipper-Shadow-Traffic", // skipper
+	"X-Tee-Loopback-Key",       // skipper
+	"X-Mirror",                 // parapet
+	"X-Mroki-Mode",             // mroki
+	"X-Autumn-Shadow",          // autumn
+	"X-Mirrored-Request",       // armada
+	"X-Shadow-Traffic",         // express-shadow-mirror
+}
+
+// Mark is what the context of a shadow copy carries.
+type Mark struct {
+	Target     string // name of the target; empty where another process made the copy
+	ID         string // correlation ID
+	RemoteAddr string // of the client whose request was copied
+}
+
+type key struct{}
+
+// Key is the key of a context's *Mark.
+var Key any = key{}
+
+// With returns ctx with m.
+func With(ctx context.Context, m *Mark) context.Context { return context.WithValue(ctx, Key, m) }
+
+// From returns the mark of ctx, or nil.
+func From(ctx context.Context) *Mark {
+	m, _ := ctx.Value(Key).(*Mark)
+	return m
+}
+
+// Find tells whether r is marked as a copy, by this library or by another mirror
+// (Envoy and Istio append "-shadow" to the host), and with which ID.
+func Find(r *http.Request) (id string, ok bool) {
+	if v := r.Header[Header]; len(v) > 0 {
+		return v[0], true
+	}
+	for _, name := range foreign {
+		if len(r.Header[name]) > 0 {
+			return "", true
+		}
+	}
+	for _, v := range r.Header["Baggage"] {
+		if inBaggage(v) {
+			return "", true
+		}
+	}
+	host, _, _ := strings.Cut(r.Host, ":")
+	return "", strings.HasSuffix(host, "-shadow")
+}
+
+// inBaggage tells whether a baggage header has the member shadow=true.
+func inBaggage(list string) bool {
+	if !strings.Contains(list, BaggageMember) {
+		return false
+	}
+	for member := range strings.SplitSeq(list, ",") {
+		pair, _, _ := strings.Cut(member, ";")
+		k, v, _ := strings.Cut(pair, "=")
+		if textproto.TrimString(k) == BaggageMember && textproto.TrimString(v) == "true" {
+			return true
+		}
+	}
+	return false
+}
+
+// Strip removes every mark from h.
+func Strip(h http.Header) {
+	delete(h, Header)
+	for _, name := range foreign {
+		delete(h, name)
+	}
+	lines, marked := h["Baggage"], false
+	for _, v := range lines {
+		marked = marked || inBaggage(v)
+	}
+	if !marked {
+		return
+	}
+	var kept []string
+	for _, v := range lines {
+		for member := range strings.SplitSeq(v, ",") {
+			if member = textproto.TrimString(member); member != "" && !inBaggage(member) {
+				kept = append(kept, member)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Baggage")
+		return
+	}
+	h["Baggage"] = []string{strings.Join(kept, ",")}
+}
+
+// Set marks h as a copy with the given ID and returns the baggage that goes with it:
+// the members that h has, as far as they are valid, and shadow=true.
+func Set(h http.Header, id string) baggage.Baggage {
+	Strip(h)
+	h[Header] = []string{id}
+	bag, err := baggage.Parse(strings.Join(h["Baggage"], ","))
+	if err != nil {
+		bag = baggage.Baggage{}
+	}
+	member, err := baggage.NewMemberRaw(BaggageMember, "true")
+	if err != nil {
+		panic(err) // a constant
+	}
+	if with, err := bag.SetMember(member); err == nil && len(with.String()) <= maxBaggage {
+		bag = with
+	} else {
+		bag, _ = baggage.New(member)
+	}
+	h["Baggage"] = []string{bag.String()}
+	return bag
+}
+
+// maxBaggage is what every platform must propagate (W3C Baggage section 3.3.2).
+const maxBaggage = 8192

@@ -1,0 +1,161 @@
+// Package queue is a bounded FIFO whose workers start on demand and stop when there
+// is nothing to do, and the ledger of what became of each item.
+package queue
+
+import "sync"
+
+// Queue hands items to at most so many workers and keeps at most so many waiting.
+// It is safe for concurrent use. An idle Queue has no goroutine.
+//
+// Every item that was accepted is queued, then running, then settled under exactly
+// one of the kinds 0 ≤ kind < kinds. Settling and the worker's return are two
+// things: an item that is given up is settled at once, and its worker stays taken
+// until it returns.
+type Queue[T any] struct {
+	run     func(T)
+	workers int
+	depth   int
+
+	mu      sync.Mutex
+	ring    []T // grows up to depth
+	head    int
+	waiting int
+	busy    int // workers
+	running int // items taken from the ring or started, not settled
+	settled []uint64
+	closed  bool
+	idle    chan struct{} // closed when nothing waits or runs any more; nil until asked for
+}
+
+// Full and Closed are the answers of Put to an item it did not take.
+type Verdict int
+
+const (
+	Accepted Verdict = iota
+	Full
+	Closed
+)
+
+// New returns a Queue that calls run for each item on one of at most so many workers,
+// with at most depth items waiting, and counts so many kinds of ends. Run must have
+// its item settled before it returns; it may panic or exit its goroutine.
+func New[T any](workers, depth, kinds int, run func(T)) *Queue[T] {
+	return &Queue[T]{run: run, workers: workers, depth: depth, settled: make([]uint64, kinds)}
+}
+
+// Put starts item, or lets it wait its turn, or refuses it. It never waits.
+func (q *Queue[T]) Put(item T) Verdict {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.closed:
+		return Closed
+	case q.busy < q.workers:
+		q.busy++
+		q.running++
+		go q.work(item)
+	case q.waiting == q.depth:
+		return Full
+	default:
+		q.push(item)
+	}
+	return Accepted
+}
+
+func (q *Queue[T]) push(item T) {
+	if q.waiting == len(q.ring) {
+		ring := make([]T, min(max(2*len(q.ring), 8), q.depth))
+		n := copy(ring, q.ring[q.head:])
+		copy(ring[n:], q.ring[:q.head])
+		q.ring, q.head = ring, 0
+	}
+	q.ring[(q.head+q.waiting)%len(q.ring)] = item
+	q.waiting++
+}
+
+// work runs item and then what waits. A run that panics or exits its goroutine
+// takes this worker with it; another one goes on in its place.
+func (q *Queue[T]) work(item T) {
+	alive := true
+	defer func() {
+		if alive {
+			return
+		}
+		if next, ok := q.next(); ok {
+			go q.work(next)
+		}
+	}()
+	for ok := true; ok; item, ok = q.next() {
+		alive = false
+		q.run(item)
+		alive = true
+	}
+}
+
+// next takes an item off the ring; where there is none the worker is done.
+func (q *Queue[T]) next() (item T, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.waiting == 0 {
+		q.busy--
+		return item, false
+	}
+	var zero T
+	item, q.ring[q.head] = q.ring[q.head], zero
+	q.head = (q.head + 1) % len(q.ring)
+	q.waiting--
+	q.running++
+	return item, true
+}
+
+// Settle counts one running item under kind.
+func (q *Queue[T]) Settle(kind int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.running--
+	q.settled[kind]++
+	q.signal()
+}
+
+func (q *Queue[T]) signal() {
+	if q.idle != nil && q.waiting == 0 && q.running == 0 {
+		close(q.idle)
+		q.idle = nil
+	}
+}
+
+// Counts reads the ledger at one instant. Settled is appended to dst, by kind.
+func (q *Queue[T]) Counts(dst []uint64) (settled []uint64, waiting, running int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return append(dst, q.settled...), q.waiting, q.running
+}
+
+// Close refuses items from now on. The channel is closed once every item accepted
+// so far is settled.
+func (q *Queue[T]) Close() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+	}
+	idle := q.idle
+	q.signal()
+	return idle
+}
+
+// Drop takes everything that waits off the queue and settles it under kind.
+func (q *Queue[T]) Drop(kind int) []T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items := make([]T, 0, q.waiting)
+	for ; q.waiting > 0; q.waiting-- {
+		items = append(items, q.ring[q.head])
+		q.head = (q.head + 1) % len(q.ring)
+	}
+	q.ring, q.head = nil, 0
+	q.settled[kind] += uint64(len(items))
+	q.signal()
+	return items
+}

@@ -1,0 +1,167 @@
+package shadow
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/content"
+	"github.com/goshadow/shadow/internal/fields"
+)
+
+// request is the request of j, with body as it was transferred.
+func (m *Mirror) request(j *job, body []byte) *Message {
+	u := j.url
+	if u.Scheme == "" {
+		u.Scheme = j.scheme
+	}
+	if u.Host == "" {
+		u.Host = j.host
+	}
+	msg := &Message{
+		Method: j.method, URL: &u, Host: j.host, Proto: j.proto,
+		Header: j.header.Header(0), Size: int64(len(body)),
+	}
+	if len(j.trailer) > 0 {
+		msg.Trailer = j.trailer.Header(0)
+	}
+	m.decode(msg, body)
+	return msg
+}
+
+// primaryAnswer is the primary's answer in j.
+func (m *Mirror) primaryAnswer(j *job) *Message {
+	msg := &Message{
+		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
+		Header: j.resp.Header.Header(1),
+		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),
+	}
+	if len(j.resp.Trailer) > 0 {
+		msg.Trailer = j.resp.Trailer.Header(0)
+	}
+	if !j.resp.Typed {
+		sniff(msg.Header, j.resp.Body.Head())
+	}
+	m.content(msg, &j.resp.Body)
+	return msg
+}
+
+// answer reads what a target answered into buf and from there into a Message.
+func (m *Mirror) answer(resp *http.Response, t *Target, start time.Time, most int64, buf *capture.Buffer) (*Message, error) {
+	msg := &Message{
+		Host: t.Name, Proto: resp.Proto, StatusCode: resp.StatusCode, Header: resp.Header,
+		TTFB: time.Since(start),
+	}
+	if resp.Request != nil {
+		msg.Method, msg.Host = resp.Request.Method, resp.Request.Host
+	}
+	limit := m.maxBody
+	if t.Discard {
+		limit = 0
+	}
+	if resp.Body != nil {
+		defer resp.Body.Close()
+		if own, ok := resp.Body.(*recorded); ok && !t.Discard {
+			*buf = own.take()
+		} else {
+			buf.Init(m.pool, limit)
+			if err := buf.Read(resp.Body, resp.ContentLength, most); err != nil {
+				var long *longBody
+				if !errors.As(err, &long) {
+					return nil, err
+				}
+				buf.Resume(long.size, long.sum)
+			}
+		}
+	}
+	msg.Took = time.Since(start)
+	msg.Trailer = resp.Trailer
+	m.content(msg, buf)
+	return msg, nil
+}
+
+// content gives msg the body that buf recorded.
+func (m *Mirror) content(msg *Message, buf *capture.Buffer) {
+	msg.Size = buf.Size()
+	if buf.Cut() {
+		msg.sum, msg.summed = buf.Sum()
+		msg.Truncated = true
+		if body := buf.Bytes(); len(content.Codings(msg.Header["Content-Encoding"])) == 0 {
+			msg.Body = body
+		}
+		return
+	}
+	m.decode(msg, buf.Bytes())
+}
+
+// decode gives msg the content of raw.
+func (m *Mirror) decode(msg *Message, raw []byte) {
+	codings := content.Codings(msg.Header["Content-Encoding"])
+	if len(raw) == 0 || len(codings) == 0 {
+		msg.Body = raw
+		return
+	}
+	body, err := content.Decode(codings, raw, m.maxBody)
+	if err != nil {
+		msg.Truncated = true
+		msg.sum, msg.summed = m.pool.Sum(raw), true
+	}
+	msg.Body = body
+}
+
+// sniff gives h the Content-Type that net/http gives a response that has none and
+// whose body begins with head.
+func sniff(h http.Header, head []byte) {
+	if len(head) > 0 && len(h["Content-Encoding"]) == 0 {
+		h["Content-Type"] = []string{http.DetectContentType(head)}
+	}
+}
+
+// valid tells whether a request can be sent.
+func valid(msg *Message) bool {
+	return fields.IsToken(msg.Method) && msg.URL != nil && fields.Valid(msg.Header) && fields.Valid(msg.Trailer)
+}
+
+// template is path with the segments that look like identifiers replaced by "{}".
+func template(path string) string {
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if isIdentifier(part) {
+			parts[i] = "{}"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// isIdentifier tells whether a path segment looks like it names one of many things:
+// it has a digit (but is no version such as v2), an @ or %, or is long.
+func isIdentifier(s string) bool {
+	if len(s) > 1 && s[0] == 'v' && strings.Trim(s[1:], "0123456789") == "" {
+		return false
+	}
+	return len(s) > 32 || strings.ContainsAny(s, "0123456789@%:")
+}
+
+// panicError is a panic of the user's code.
+type panicError struct {
+	part  string
+	value any
+}
+
+func (e *panicError) Error() string {
+	return fmt.Sprintf("%v in %s: %s", ErrPanic, e.part, describe(e.value))
+}
+
+func (e *panicError) Is(target error) bool { return target == ErrPanic }
+
+// describe says what was panicked with, without a value that may hold anything.
+func describe(v any) string {
+	if err, ok := v.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a value of type %T", v)
+}

@@ -1,0 +1,218 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/telemetry"
+)
+
+// Mirror copies the traffic of what it wraps to a target. It is made by New and safe
+// for concurrent use; one Mirror may wrap many handlers and transports, which then
+// share its limits. It has no goroutine while there is no copy under way.
+//
+// For several shadows stack mirrors: each wraps what the one before it returned.
+type Mirror struct {
+	*config
+	state     atomic.Uint32 // stateOn, stateOff, stateClosed
+	tally     tally
+	pool      *capture.Pool
+	queue     *queue.Queue[*job]
+	base      context.Context // of every copy; ends with the Mirror
+	cancel    context.CancelFunc
+	mask      Masker     // the record mask
+	listeners []Reporter // the reporters, and all parts that are Reporters too
+	telemetry *telemetry.Telemetry
+
+	unreported atomic.Uint64
+	panics     sync.Map // of user code that panicked already: its name
+}
+
+const (
+	stateOn = iota
+	stateOff
+	stateClosed
+)
+
+// New returns a Mirror that copies to target. What is wrong with target and options
+// is reported at once, in one error (errors.Join). New starts nothing: a Mirror that is
+// not used need not be closed.
+func New(target Target, opts ...Option) (*Mirror, error) {
+	c, err := newConfig(target, opts)
+	if err != nil {
+		return nil, err
+	}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
+	m.base, m.cancel = context.WithCancel(context.Background())
+	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
+	m.mask = MaskAll(append([]Masker{MaskHeaders(credentials[:]...)}, c.maskers...)...)
+	m.listeners = listeners(c)
+	m.telemetry, err = telemetry.New(telemetry.Config{
+		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
+		Read: m.read,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// SetEnabled is the kill switch: while it is off requests go to the primary alone,
+// counted as ReasonDisabled. It takes effect with the next request; copies under way
+// go on. A new Mirror is enabled. After Shutdown it has no effect.
+func (m *Mirror) SetEnabled(on bool) {
+	from, to := uint32(stateOn), uint32(stateOff)
+	if on {
+		from, to = to, from
+	}
+	m.state.CompareAndSwap(from, to)
+}
+
+// Enabled tells whether requests are copied.
+func (m *Mirror) Enabled() bool { return m.state.Load() == stateOn }
+
+// Shutdown stops copying, waits until every copy under way has been reported, and
+// flushes the reporters that can be flushed. Primaries go on being served. If ctx ends
+// first, copies that wait are dropped as ReasonShutDown, those that run are cancelled,
+// and the error is that of ctx. It may be called again.
+func (m *Mirror) Shutdown(ctx context.Context) error {
+	m.state.Store(stateClosed)
+	settled := m.queue.Close()
+	var err error
+	select {
+	case <-settled:
+	case <-ctx.Done():
+		err = ctx.Err()
+		for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
+			j.release()
+		}
+	}
+	err = errors.Join(err, m.flush(ctx))
+	m.cancel()
+	m.closeIdle()
+	return errors.Join(err, m.telemetry.Close())
+}
+
+// Close is Shutdown without waiting: copies that wait are dropped, those that run are
+// cancelled. It may be called again.
+func (m *Mirror) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := m.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (m *Mirror) flush(ctx context.Context) error {
+	var errs []error
+	for _, r := range m.listeners {
+		if f, ok := r.(flusher); ok {
+			errs = append(errs, m.guard("Reporter", func() error { return f.Flush(ctx) }))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Mirror) closeIdle() {
+	targets := []*Target{&m.target}
+	if m.control != nil {
+		targets = append(targets, m.control)
+	}
+	for _, t := range targets {
+		if c, ok := t.Transport.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+}
+
+// decide tells why r is not to be copied, or whyCopied. What is cheap and decides
+// often comes first.
+func (m *Mirror) decide(r *http.Request) why {
+	switch m.state.Load() {
+	case stateOff:
+		return whyDisabled
+	case stateClosed:
+		return whyShutDown
+	}
+	if !m.copies(r.Method) {
+		return whyMethod
+	}
+	if m.sampler != nil {
+		if w := m.sample(r); w != whyCopied {
+			return w
+		}
+	}
+	switch {
+	case r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0:
+		return whyUpgrade
+	case r.URL == nil || r.RequestURI == "*":
+		return whyInvalid
+	case mark.From(r.Context()) != nil:
+		return whyLoop
+	}
+	if _, marked := mark.Find(r); marked {
+		return whyLoop
+	}
+	if r.ContentLength > m.maxBody {
+		return whyBodyTooLarge
+	}
+	return whyCopied
+}
+
+func (m *Mirror) copies(method string) bool {
+	for _, name := range m.methods {
+		if name == method {
+			return true
+		}
+	}
+	return method == "" && m.copies(http.MethodGet)
+}
+
+func (m *Mirror) sample(r *http.Request) (w why) {
+	w = whySamplerFailed
+	defer func() {
+		if w != whySamplerFailed {
+			return
+		}
+		if v := recover(); v != nil {
+			m.panicked("Sampler", v)
+		}
+	}()
+	if m.sampler.Sample(r) {
+		w = whyCopied
+	} else {
+		w = whyNotSampled
+	}
+	return w
+}
+
+// guard calls user code and turns its panic into an error.
+func (m *Mirror) guard(part string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			m.panicked(part, v)
+			err = &panicError{part: part, value: v}
+		}
+	}()
+	return f()
+}
+
+// panicked logs the first panic of each part of the user's code: where it was, but
+// not its value, which may hold anything.
+func (m *Mirror) panicked(part string, v any) {
+	if _, again := m.panics.LoadOrStore(part, true); again {
+		return
+	}
+	m.logger.Error("shadow: recovered a panic; further ones are counted only",
+		slog.String("mirror", m.name), slog.String("part", part),
+		slog.String("panic", describe(v)), slog.String("stack", string(debug.Stack())))
+}

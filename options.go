@@ -1,0 +1,416 @@
+package shadow
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/goshadow/shadow/internal/fields"
+)
+
+// What a Mirror does where no option says otherwise.
+const (
+	defaultTimeout           = 10 * time.Second
+	defaultConcurrency       = 8  // of in-process targets
+	defaultRemoteConcurrency = 64 // of all other targets
+	defaultQueue             = 256
+	defaultQueueBytes        = 64 << 20
+	defaultMaxBody           = 1 << 20
+	defaultRequestID         = "X-Request-Id"
+)
+
+// defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
+var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
+
+// credentials are the headers that DropCredentials removes and that the record mask
+// blanks.
+var credentials = [...]string{
+	"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie",
+	"X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token", "X-Csrf-Token", "X-Xsrf-Token",
+	"X-Amz-Security-Token", "X-Goog-Api-Key", "X-Vault-Token", "X-Gitlab-Token", "Private-Token",
+	"Dpop", "X-Forwarded-Client-Cert", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Accesstoken",
+	"Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Ms-Token-Aad-Access-Token",
+}
+
+// Option configures a Mirror. An option that sets one value may be given again only
+// with the same value: two different ones are an error of New.
+type Option interface{ apply(*config) }
+
+type optionFunc func(*config)
+
+func (f optionFunc) apply(c *config) { f(c) }
+
+// config is what the options of New add up to.
+type config struct {
+	target  Target
+	control *Target
+
+	name        string
+	methods     []string
+	sampler     Sampler
+	maskers     []Masker
+	comparator  Comparator
+	compare     *CompareOptions
+	reporters   []Reporter
+	route       func(*http.Request) string
+	concurrency int
+	queue       int
+	queueBytes  int64
+	maxBody     int64
+	contextKeys []any
+	requestID   string
+	logger      *slog.Logger
+	tracer      trace.TracerProvider
+	meter       metric.MeterProvider
+	propagator  propagation.TextMapPropagator
+
+	given map[string]any // the single-valued options so far
+	errs  []error
+}
+
+func (c *config) fail(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("shadow: "+format, args...))
+}
+
+// once notes that the option name was given value, and complains about a second,
+// different one.
+func (c *config) once(name string, value any) {
+	if old, ok := c.given[name]; ok && !reflect.DeepEqual(old, value) {
+		c.fail("%s: given twice with different values", name)
+	}
+	c.given[name] = value
+}
+
+// Options joins options into one, for presets that several mirrors share.
+func Options(o ...Option) Option {
+	return optionFunc(func(c *config) {
+		for _, option := range o {
+			c.add(option)
+		}
+	})
+}
+
+func (c *config) add(o Option) {
+	if o == nil {
+		c.fail("nil Option")
+		return
+	}
+	o.apply(c)
+}
+
+// WithName names the Mirror in results, spans and metrics. The default is the name of
+// its target.
+func WithName(name string) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithName", name)
+		if name == "" {
+			c.fail("WithName: empty name")
+		}
+		c.name = name
+	})
+}
+
+// WithControl adds a second primary that is asked the same as the candidate, side by
+// side with it. Where it answers differently from the primary the primary does not
+// agree with itself: a difference of the candidate at the same place, array indexes
+// aside, becomes Result.Noise. In process the control may be the primary handler
+// itself. Where the control fails nothing is taken for noise.
+func WithControl(t Target) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithControl", t)
+		t.check(c, "WithControl")
+		c.control = &t
+	})
+}
+
+// WithMethods names the request methods that are copied, in place of GET, HEAD and
+// OPTIONS. A copy of a request that writes writes again, unless the shadow is made
+// such that it does not: see middleware.ReadOnly.
+func WithMethods(methods ...string) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithMethods", methods)
+		if len(methods) == 0 {
+			c.fail("WithMethods: no method; use SetEnabled(false) to copy nothing")
+		}
+		for _, m := range methods {
+			if !fields.IsToken(m) {
+				c.fail("WithMethods: %q is not a method (RFC 9110 section 9.1)", m)
+			}
+			if m == http.MethodConnect {
+				c.fail("WithMethods: CONNECT cannot be copied")
+			}
+		}
+		c.methods = slices.Clone(methods)
+	})
+}
+
+// WithSampler says which requests are copied. The default is all of them.
+func WithSampler(s Sampler) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithSampler", s)
+		c.check("WithSampler", s)
+		c.sampler = s
+	})
+}
+
+// WithMasker adds to the record mask, which shapes what is reported: the headers that
+// carry credentials are masked always. What is sent is shaped by Target.Masker.
+func WithMasker(m Masker) Option {
+	return optionFunc(func(c *config) {
+		c.check("WithMasker", m)
+		c.maskers = append(c.maskers, m)
+	})
+}
+
+// WithComparator replaces the comparator. The default is that of CompareOptions{}.
+func WithComparator(cmp Comparator) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithComparator", cmp)
+		c.check("WithComparator", cmp)
+		c.comparator = cmp
+	})
+}
+
+// WithCompare compares as NewComparator(o) does. What is wrong with o is an error of
+// New.
+func WithCompare(o CompareOptions) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithCompare", o)
+		c.compare = &o
+	})
+}
+
+// WithReporter adds reporters, which are told of every result in the order given.
+func WithReporter(r ...Reporter) Option {
+	return optionFunc(func(c *config) {
+		for _, reporter := range r {
+			c.check("WithReporter", reporter)
+			c.reporters = append(c.reporters, reporter)
+		}
+	})
+}
+
+// WithRoute names the endpoint of a request for results and metrics, in few different
+// words. Route runs on the goroutine of the request, after the primary, inside the
+// same middleware chain: a router's own context is still valid. The default is
+// Request.Pattern where http.ServeMux set it, else a template of the path in which
+// segments that look like identifiers are "{}".
+func WithRoute(route func(*http.Request) string) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithRoute", route)
+		if route == nil {
+			c.fail("WithRoute: nil function")
+		}
+		c.route = route
+	})
+}
+
+// WithConcurrency caps the copies that run at a time. The default is 8 where the
+// target was made by InProcess, else 64. A control runs side by side with its copy and
+// is not counted.
+func WithConcurrency(n int) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithConcurrency", n)
+		c.positive("WithConcurrency", int64(n))
+		c.concurrency = n
+	})
+}
+
+// WithQueue caps the copies that wait for their turn, 256 by default, and the bytes of
+// bodies that the Mirror holds at any time, 64 MiB by default. Past a cap a copy is
+// dropped as ReasonQueueFull or ReasonBytesFull.
+func WithQueue(n int, bytes int64) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithQueue", [2]int64{int64(n), bytes})
+		c.positive("WithQueue: copies", int64(n))
+		c.positive("WithQueue: bytes", bytes)
+		c.queue, c.queueBytes = n, bytes
+	})
+}
+
+// WithMaxBody caps the bytes that are kept of one body, 1 MiB by default. A request
+// with a larger body is not copied. Larger answers are compared by length and hash.
+func WithMaxBody(bytes int64) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithMaxBody", bytes)
+		c.positive("WithMaxBody", bytes)
+		c.maxBody = bytes
+	})
+}
+
+// WithContextKeys names the context values that a copy inherits from its request. By
+// default there is none: a value may be recycled by the time the copy runs.
+func WithContextKeys(keys ...any) Option {
+	return optionFunc(func(c *config) {
+		for _, key := range keys {
+			if key == nil || !reflect.TypeOf(key).Comparable() {
+				c.fail("WithContextKeys: %T cannot be a context key", key)
+				continue
+			}
+			c.contextKeys = append(c.contextKeys, key)
+		}
+	})
+}
+
+// WithRequestID names the header that carries the correlation ID, X-Request-Id by
+// default. An inbound ID is kept. Where there is none, Handler makes one and gives it
+// to primary and shadow alike; Transport gives it to the shadow only, because a
+// RoundTripper must not change its request. An empty name keeps the ID out of both.
+func WithRequestID(header string) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithRequestID", header)
+		if header != "" && !fields.IsToken(header) {
+			c.fail("WithRequestID: %q is not a header name", header)
+		}
+		c.requestID = http.CanonicalHeaderKey(header)
+	})
+}
+
+// WithLogger tells l about the Mirror itself: the first panic of each piece of user
+// code. The default is to log nothing.
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithLogger", l)
+		if l == nil {
+			c.fail("WithLogger: nil logger")
+		}
+		c.logger = l
+	})
+}
+
+// WithTracerProvider records a span for each copy: a new root that is linked to the
+// span of the primary. The default is no spans.
+func WithTracerProvider(tp trace.TracerProvider) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithTracerProvider", tp)
+		if tp == nil {
+			c.fail("WithTracerProvider: nil provider")
+		}
+		c.tracer = tp
+	})
+}
+
+// WithMeterProvider records metrics. The default is none. See docs/telemetry.md.
+func WithMeterProvider(mp metric.MeterProvider) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithMeterProvider", mp)
+		if mp == nil {
+			c.fail("WithMeterProvider: nil provider")
+		}
+		c.meter = mp
+	})
+}
+
+// WithPropagator says how the span of a copy is written to its headers. The default is
+// W3C Trace Context where WithTracerProvider is given, else nothing. The primary's own
+// trace headers are never sent to a shadow: its spans are not part of that trace.
+func WithPropagator(p propagation.TextMapPropagator) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithPropagator", p)
+		if p == nil {
+			c.fail("WithPropagator: nil propagator")
+		}
+		c.propagator = p
+	})
+}
+
+func (c *config) positive(name string, n int64) {
+	if n <= 0 {
+		c.fail("%s: %d is not a positive number", name, n)
+	}
+}
+
+// faulty is what has been found wrong with a built-in Sampler, Masker or Comparator
+// whose constructor returns no error.
+type faulty interface{ fault() error }
+
+// check complains about a part that is nil or faulty.
+func (c *config) check(name string, part any) {
+	if isNil(part) {
+		c.fail("%s: nil", name)
+		return
+	}
+	if f, ok := part.(faulty); ok {
+		if err := f.fault(); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("shadow: %s: %w", name, err))
+		}
+	}
+}
+
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan, reflect.Slice:
+		return r.IsNil()
+	}
+	return false
+}
+
+// newConfig adds up options over the defaults and reports everything that is wrong.
+func newConfig(target Target, opts []Option) (*config, error) {
+	c := &config{
+		target:     target,
+		methods:    defaultMethods[:],
+		queue:      defaultQueue,
+		queueBytes: defaultQueueBytes,
+		maxBody:    defaultMaxBody,
+		requestID:  defaultRequestID,
+		logger:     slog.New(slog.DiscardHandler),
+		given:      map[string]any{},
+	}
+	target.check(c, "target")
+	for _, o := range opts {
+		c.add(o)
+	}
+	if c.compare != nil {
+		if c.comparator != nil {
+			c.fail("WithComparator and WithCompare: only one of them can compare")
+		}
+		cmp, err := NewComparator(*c.compare)
+		if err != nil {
+			c.errs = append(c.errs, err)
+		}
+		c.comparator = cmp
+	}
+	if c.control != nil && c.control.Name == target.Name {
+		c.fail("WithControl: %q is the name of the target too", target.Name)
+	}
+	if c.control != nil && target.Discard {
+		c.fail("WithControl: target %q has Discard set, so there is nothing to compare", target.Name)
+	}
+	if c.control != nil && c.control.Discard {
+		c.fail("WithControl: control %q has Discard set, so there is nothing to compare", c.control.Name)
+	}
+	if c.queueBytes < c.maxBody && c.given["WithQueue"] != nil && c.given["WithMaxBody"] != nil {
+		c.fail("WithMaxBody: %d bytes are more than the %d bytes of WithQueue", c.maxBody, c.queueBytes)
+	}
+	if len(c.errs) > 0 {
+		return nil, errors.Join(c.errs...)
+	}
+	if c.name == "" {
+		c.name = target.Name
+	}
+	if c.comparator == nil {
+		c.comparator, _ = NewComparator(CompareOptions{})
+	}
+	if c.concurrency == 0 {
+		c.concurrency = defaultRemoteConcurrency
+		if _, ok := target.Transport.(*handlerTransport); ok {
+			c.concurrency = defaultConcurrency
+		}
+	}
+	if c.propagator == nil && c.tracer != nil {
+		c.propagator = propagation.TraceContext{}
+	}
+	return c, nil
+}

@@ -1,0 +1,162 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"sync"
+)
+
+// LogReporter logs results to l; nil is slog.Default() at the time. It is made to be
+// left on: a Match is logged at level debug; a Mismatch and a Failed at level warn, an
+// Uncompared at info, but of those that are alike (route, outcome, places and kinds of
+// the differences) only the 1st, 10th, 100th ..., with their number as "count". The
+// attributes are those of Result.LogValue, in a group "shadow". Bodies, headers and
+// values are never logged.
+func LogReporter(l *slog.Logger) Reporter { return &logReporter{logger: l, seen: map[string]uint64{}} }
+
+type logReporter struct {
+	logger *slog.Logger
+
+	mu   sync.Mutex
+	seen map[string]uint64
+}
+
+// maxSeen is how many sorts of results a LogReporter tells apart; what is new after
+// that is counted together.
+const maxSeen = 1000
+
+func (l *logReporter) Report(ctx context.Context, r *Result) error {
+	logger := l.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	level, message := slog.LevelWarn, "shadow answer differs"
+	switch r.Outcome {
+	case Match:
+		level, message = slog.LevelDebug, "shadow answer matches"
+	case Failed:
+		message = "shadow gave no answer"
+	case Uncompared:
+		level, message = slog.LevelInfo, "shadow answer not compared"
+	}
+	if !logger.Enabled(ctx, level) {
+		return nil
+	}
+	if r.Outcome == Match {
+		logger.LogAttrs(ctx, level, message, slog.Any("shadow", r))
+		return nil
+	}
+	if n := l.count(r); powerOfTen(n) {
+		logger.LogAttrs(ctx, level, message, slog.Any("shadow", r), slog.Uint64("count", n))
+	}
+	return nil
+}
+
+// count counts r among its like.
+func (l *logReporter) count(r *Result) uint64 {
+	key := r.Mirror + "\n" + r.Route + "\n" + string(r.Outcome) + "\n" + errorType(r.Err)
+	if r.Shadow != nil && r.Primary != nil && r.Shadow.StatusCode != r.Primary.StatusCode {
+		key += "\n" + strconv.Itoa(r.Primary.StatusCode) + " " + strconv.Itoa(r.Shadow.StatusCode)
+	}
+	last := ""
+	for _, d := range r.Diffs {
+		if place := "\n" + fold(d.Path) + " " + string(d.Kind); place != last {
+			key, last = key+place, place
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.seen[key]; !ok && len(l.seen) >= maxSeen {
+		key = ""
+	}
+	l.seen[key]++
+	return l.seen[key]
+}
+
+func powerOfTen(n uint64) bool {
+	for n >= 10 && n%10 == 0 {
+		n /= 10
+	}
+	return n == 1
+}
+
+// MultiReporter reports to each of r in turn. All of them are told, whatever the
+// others return or panic with; the errors are joined.
+func MultiReporter(r ...Reporter) Reporter { return multiReporter(r) }
+
+type multiReporter []Reporter
+
+func (m multiReporter) fault() error { return faults("MultiReporter", m) }
+
+func (m multiReporter) Report(ctx context.Context, r *Result) error {
+	var errs []error
+	for _, reporter := range m {
+		errs = append(errs, reportTo(ctx, reporter, r))
+	}
+	return errors.Join(errs...)
+}
+
+// Flush flushes those of m that can be flushed.
+func (m multiReporter) Flush(ctx context.Context) error {
+	var errs []error
+	for _, reporter := range m {
+		if f, ok := reporter.(flusher); ok {
+			errs = append(errs, f.Flush(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// flusher is a Reporter that keeps something back until it is flushed.
+type flusher interface{ Flush(ctx context.Context) error }
+
+func reportTo(ctx context.Context, reporter Reporter, r *Result) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{part: "Reporter", value: v}
+		}
+	}()
+	return reporter.Report(ctx, r)
+}
+
+// listeners are the reporters of c, and every other part that is a Reporter too, each
+// once.
+func listeners(c *config) []Reporter {
+	var list []Reporter
+	told := map[Reporter]bool{}
+	var visit func(part any)
+	visit = func(part any) {
+		if p, ok := part.(interface{ parts() []any }); ok {
+			for _, one := range p.parts() {
+				visit(one)
+			}
+		}
+		r, ok := part.(Reporter)
+		if !ok || isNil(r) {
+			return
+		}
+		if reflect.TypeOf(r).Comparable() {
+			if told[r] {
+				return
+			}
+			told[r] = true
+		}
+		list = append(list, r)
+	}
+	for _, r := range c.reporters {
+		visit(r)
+	}
+	visit(c.sampler)
+	visit(c.comparator)
+	visit(c.target.Masker)
+	for _, m := range c.maskers {
+		visit(m)
+	}
+	if c.control != nil {
+		visit(c.control.Masker)
+	}
+	return list
+}

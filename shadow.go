@@ -1,0 +1,373 @@
+// Package shadow runs a candidate beside the service it is to replace, on a copy of
+// live HTTP traffic, and says where the two answer differently.
+//
+// A [Mirror] wraps an [http.Handler] or an [http.RoundTripper], the primary, which
+// answers as before. A sampled, masked copy of each request goes to a [Target], in
+// the same process or over the network; both answers are compared, and what differs
+// is reported:
+//
+//	mirror, err := shadow.New(shadow.Remote("v2", "http://orders-v2.internal"),
+//		shadow.WithSampler(shadow.Rate(0.01)),
+//		shadow.WithReporter(shadow.LogReporter(logger)))
+//	...
+//	http.ListenAndServe(addr, mirror.Handler(orders))
+//
+// # What the primary notices
+//
+// Nothing. Its status, headers, body, trailers, timing, panics and errors are those
+// it has without a Mirror. A copy is made while the primary reads and writes, never
+// ahead of it, and goes out when the primary has answered, from a bounded number of
+// goroutines and a bounded number of bytes. What does not fit is dropped and counted:
+// nothing ever waits for a shadow.
+//
+// # What the shadow sees
+//
+// By default only requests with a safe method (RFC 9110 section 9.2.1) are copied,
+// because a copy that writes writes a second time. Every copy carries the header
+// "Shadow-Request: <id>" and the W3C baggage member "shadow=true", so that services
+// further down can tell it from real traffic: see [IsShadow] and package middleware.
+// A request that carries such a mark is never copied again.
+//
+// # What is reported
+//
+// Each copied request ends as a [Result] with one [Outcome]. Every request, copied or
+// not, is counted by [Mirror.Stats] under exactly one outcome or one [Reason]. Nothing
+// is reported before the record mask has been over it: credentials always, and what
+// [WithMasker] adds.
+//
+// # User code
+//
+// A [Sampler] runs on the goroutine of the request and must be fast. Maskers,
+// Comparators and Reporters run on the Mirror's own goroutines, many at a time. A
+// panic in any of them, or in an in-process candidate, is recovered and counted.
+package shadow
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/goshadow/shadow/internal/mark"
+)
+
+// Message is an HTTP request or response as plain data. It is owned by whoever holds
+// it and never recycled. Two messages of one exchange may share the bytes of a Body:
+// give a Message a new Body rather than change the bytes of the old one.
+type Message struct {
+	Method string
+	URL    *url.URL // of a request
+	Host   string
+	Proto  string
+
+	StatusCode int // 0 in a request
+
+	Header  http.Header
+	Trailer http.Header
+
+	// Body is the content, decoded from its Content-Encoding: all of it, or where
+	// Truncated is set a prefix, which is empty if the content could not be decoded.
+	Body      []byte
+	Size      int64 // bytes of content as transferred
+	Truncated bool
+
+	TTFB time.Duration // of a response: from the start to its status line
+	Took time.Duration // of a response: from the start to its last byte
+
+	coded  bool   // Body was decoded from Content-Encoding
+	sum    uint64 // hash of the content as transferred, where it is Truncated and summed
+	summed bool
+}
+
+// Clone returns a deep copy of m.
+func (m *Message) Clone() *Message {
+	if m == nil {
+		return nil
+	}
+	c := *m
+	if m.URL != nil {
+		u := *m.URL
+		c.URL = &u
+	}
+	c.Header, c.Trailer = m.Header.Clone(), m.Trailer.Clone()
+	c.Body = bytes.Clone(m.Body)
+	return &c
+}
+
+// Exchange is a request and what primary and shadow answered to it. A Comparator
+// sees the answers as they are; in a Result they are masked.
+type Exchange struct {
+	// ID is the correlation ID: the inbound request ID, else one that was made. It
+	// is the same for every target of a request.
+	ID string
+	// Route is a low-cardinality name of the endpoint: see WithRoute.
+	Route string
+
+	Request *Message
+	Primary *Message
+	Shadow  *Message // nil where the shadow did not answer
+}
+
+// DiffKind is how two values differ.
+type DiffKind string
+
+// The kinds of differences.
+const (
+	Changed     DiffKind = "changed"      // both are there, of one type
+	TypeChanged DiffKind = "type-changed" // both are there, of different types
+	Missing     DiffKind = "missing"      // only the primary has it
+	Extra       DiffKind = "extra"        // only the shadow has it
+	Reordered   DiffKind = "reordered"    // the same elements in another order
+)
+
+// DiffClass is what the two values of a difference look like, and so a likely cause.
+// It is a hint: it never hides a difference.
+type DiffClass string
+
+// The classes of differences.
+const (
+	ClassNone      DiffClass = ""           // nothing in particular
+	ClassTimestamp DiffClass = "timestamp"  // both are points in time
+	ClassUUID      DiffClass = "uuid"       // both are UUIDs
+	ClassToken     DiffClass = "token"      // both are hex or base64 tokens
+	ClassRounding  DiffClass = "rounding"   // numbers within 1e-9 of each other
+	ClassNumeric   DiffClass = "numeric"    // a number and the same number in a string
+	ClassOrder     DiffClass = "reordering" // the same elements in another order
+	ClassCase      DiffClass = "case"       // equal but for upper and lower case
+	ClassSpace     DiffClass = "whitespace" // equal but for white space
+	ClassHost      DiffClass = "url-host"   // URLs that differ in scheme and host alone
+)
+
+// Diff is one difference between the primary's answer and the shadow's.
+type Diff struct {
+	// Path is an RFC 6901 pointer into the answer: /status, /header/Content-Type,
+	// /trailer/Grpc-Status, /body, /body/items/0/id.
+	Path  string
+	Kind  DiffKind
+	Class DiffClass
+	// Primary and Shadow are the two values as JSON, nil where there is none. In a
+	// Result they are read from the masked answers.
+	Primary, Shadow json.RawMessage
+
+	primary, shadow span // where the values are, in the bodies that were compared
+}
+
+// span is a place in a body; the zero span is none.
+type span struct{ start, end int }
+
+// Outcome is how the copy of a request ended.
+type Outcome string
+
+// The outcomes. Each copied request has exactly one.
+const (
+	Match      Outcome = "match"      // the answers are the same, noise left out
+	Mismatch   Outcome = "mismatch"   // the answers differ
+	Failed     Outcome = "failed"     // the shadow gave no answer; Result.Err says why
+	Uncompared Outcome = "uncompared" // the shadow answered, the answers could not be compared or were not to be
+)
+
+// Result is what became of one copy. It is owned by its reporters together: they
+// must not change it, and may keep it.
+type Result struct {
+	Exchange
+
+	Mirror string // name of the Mirror
+	Target string // name of its target
+
+	Outcome Outcome
+	Diffs   []Diff // in path order
+	More    bool   // there are more differences than Diffs holds
+	Noise   []Diff // differences that the control shows too
+	Err     error  // why the outcome is Failed or Uncompared
+
+	Start  time.Time     // when the primary was given the request
+	Queued time.Duration // from the primary's answer to the start of the copy
+}
+
+// LogValue describes r without bodies, headers, URLs or values.
+func (r *Result) LogValue() slog.Value {
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("mirror", r.Mirror),
+		slog.String("target", r.Target),
+		slog.String("outcome", string(r.Outcome)),
+		slog.String("id", r.ID),
+		slog.String("route", r.Route))
+	if r.Request != nil {
+		attrs = append(attrs, slog.String("method", r.Request.Method))
+	}
+	if r.Primary != nil {
+		attrs = append(attrs, slog.Group("primary",
+			slog.Int("status", r.Primary.StatusCode), slog.Duration("took", r.Primary.Took)))
+	}
+	if r.Shadow != nil {
+		attrs = append(attrs, slog.Group("shadow",
+			slog.Int("status", r.Shadow.StatusCode), slog.Duration("took", r.Shadow.Took)))
+	}
+	if len(r.Diffs) > 0 {
+		attrs = append(attrs, slog.Int("diffs", len(r.Diffs)), slog.Any("paths", paths(r.Diffs)))
+	}
+	if len(r.Noise) > 0 {
+		attrs = append(attrs, slog.Int("noise", len(r.Noise)))
+	}
+	if r.Err != nil {
+		attrs = append(attrs, slog.String("error", r.Err.Error()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// paths lists where the diffs are, the first few of them.
+func paths(diffs []Diff) []string {
+	const most = 8
+	list := make([]string, 0, most+1)
+	for i, d := range diffs {
+		if i == most {
+			list = append(list, "…")
+			break
+		}
+		list = append(list, d.Path)
+	}
+	return list
+}
+
+// Errors of a Result. Match them with errors.Is.
+var (
+	ErrTimeout = errors.New("shadow: no answer within the target's timeout")
+	ErrPanic   = errors.New("shadow: panic")
+	ErrExited  = errors.New("shadow: goroutine exited without an answer")
+	ErrBody    = errors.New("shadow: body cannot be compared")
+)
+
+// Sampler decides which requests are copied. Sample runs on the goroutine of the
+// request, before the primary does: it must be fast, must not read the body and must
+// not change r. It is called by many goroutines at a time. A panic counts the request
+// as ReasonSamplerFailed.
+type Sampler interface {
+	Sample(r *http.Request) bool
+}
+
+// Masker removes what must not be seen from a Message, request or response. It owns m
+// while it runs and may change all of it, but gives m.Body new bytes instead of
+// writing into those that are there. An error or a panic means that m is neither sent
+// nor reported. Mask is called by many goroutines at a time.
+//
+// A body that a Masker has to look into and that is Truncated must be an error.
+type Masker interface {
+	Mask(m *Message) error
+}
+
+// Comparator says how the shadow's answer differs from the primary's. It must not
+// change x. No differences means that the answers match. Both x.Primary and x.Shadow
+// are there. Compare is called by many goroutines at a time; a panic counts the
+// request as Uncompared.
+//
+// The values of the diffs it returns are replaced by what the masked answers hold at
+// their paths, and by nothing where those have no such path.
+type Comparator interface {
+	Compare(x *Exchange) []Diff
+}
+
+// Reporter is told of every Result. Report runs on a worker of the Mirror, many at a
+// time; while it runs the worker does nothing else. Ctx ends when the Mirror is
+// closed. The Result is shared and must not be changed. An error or a panic counts
+// the result as Unreported.
+//
+// A Sampler, Masker or Comparator that is also a Reporter is told too. A Reporter
+// that has a method Flush(context.Context) error is flushed by Mirror.Shutdown.
+type Reporter interface {
+	Report(ctx context.Context, r *Result) error
+}
+
+// SamplerFunc is a function that samples.
+type SamplerFunc func(r *http.Request) bool
+
+// Sample calls f.
+func (f SamplerFunc) Sample(r *http.Request) bool { return f(r) }
+
+// MaskerFunc is a function that masks.
+type MaskerFunc func(m *Message) error
+
+// Mask calls f.
+func (f MaskerFunc) Mask(m *Message) error { return f(m) }
+
+// ComparatorFunc is a function that compares.
+type ComparatorFunc func(x *Exchange) []Diff
+
+// Compare calls f.
+func (f ComparatorFunc) Compare(x *Exchange) []Diff { return f(x) }
+
+// ReporterFunc is a function that reports.
+type ReporterFunc func(ctx context.Context, r *Result) error
+
+// Report calls f.
+func (f ReporterFunc) Report(ctx context.Context, r *Result) error { return f(ctx, r) }
+
+// Reason is why a request was not copied, or why its copy was given up. It is a
+// low-cardinality string, fit for a metric.
+type Reason string
+
+// Reasons of Stats.Skipped: the request was never meant to be copied.
+const (
+	ReasonDisabled          Reason = "disabled"           // SetEnabled(false)
+	ReasonMethod            Reason = "method"             // not one of WithMethods
+	ReasonNotSampled        Reason = "not-sampled"        // the Sampler said no
+	ReasonSamplerFailed     Reason = "sampler-failed"     // the Sampler panicked
+	ReasonLoop              Reason = "loop"               // it is a shadow copy itself
+	ReasonUpgrade           Reason = "upgrade"            // CONNECT, Upgrade or a 101 answer
+	ReasonInvalid           Reason = "invalid"            // no valid HTTP request: it cannot be sent
+	ReasonPrimaryPanicked   Reason = "primary-panicked"   // the primary panicked or exited its goroutine
+	ReasonPrimaryFailed     Reason = "primary-failed"     // the primary RoundTripper returned an error
+	ReasonPrimaryRefused    Reason = "primary-refused"    // the primary answered 429 or 503
+	ReasonPrimaryIncomplete Reason = "primary-incomplete" // its answer was cut short, or not read to the end
+	ReasonHijacked          Reason = "hijacked"           // the primary took over the connection
+	ReasonClientGone        Reason = "client-gone"        // the client left before the answer was complete
+)
+
+// Reasons of Stats.Dropped: the request was meant to be copied and lost to a limit.
+const (
+	ReasonBodyTooLarge Reason = "body-too-large" // the request body is over WithMaxBody
+	ReasonBodyUnread   Reason = "body-unread"    // the primary did not read the request body to its end
+	ReasonBodyFailed   Reason = "body-failed"    // the request body ended in an error
+	ReasonQueueFull    Reason = "queue-full"     // as many copies wait as WithQueue allows
+	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
+	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
+	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
+)
+
+// Stats is the ledger of a Mirror at one instant. Every request that reached a
+// wrapped handler or transport and is done with is in exactly one place:
+//
+//	Requests = sum(Skipped) + sum(Dropped) + Match + Mismatch + Failed + Uncompared + Queued + Running
+//
+// A request whose primary is still answering is not counted yet.
+type Stats struct {
+	Requests uint64            // all that reached a wrapped handler or transport
+	Skipped  map[Reason]uint64 // never meant to be copied; only reasons that occurred
+	Dropped  map[Reason]uint64 // meant to be copied, lost to a limit; only reasons that occurred
+
+	Match, Mismatch, Failed, Uncompared uint64 // by Outcome
+
+	Queued      int   // copies that wait for a worker
+	Running     int   // copies on their way to a Result
+	QueuedBytes int64 // bytes held for copies, those of requests that are still being answered included
+
+	Unreported uint64 // results that a Reporter, or the record mask, failed on
+}
+
+// IsShadow tells whether ctx belongs to a shadow copy: an in-process target is
+// serving it, or middleware.Detect found the mark of a trusted peer on the request.
+func IsShadow(ctx context.Context) bool { return mark.From(ctx) != nil }
+
+// TargetFrom returns the name of the target whose copy ctx belongs to. Ok is false
+// where ctx belongs to no copy, or to one that another process made.
+func TargetFrom(ctx context.Context) (name string, ok bool) {
+	m := mark.From(ctx)
+	if m == nil || m.Target == "" {
+		return "", false
+	}
+	return m.Target, true
+}

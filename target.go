@@ -1,0 +1,290 @@
+package shadow
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/mark"
+)
+
+// Target is where copies go: a candidate, or the control.
+type Target struct {
+	// Name is how results, spans and metrics call the target. It must not be empty.
+	Name string
+	// Transport performs the copy. It must not be nil. A copy of a server request has
+	// the scheme, host and path that the client asked for.
+	Transport http.RoundTripper
+	// Timeout is how long a copy may take from its start to the last byte of the
+	// answer; 0 is 10 s.
+	Timeout time.Duration
+	// Masker shapes what is sent; nil sends the request as it came. Its error means
+	// that nothing is sent.
+	Masker Masker
+	// Discard sends the copy, but neither keeps nor compares the answer: its outcome
+	// is Uncompared.
+	Discard bool
+}
+
+// InProcess is a target in this process. Its Masker is nil: what it is sent has not
+// left the trust domain. The copy's context is fresh and has a deadline. A handler
+// that ignores it keeps its place among the running copies until it returns.
+func InProcess(name string, h http.Handler) Target {
+	return Target{Name: name, Transport: HandlerTransport(h)}
+}
+
+// Remote is a target on the network. BaseURL is an absolute http or https URL; the
+// path of a request is appended to its path as it is. The Host of a copy is that of baseURL, and
+// the original goes in X-Forwarded-Host. Its Masker is DropCredentials.
+//
+// Its connections are its own: HTTP/1.1 or HTTP/2, no proxy from the environment, no
+// redirects followed, no content decoded on the way. A copy is never retried, but for
+// the one case that net/http hides: an idle connection that had been closed already.
+func Remote(name, baseURL string) Target {
+	return Target{Name: name, Transport: newRemote(baseURL), Masker: DropCredentials()}
+}
+
+func (t *Target) timeout() time.Duration {
+	if t.Timeout == 0 {
+		return defaultTimeout
+	}
+	return t.Timeout
+}
+
+func (t *Target) check(c *config, where string) {
+	if t.Name == "" {
+		c.fail("%s: empty Name", where)
+	}
+	if t.Timeout < 0 {
+		c.fail("%s %q: negative Timeout %v", where, t.Name, t.Timeout)
+	}
+	c.check(fmt.Sprintf("%s %q: Transport", where, t.Name), t.Transport)
+	if t.Masker != nil {
+		c.check(fmt.Sprintf("%s %q: Masker", where, t.Name), t.Masker)
+	}
+}
+
+// remote is the RoundTripper of Remote.
+type remote struct {
+	base *url.URL
+	err  error
+	http.Transport
+}
+
+func newRemote(baseURL string) *remote {
+	base, err := url.Parse(baseURL)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("base URL: %w", err)
+	case base.Scheme != "http" && base.Scheme != "https":
+		err = fmt.Errorf("base URL %q: the scheme must be http or https", baseURL)
+	case base.Host == "":
+		err = fmt.Errorf("base URL %q: no host", baseURL)
+	case base.RawQuery != "" || base.Fragment != "":
+		err = fmt.Errorf("base URL %q: a query or fragment has no meaning here", baseURL)
+	case base.User != nil:
+		err = fmt.Errorf("base URL of host %q: credentials belong in Target.Masker: SetHeader(\"Authorization\", …)", base.Host)
+	}
+	return &remote{base: base, err: err, Transport: http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true,
+		MaxIdleConns:           defaultRemoteConcurrency,
+		MaxIdleConnsPerHost:    defaultRemoteConcurrency,
+		IdleConnTimeout:        30 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+	}}
+}
+
+func (r *remote) fault() error { return r.err }
+
+func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+	out := *req
+	out.Header = req.Header.Clone()
+	if host := req.Host; host != "" {
+		out.Header["X-Forwarded-Host"] = []string{host}
+	}
+	out.Host = r.base.Host
+	u := *req.URL
+	u.Scheme, u.Host, u.User = r.base.Scheme, r.base.Host, nil
+	if prefix := strings.TrimSuffix(r.base.EscapedPath(), "/"); prefix != "" {
+		u.RawPath = prefix + req.URL.EscapedPath()
+		u.Path = strings.TrimSuffix(r.base.Path, "/") + req.URL.Path
+	}
+	out.URL = &u
+	return r.Transport.RoundTrip(&out)
+}
+
+// HandlerTransport serves requests by calling h on the caller's goroutine. The answer
+// is held in memory until it is read; of a copy, no more than a Mirror keeps of one
+// body. A panic of h becomes an error that is ErrPanic, also after h has begun to
+// answer. 1xx answers, flushes and connections to hijack do not exist here.
+func HandlerTransport(h http.Handler) http.RoundTripper { return &handlerTransport{h} }
+
+type handlerTransport struct{ h http.Handler }
+
+func (t *handlerTransport) fault() error {
+	if isNil(t.h) {
+		return errors.New("nil Handler")
+	}
+	return nil
+}
+
+func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	if err := t.fault(); err != nil {
+		return nil, fmt.Errorf("shadow: HandlerTransport: %w", err)
+	}
+	if req.URL == nil {
+		return nil, errors.New("shadow: HandlerTransport: nil URL")
+	}
+	in := *req // what a server would make of it
+	in.RequestURI = req.URL.RequestURI()
+	in.Header = req.Header.Clone()
+	if in.Header == nil {
+		in.Header = http.Header{}
+	}
+	if in.Host == "" {
+		in.Host = req.URL.Host
+	}
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	if in.Method == "" {
+		in.Method = http.MethodGet
+	}
+	u := *req.URL
+	u.Scheme, u.Host = "", ""
+	in.URL = &u
+	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
+	in.GetBody, in.Response = nil, nil
+	if m := mark.From(req.Context()); m != nil {
+		in.RemoteAddr = m.RemoteAddr
+	}
+	hold, _ := req.Context().Value(holdingKey{}).(*holding)
+	if hold == nil {
+		hold = &holding{pool: capture.NewPool(math.MaxInt64), limit: math.MaxInt64, most: math.MaxInt64}
+	}
+	rec := &recorded{sink: sink{header: http.Header{}, most: hold.most}}
+	rec.writer.Init(&rec.sink, in.Method, hold.pool, hold.limit)
+	defer in.Body.Close()
+	defer func() {
+		if v := recover(); v != nil {
+			stopped := rec.writer.Stop()
+			stopped.Body.Release()
+			resp, err = nil, &panicError{part: "Handler", value: v}
+		}
+	}()
+	t.h.ServeHTTP(rec.writer.Wrap(), &in)
+	return rec.response(req), nil
+}
+
+// recorded is the answer of a handler that ran in process, and the body of the
+// http.Response made of it.
+type recorded struct {
+	sink   sink
+	writer capture.Writer
+	buf    capture.Buffer
+	body   *bytes.Reader
+}
+
+func (r *recorded) response(req *http.Request) *http.Response {
+	got := r.writer.Stop()
+	r.buf = got.Body
+	h := got.Header.Header(1)
+	if !got.Typed {
+		sniff(h, r.buf.Head())
+	}
+	resp := &http.Response{
+		Status: http.StatusText(got.Status), StatusCode: got.Status,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: h, ContentLength: r.buf.Size(), Body: r, Request: req,
+	}
+	if len(got.Trailer) > 0 {
+		resp.Trailer = got.Trailer.Header(0)
+	}
+	return resp
+}
+
+// take hands the recording over.
+func (r *recorded) take() capture.Buffer {
+	buf := r.buf
+	r.buf = capture.Buffer{}
+	return buf
+}
+
+// Read reads what was kept. Where that is not all it ends with a *longBody.
+func (r *recorded) Read(p []byte) (int, error) {
+	if r.body == nil {
+		r.body = bytes.NewReader(r.buf.Bytes())
+	}
+	n, err := r.body.Read(p)
+	if err == io.EOF && r.buf.Cut() {
+		sum, _ := r.buf.Sum()
+		err = &longBody{size: r.buf.Size(), sum: sum}
+	}
+	return n, err
+}
+
+func (r *recorded) Close() error {
+	r.buf.Release()
+	return nil
+}
+
+// longBody ends the body of an in-process answer of which not all was kept.
+type longBody struct {
+	size int64
+	sum  uint64
+}
+
+func (e *longBody) Error() string {
+	return fmt.Sprintf("shadow: the answer of %d bytes is larger than the Mirror keeps", e.size)
+}
+
+// sink is the ResponseWriter at the end of an in-process answer. It refuses what
+// cannot be of use any more.
+type sink struct {
+	header http.Header
+	most   int64
+	size   int64
+	status int
+}
+
+func (s *sink) Header() http.Header { return s.header }
+func (s *sink) Flush()              {}
+
+func (s *sink) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("invalid WriteHeader code %v", status))
+	}
+	if s.status == 0 && status >= 200 {
+		s.status = status
+	}
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.status == 0 {
+		s.status = http.StatusOK
+	}
+	switch {
+	case s.status == http.StatusNoContent || s.status == http.StatusNotModified:
+		return 0, http.ErrBodyNotAllowed
+	case s.size > s.most:
+		return 0, errEnough
+	}
+	s.size += int64(len(p))
+	return len(p), nil
+}
+
+var errEnough = errors.New("shadow: the answer is longer than the primary's and more than the Mirror keeps")

@@ -1,0 +1,152 @@
+package shadow
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
+)
+
+// Transport returns a RoundTripper that does what primary does and copies what it is
+// asked; nil is http.DefaultTransport. Timing and errors are those of primary, and the
+// request is not changed. An exchange is complete when the caller closes the body of
+// the response; one whose body was not read to its end is ReasonPrimaryIncomplete.
+func (m *Mirror) Transport(primary http.RoundTripper) http.RoundTripper {
+	if isNil(primary) {
+		primary = http.DefaultTransport
+	}
+	return &transport{m, primary}
+}
+
+type transport struct {
+	m       *Mirror
+	primary http.RoundTripper
+}
+
+// CloseIdleConnections does so for the primary: http.Client asks for it.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.primary.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if w := t.m.decide(r); w != whyCopied {
+		t.m.tally.add(w)
+		return t.primary.RoundTrip(r)
+	}
+	return t.m.call(t.primary, r)
+}
+
+// calling is a request through a primary RoundTripper that is going to be copied.
+type calling struct {
+	job
+	request *http.Request                // the caller's
+	body    atomic.Pointer[capture.Body] // of the latest attempt; nil where there is none
+}
+
+func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Response, err error) {
+	c := &calling{request: r}
+	m.snapshot(&c.job, r)
+	c.scheme = r.URL.Scheme
+	out := r
+	if r.Body != nil && r.Body != http.NoBody {
+		out = c.tee(m)
+	}
+
+	returned := false
+	defer func() {
+		if !returned {
+			m.called(c, whyPrimaryPanicked)
+		}
+	}()
+	resp, err = primary.RoundTrip(out)
+	returned = true
+
+	c.resp.First = time.Now()
+	switch {
+	case err != nil || resp == nil:
+		m.called(c, whyPrimaryFailed)
+		return resp, err
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		m.called(c, whyUpgrade)
+		return resp, nil
+	}
+	if resp.Request == out {
+		resp.Request = r
+	}
+	c.resp.Status, c.resp.Typed = resp.StatusCode, true
+	c.resp.Header = fields.Take(resp.Header)
+	if resp.Body == nil || resp.Body == http.NoBody {
+		m.called(c, whyCopied)
+		return resp, nil
+	}
+	resp.Body = capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.maxBody,
+		func(buf capture.Buffer, complete bool) {
+			c.resp.Body = buf
+			c.resp.Trailer = fields.Take(resp.Trailer)
+			if !complete {
+				m.called(c, whyPrimaryIncomplete)
+				return
+			}
+			m.called(c, whyCopied)
+		})
+	return resp, nil
+}
+
+// tee returns the request that the primary gets: the caller's, with its body recorded.
+// An attempt that the primary makes again is recorded anew.
+func (c *calling) tee(m *Mirror) *http.Request {
+	length := c.request.ContentLength
+	if length == 0 {
+		length = -1 // a client request says unknown like this
+	}
+	record := func(body io.ReadCloser) *capture.Body {
+		b := &capture.Body{}
+		b.Init(body, length, m.pool, m.maxBody)
+		if last := c.body.Swap(b); last != nil {
+			buf, _ := last.Stop()
+			buf.Release()
+		}
+		return b
+	}
+	out := *c.request
+	out.Body = record(c.request.Body)
+	if get := c.request.GetBody; get != nil {
+		out.GetBody = func() (io.ReadCloser, error) {
+			body, err := get()
+			if err != nil {
+				return body, err
+			}
+			return record(body), nil
+		}
+	}
+	return &out
+}
+
+// called runs when the exchange is complete, or has come to nothing.
+func (m *Mirror) called(c *calling, w why) {
+	var end capture.End
+	if body := c.body.Load(); body != nil {
+		c.job.body, end = body.Stop()
+	}
+	c.ended = time.Now()
+	switch {
+	case w != whyCopied:
+	case refused(c.resp.Status):
+		w = whyPrimaryRefused
+	default:
+		w = bodyVerdict(end)
+	}
+	if w != whyCopied {
+		c.release()
+		m.tally.add(w)
+		return
+	}
+	c.trailer = fields.Take(c.request.Trailer)
+	m.nameRoute(&c.job, c.request)
+	m.put(&c.job)
+}
