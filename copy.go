@@ -63,12 +63,11 @@ func (m *Mirror) snapshot(j *job, r *http.Request) {
 	j.header = fields.Take(r.Header)
 	if m.requestID != "" {
 		if v := r.Header[m.requestID]; len(v) > 0 {
-			j.id = v[0]
-		} else {
-			j.minted = true
+			j.id = v[0][:min(len(v[0]), maxID)]
 		}
+		j.minted = j.id == ""
 	}
-	if j.id == "" || len(j.id) > maxID {
+	if j.id == "" {
 		j.id = newID()
 	}
 	if m.telemetry.Traced() {
@@ -79,7 +78,7 @@ func (m *Mirror) snapshot(j *job, r *http.Request) {
 	}
 }
 
-// maxID is the longest inbound request ID that serves as correlation ID.
+// maxID is how much of an inbound request ID serves as correlation ID.
 const maxID = 128
 
 // newID returns 128 random bits in hex, the form of a W3C trace ID.
@@ -127,68 +126,61 @@ func (m *Mirror) put(j *job) {
 
 // run takes j to its Result. It is the queue's worker.
 func (m *Mirror) run(j *job) {
-	started := time.Now()
-	defer j.release()
 	res := &Result{
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,
-		Start: j.start, Queued: started.Sub(j.ended),
+		Start: j.start, Queued: time.Since(j.ended),
 	}
-	// Whoever claims j reports it. A worker that loses its goroutine to a Goexit in
-	// user code reports what it can on the way out.
-	exited := true
+	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
+	// code or a fault of our own, is settled on the way out.
+	claimed, end := false, unknown
 	defer func() {
-		if exited && j.claim() {
-			m.finish(j, res, Failed, ErrExited)
-		}
-	}()
-	defer func() {
-		if v := recover(); v != nil && j.claim() { // not user code: that is guarded
-			exited = false
+		err := ErrExited
+		if v := recover(); v != nil {
 			m.panicked("Mirror", v)
-			m.finish(j, res, Failed, &panicError{part: "Mirror", value: v})
+			err = &panicError{part: "Mirror", value: v}
+		}
+		claimed = claimed || j.claim()
+		if claimed && end == unknown && res.Outcome == "" {
+			outcome := Failed
+			if res.Shadow != nil {
+				outcome = Uncompared
+			}
+			m.finish(j, res, outcome, err)
+		}
+		j.release()
+		switch {
+		case !claimed: // giveUp settles it
+		case end == unknown:
+			m.queue.Settle(outcomeEnd(res.Outcome))
+		default:
+			m.queue.Settle(end)
 		}
 	}()
-	m.mirror(j, res)
-	exited = false
-}
-
-func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
-
-func (m *Mirror) mirror(j *job, res *Result) {
 	raw := j.body.Bytes()
 	res.Request, res.Primary = m.request(j, raw), m.primaryAnswer(j)
 	if res.Route == "" {
 		res.Route = template(j.url.Path)
 	}
 	if !valid(res.Request) {
-		j.claim()
-		m.queue.Settle(whyEnd(whyInvalid))
+		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
 
-	control := m.askControl(j, res, raw)
-	timer := time.AfterFunc(m.target.timeout(), func() {
-		if j.claim() {
-			late := *res
-			late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
-			m.finish(j, &late, Failed, ErrTimeout)
-		}
-	})
-	answer, err := m.send(j, &m.target, res, raw, &j.answer)
+	var control *second
+	if m.control != nil {
+		control = m.askControl(j, res, raw)
+		defer func() { <-control.done }() // its goroutine is this worker's
+	}
+	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
+	answer, err := m.send(j, &m.target, res, res.Request, raw, &j.answer)
 	timer.Stop()
-	if control != nil {
-		defer func() { <-control.done }() // its goroutine counts as this worker's
-	}
-	if !j.claim() {
+	if claimed = j.claim(); !claimed {
 		return
-	}
-	if control != nil {
-		control.wait()
 	}
 	switch {
 	case errors.Is(err, errMask):
-		m.queue.Settle(whyEnd(whyMaskFailed))
+		end = whyEnd(whyMaskFailed)
 	case err != nil:
 		m.finish(j, res, Failed, err)
 	case m.target.Discard:
@@ -197,6 +189,19 @@ func (m *Mirror) mirror(j *job, res *Result) {
 		res.Shadow = answer
 		m.compare(j, res, control)
 	}
+}
+
+func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
+
+// giveUp settles a copy that is late. Its worker stays taken until it returns.
+func (m *Mirror) giveUp(j *job, res *Result) {
+	if !j.claim() {
+		return
+	}
+	defer m.queue.Settle(outcomeEnd(Failed))
+	late := *res // the worker still reads res
+	late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
+	m.finish(j, &late, Failed, ErrTimeout)
 }
 
 // second is the exchange of primary and control.
@@ -213,30 +218,23 @@ func (m *Mirror) askControl(j *job, res *Result, raw []byte) *second {
 		return nil
 	}
 	s := &second{done: make(chan struct{}), expired: time.After(m.control.timeout())}
+	request := m.request(j, raw) // the candidate's is masked for the record one day
 	go func() {
 		defer close(s.done)
 		s.err = ErrExited
-		s.answer, s.err = m.send(j, m.control, res, raw, &j.second)
+		s.answer, s.err = m.send(j, m.control, res, request, raw, &j.second)
 	}()
 	return s
 }
 
-// wait waits for the answer, but not longer than the target's timeout.
-func (s *second) wait() {
-	select {
-	case <-s.done:
-	case <-s.expired:
-	}
-}
-
-// got returns the answer, nil where there is none.
-func (s *second) got() *Message {
+// wait returns the answer, nil where there is none within the target's timeout.
+func (s *second) wait() *Message {
 	select {
 	case <-s.done:
 		if s.err == nil {
 			return s.answer
 		}
-	default:
+	case <-s.expired:
 	}
 	return nil
 }
@@ -245,7 +243,7 @@ func (s *second) got() *Message {
 func (m *Mirror) compare(j *job, res *Result, control *second) {
 	diffs, more, err := m.diff(&res.Exchange)
 	if control != nil && len(diffs) > 0 {
-		if answer := control.got(); answer != nil {
+		if answer := control.wait(); answer != nil {
 			x := res.Exchange
 			x.Shadow = answer
 			noise, _, _ := m.diff(&x)
@@ -304,26 +302,34 @@ func fold(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// finish masks and reports res, and settles j. It is called once for each job, by the
-// one who claimed it.
+// finish masks and reports res. It is called once for each job, by the one who claimed
+// it, who settles the job then.
 func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
-	defer m.queue.Settle(outcomeEnd(o))
 	res.Outcome, res.Err = o, err
-	m.record(j, res)
+	m.guard("MeterProvider", func() error { m.record(j, res); return nil }) //nolint:errcheck // logged
 	if len(m.listeners) == 0 {
 		return
 	}
-	if err := m.guard("Masker", func() error { return m.maskRecord(res) }); err != nil {
-		m.unreported.Add(1)
+	told := 0
+	defer func() {
+		if told < len(m.listeners) {
+			m.unreported.Add(1)
+		}
+	}()
+	if m.guard("Masker", func() error { return m.maskRecord(res) }) == nil {
+		m.tell(m.listeners, res, &told)
+	}
+}
+
+// tell reports res to each of list, even where one of them exits the goroutine, and
+// counts those that succeed.
+func (m *Mirror) tell(list []Reporter, res *Result, told *int) {
+	if len(list) == 0 {
 		return
 	}
-	failed := false
-	for _, l := range m.listeners {
-		err := m.guard("Reporter", func() error { return l.Report(m.base, res) })
-		failed = failed || err != nil
-	}
-	if failed {
-		m.unreported.Add(1)
+	defer m.tell(list[1:], res, told)
+	if m.guard("Reporter", func() error { return list[0].Report(m.base, res) }) == nil {
+		*told++
 	}
 }
 
@@ -384,16 +390,17 @@ func body(m *Message) []byte {
 // errMask means that the target's Masker failed and nothing was sent.
 var errMask = errors.New("shadow: mask failed")
 
-// send sends the copy to t and returns the answer. What comes back is ErrTimeout where
-// t took too long.
-func (m *Mirror) send(j *job, t *Target, res *Result, raw []byte, buf *capture.Buffer) (answer *Message, err error) {
+// send sends a copy of the request in, whose body was transferred as raw, to t. It
+// returns the answer, or ErrTimeout where t took too long. What it keeps of the answer
+// is in buf.
+func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, buf *capture.Buffer) (answer *Message, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			m.panicked("Transport", v)
 			answer, err = nil, &panicError{part: "Transport", value: v}
 		}
 	}()
-	in, out := res.Request, res.Request
+	out := in
 	if t.Masker != nil {
 		out = in.Clone()
 		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
@@ -445,9 +452,8 @@ func (m *Mirror) header(j *job, t *Target, out *Message) http.Header {
 		h = j.header.Header(4)
 	}
 	fields.StripHopByHop(h)
-	for _, name := range [...]string{"Expect", "Traceparent", "Tracestate"} {
-		delete(h, name)
-	}
+	delete(h, "Expect")
+	m.telemetry.Strip(h)
 	if m.requestID != "" && j.minted {
 		h[m.requestID] = []string{j.id}
 	}
@@ -475,11 +481,9 @@ func request(ctx context.Context, out *Message, h http.Header, body []byte) *htt
 	if len(body) > 0 {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
-	if len(out.Trailer) > 0 {
+	if len(out.Trailer) > 0 { // they need chunks
 		r.Trailer = out.Trailer.Clone()
-		if r.ContentLength > 0 {
-			r.ContentLength = -1 // trailers need chunks
-		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
 	}
 	return r.WithContext(ctx)
 }

@@ -1,10 +1,7 @@
 package shadow
 
 import (
-	"io"
 	"net/http"
-	"reflect"
-	"strings"
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
@@ -18,9 +15,14 @@ import (
 // optional interfaces and Unwrap, and the server's Request, or a shallow copy of it
 // where the request has a body. Neither is touched where a request is not copied.
 //
-// A small request body that the primary did not read is read after it has returned
-// where net/http does so itself before it sends the response, else the copy is dropped
-// as ReasonBodyUnread.
+// A request body that the primary did not read to its end, as with a 401 or a 413, is
+// completed after it has returned, but only from bytes that have arrived already (HTTP/1,
+// with a Content-Length, in the server's buffer of 4 KiB). Else the copy is dropped as
+// ReasonBodyUnread: nothing waits for a client.
+//
+// One thing does not pass through the ResponseWriter: http.MaxBytesReader, called inside
+// the primary, cannot tell net/http to close the connection after a body that is too
+// large. Wrap the Mirror's handler in http.MaxBytesHandler instead.
 func (m *Mirror) Handler(primary http.Handler) http.Handler {
 	if isNil(primary) {
 		panic("shadow: Mirror.Handler: nil primary")
@@ -93,8 +95,8 @@ func (m *Mirror) served(s *serving, w why) {
 	}
 	var end capture.End
 	if s.body != nil {
-		if w == whyCopied && s.drainable() {
-			io.Copy(io.Discard, s.body) //nolint:errcheck // End says how it went
+		if w == whyCopied {
+			s.body.Finish()
 		}
 		s.job.body, end = s.body.Stop()
 	}
@@ -113,32 +115,13 @@ func (m *Mirror) served(s *serving, w why) {
 	m.put(&s.job)
 }
 
-// handBack gives the server's request what the primary made of its own: temporary
-// files of a form, which the server removes, and the route for the middleware around
-// us.
+// handBack makes the server's request what the primary made of its own, as if it had
+// been given that one: the server removes the temporary files of a form, and middleware
+// around us reads the route.
 func (s *serving) handBack() {
-	s.server.Pattern = s.given.Pattern
-	s.server.Form, s.server.PostForm = s.given.Form, s.given.PostForm
-	s.server.MultipartForm = s.given.MultipartForm
-}
-
-// What net/http's HTTP/1 server does, as of Go 1.26: it holds back the first 2048 bytes
-// of a response, and before it sends them reads up to 256 KiB of a request body that
-// is left over.
-const (
-	serverHolds = 2048
-	serverReads = 256 << 10
-)
-
-// drainable tells whether the server is about to read the rest of the request body,
-// before it sends anything: then reading it here delays nothing.
-func (s *serving) drainable() bool {
-	missing, r := s.body.Missing(), s.server
-	return missing > 0 && missing < serverReads &&
-		r.ProtoMajor == 1 && r.ProtoMinor == 1 && !r.Close &&
-		reflect.TypeOf(r.Body).String() == "*http.body" && // no Expect pending, nothing in between
-		s.writer.Pending(serverHolds) &&
-		!strings.EqualFold(s.writer.Header().Get("Connection"), "close")
+	body := s.server.Body
+	*s.server = *s.given
+	s.server.Body = body
 }
 
 // verdict tells why a request that was served is not copied after all.

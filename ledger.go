@@ -67,6 +67,9 @@ var outcomes = [...]Outcome{Match, Mismatch, Failed, Uncompared}
 // after those a why.
 type end = int
 
+// unknown is no end yet.
+const unknown end = -1
+
 const numEnds = len(outcomes) + len(reasons)
 
 func outcomeEnd(o Outcome) end {

@@ -37,14 +37,11 @@ func (m *Mirror) request(j *job, body []byte) *Message {
 func (m *Mirror) primaryAnswer(j *job) *Message {
 	msg := &Message{
 		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
-		Header: j.resp.Header.Header(1),
+		Header: j.resp.Sent(0),
 		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),
 	}
 	if len(j.resp.Trailer) > 0 {
 		msg.Trailer = j.resp.Trailer.Header(0)
-	}
-	if !j.resp.Typed {
-		sniff(msg.Header, j.resp.Body.Head())
 	}
 	m.content(msg, &j.resp.Body)
 	return msg
@@ -111,14 +108,6 @@ func (m *Mirror) decode(msg *Message, raw []byte) {
 		msg.sum, msg.summed = m.pool.Sum(raw), true
 	}
 	msg.Body = body
-}
-
-// sniff gives h the Content-Type that net/http gives a response that has none and
-// whose body begins with head.
-func sniff(h http.Header, head []byte) {
-	if len(head) > 0 && len(h["Content-Encoding"]) == 0 {
-		h["Content-Type"] = []string{http.DetectContentType(head)}
-	}
 }
 
 // valid tells whether a request can be sent.

@@ -89,10 +89,14 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 	var err error
 	select {
 	case <-settled:
-	case <-ctx.Done():
-		err = ctx.Err()
-		for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
-			j.release()
+	default:
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			err = ctx.Err()
+			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
+				j.release()
+			}
 		}
 	}
 	err = errors.Join(err, m.flush(ctx))
@@ -212,6 +216,7 @@ func (m *Mirror) panicked(part string, v any) {
 	if _, again := m.panics.LoadOrStore(part, true); again {
 		return
 	}
+	defer func() { recover() }() // the logger is user code too
 	m.logger.Error("shadow: recovered a panic; further ones are counted only",
 		slog.String("mirror", m.name), slog.String("part", part),
 		slog.String("panic", describe(v)), slog.String("stack", string(debug.Stack())))

@@ -111,7 +111,9 @@ func (m multiReporter) Flush(ctx context.Context) error {
 }
 
 // flusher is a Reporter that keeps something back until it is flushed.
-type flusher interface{ Flush(ctx context.Context) error }
+type flusher interface {
+	Flush(ctx context.Context) error
+}
 
 func reportTo(ctx context.Context, reporter Reporter, r *Result) (err error) {
 	defer func() {

@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -143,42 +145,22 @@ func (t *handlerTransport) fault() error {
 }
 
 func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, err error) {
+	if req.Body != nil {
+		defer req.Body.Close()
+	}
 	if err := t.fault(); err != nil {
 		return nil, fmt.Errorf("shadow: HandlerTransport: %w", err)
 	}
 	if req.URL == nil {
 		return nil, errors.New("shadow: HandlerTransport: nil URL")
 	}
-	in := *req // what a server would make of it
-	in.RequestURI = req.URL.RequestURI()
-	in.Header = req.Header.Clone()
-	if in.Header == nil {
-		in.Header = http.Header{}
-	}
-	if in.Host == "" {
-		in.Host = req.URL.Host
-	}
-	if in.Body == nil {
-		in.Body = http.NoBody
-	}
-	if in.Method == "" {
-		in.Method = http.MethodGet
-	}
-	u := *req.URL
-	u.Scheme, u.Host = "", ""
-	in.URL = &u
-	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
-	in.GetBody, in.Response = nil, nil
-	if m := mark.From(req.Context()); m != nil {
-		in.RemoteAddr = m.RemoteAddr
-	}
+	in := served(req)
 	hold, _ := req.Context().Value(holdingKey{}).(*holding)
 	if hold == nil {
 		hold = &holding{pool: capture.NewPool(math.MaxInt64), limit: math.MaxInt64, most: math.MaxInt64}
 	}
 	rec := &recorded{sink: sink{header: http.Header{}, most: hold.most}}
 	rec.writer.Init(&rec.sink, in.Method, hold.pool, hold.limit)
-	defer in.Body.Close()
 	defer func() {
 		if v := recover(); v != nil {
 			stopped := rec.writer.Stop()
@@ -186,8 +168,45 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 			resp, err = nil, &panicError{part: "Handler", value: v}
 		}
 	}()
-	t.h.ServeHTTP(rec.writer.Wrap(), &in)
+	t.h.ServeHTTP(rec.writer.Wrap(), in)
 	return rec.response(req), nil
+}
+
+// served is what a server would make of a client's request.
+func served(req *http.Request) *http.Request {
+	in := req.WithContext(inside{req.Context()})
+	u := *req.URL
+	u.Scheme, u.Host = "", ""
+	in.URL, in.RequestURI = &u, req.URL.RequestURI()
+	if in.Header = req.Header.Clone(); in.Header == nil {
+		in.Header = http.Header{}
+	}
+	if in.Host == "" {
+		in.Host = req.URL.Host
+	}
+	if in.Method == "" {
+		in.Method = http.MethodGet
+	}
+	if in.Body == nil {
+		in.Body = http.NoBody
+	}
+	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
+	in.GetBody, in.Response = nil, nil
+	if m := mark.From(req.Context()); m != nil {
+		in.RemoteAddr = m.RemoteAddr
+	}
+	return in
+}
+
+// inside is the context of a handler in process: what it calls itself is not held by the
+// Mirror that called it.
+type inside struct{ context.Context }
+
+func (c inside) Value(key any) any {
+	if key == (holdingKey{}) {
+		return nil
+	}
+	return c.Context.Value(key)
 }
 
 // recorded is the answer of a handler that ran in process, and the body of the
@@ -202,14 +221,14 @@ type recorded struct {
 func (r *recorded) response(req *http.Request) *http.Response {
 	got := r.writer.Stop()
 	r.buf = got.Body
-	h := got.Header.Header(1)
-	if !got.Typed {
-		sniff(h, r.buf.Head())
-	}
 	resp := &http.Response{
-		Status: http.StatusText(got.Status), StatusCode: got.Status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: h, ContentLength: r.buf.Size(), Body: r, Request: req,
+		Status:     fmt.Sprintf("%d %s", got.Status, http.StatusText(got.Status)),
+		StatusCode: got.Status,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: got.Sent(0), ContentLength: r.buf.Size(), Body: r, Request: req,
+	}
+	if length := resp.Header.Get("Content-Length"); req.Method == http.MethodHead && length != "" {
+		resp.ContentLength, _ = strconv.ParseInt(length, 10, 64)
 	}
 	if len(got.Trailer) > 0 {
 		resp.Trailer = got.Trailer.Header(0)

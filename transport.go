@@ -78,7 +78,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Re
 	if resp.Request == out {
 		resp.Request = r
 	}
-	c.resp.Status, c.resp.Typed = resp.StatusCode, true
+	c.resp.Status = resp.StatusCode
 	c.resp.Header = fields.Take(resp.Header)
 	if resp.Body == nil || resp.Body == http.NoBody {
 		m.called(c, whyCopied)

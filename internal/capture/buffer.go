@@ -36,11 +36,15 @@ func (p *Pool) Held() int64 { return p.held.Load() }
 func (p *Pool) Sum(b []byte) uint64 { return maphash.Bytes(p.seed, b) }
 
 func (p *Pool) reserve(n int) bool {
-	if p.held.Add(int64(n)) <= p.max {
-		return true
+	for {
+		held := p.held.Load()
+		if held > p.max-int64(n) {
+			return false
+		}
+		if p.held.CompareAndSwap(held, held+int64(n)) {
+			return true
+		}
 	}
-	p.held.Add(-int64(n))
-	return false
 }
 
 type chunk struct {
@@ -76,8 +80,8 @@ func (p *Pool) recycle(c *chunk) {
 
 // Buffer records a stream: its bytes as long as they are within the limit and the
 // Pool has room, and always its length. Past that it keeps what it has as a prefix
-// and goes on with a hash of the whole stream. The zero value records nothing; a
-// Buffer is not safe for concurrent use.
+// and goes on with a hash of the whole stream. The zero value is empty; only Init makes it
+// ready for more. A Buffer is not safe for concurrent use.
 type Buffer struct {
 	pool        *Pool
 	limit       int64
@@ -98,7 +102,7 @@ func (b *Buffer) Init(p *Pool, limit int64) { *b = Buffer{pool: p, limit: limit}
 // Limit lowers the number of bytes kept; what is kept already stays.
 func (b *Buffer) Limit(n int64) { b.limit = min(b.limit, n) }
 
-// Write records p. More is how many bytes are known to follow, 0 if unknown.
+// Write records p. More is how many bytes are known to follow, not positive if unknown.
 func (b *Buffer) Write(p []byte, more int64) {
 	b.size += int64(len(p))
 	if !b.cut {

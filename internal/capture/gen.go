@@ -1,9 +1,9 @@
 //go:build ignore
 
-// Gen writes writer_gen.go: a type for every set of optional interfaces that a
-// ResponseWriter can have. A type is one pointer, so that wrapping costs nothing, and
-// has its methods declared: sets made by embedding structs cost a binary 3 MB, these
-// 0.4 MB.
+// Gen writes writer_gen.go, here or into the directory it is given: a type for every set
+// of optional interfaces that a ResponseWriter can have. A type is one pointer, so that
+// wrapping costs nothing, and has its methods declared: sets made by embedding structs
+// cost a binary 3 MB, these 0.4 MB.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"go/format"
 	"log"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -25,7 +26,7 @@ var levels = []part{
 	{"flushErrorer", "func (t T) FlushError() error { return t.flushError() }"},
 	{"connection", `func (t T) SetReadDeadline(d time.Time) error { return t.w.(connection).SetReadDeadline(d) }
 func (t T) SetWriteDeadline(d time.Time) error { return t.w.(connection).SetWriteDeadline(d) }
-func (t T) EnableFullDuplex() error { return t.enableFullDuplex() }`},
+func (t T) EnableFullDuplex() error { return t.w.(connection).EnableFullDuplex() }`},
 }
 
 var parts = []part{
@@ -81,7 +82,11 @@ func (w *Writer) Wrap() http.ResponseWriter {
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile("writer_gen.go", src, 0o644); err != nil {
+	dir := "."
+	if len(os.Args) > 1 {
+		dir = os.Args[1]
+	}
+	if err := os.WriteFile(filepath.Join(dir, "writer_gen.go"), src, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -2,10 +2,13 @@ package capture
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,28 +27,52 @@ type Response struct {
 	Hijacked bool            // the handler took the connection, or switched protocols
 	Broken   bool            // a write failed: the client has less than was written
 	Short    bool            // what was written is not what Content-Length says
-	Flushed  bool            // the handler flushed
-	Duplex   bool            // the handler asked to read the request while it answers
 	Body     Buffer
+
+	head []byte // of the body, as far as the Content-Type is sniffed from it; nil if Typed
 }
 
-// Writer passes a response through to an http.ResponseWriter and records it. Every
-// call is forwarded first and recorded then. It is safe for concurrent use as far
-// as the ResponseWriter is.
+// Sent is the header as net/http's server sends it, but for Date, Connection and
+// Content-Length, with room for extra names.
+func (r *Response) Sent(extra int) http.Header {
+	h := r.Header.Header(extra + 1)
+	switch r.Status {
+	case http.StatusNotModified:
+		delete(h, "Content-Type")
+		fallthrough
+	case http.StatusNoContent:
+		delete(h, "Content-Length")
+		delete(h, "Transfer-Encoding")
+		return h
+	}
+	if coding := h["Content-Encoding"]; len(r.head) > 0 && len(h["Transfer-Encoding"]) == 0 &&
+		(len(coding) == 0 || coding[0] == "") {
+		h["Content-Type"] = []string{http.DetectContentType(r.head)}
+	}
+	return h
+}
+
+// sniffed is how many bytes http.DetectContentType looks at.
+const sniffed = 512
+
+// Writer passes a response through to an http.ResponseWriter and records it: the header
+// before it is forwarded, since a ResponseWriter may change it then, the body as far as
+// it was accepted. It is safe for concurrent use as far as the ResponseWriter is.
 type Writer struct {
 	w    http.ResponseWriter
 	head bool // a response to HEAD: its body is never sent
 
-	mu     sync.Mutex
-	on     bool
-	length int64 // Content-Length, 0 if not declared
-	resp   Response
+	mu      sync.Mutex
+	on      bool
+	flushed bool
+	length  int64 // Content-Length, -1 if not declared
+	resp    Response
 }
 
 // Init makes w record what is written to dst in answer to a request with the given
 // method, at most limit bytes of body. Wrap returns what the handler is to be given.
 func (w *Writer) Init(dst http.ResponseWriter, method string, p *Pool, limit int64) {
-	w.w, w.head, w.on = dst, method == http.MethodHead, true
+	w.w, w.head, w.on, w.length = dst, method == http.MethodHead, true, -1
 	w.resp.Body.Init(p, limit)
 }
 
@@ -57,21 +84,17 @@ func (w *Writer) Stop() Response {
 	defer w.mu.Unlock()
 	if w.on && !w.resp.Hijacked {
 		w.begin(http.StatusOK)
-		w.resp.Trailer = trailers(w.w.Header())
-		w.resp.Short = w.resp.Short || !w.head && w.resp.Status != http.StatusNotModified && w.resp.Body.Size() < w.length
+		w.resp.Trailer = trailers(w.resp.Header, w.w.Header())
+		w.resp.Short = w.resp.Short || w.length >= 0 && w.length != w.resp.Body.Size() && !w.bodiless()
 	}
 	resp := w.resp
 	w.resp, w.on = Response{}, false
 	return resp
 }
 
-// Pending tells that a server that buffers at least n bytes of a response has sent
-// nothing of this one yet, and that its handler did not ask for full duplex.
-func (w *Writer) Pending(n int64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r := &w.resp
-	return w.on && !r.Hijacked && !r.Duplex && !r.Flushed && !r.Broken && r.Body.Size() < n
+// bodiless tells that a response never has a body, whatever its Content-Length.
+func (w *Writer) bodiless() bool {
+	return w.head || w.resp.Status == http.StatusNoContent || w.resp.Status == http.StatusNotModified
 }
 
 // begin records the final status and the header sent with it.
@@ -81,37 +104,68 @@ func (w *Writer) begin(status int) {
 	}
 	h := w.w.Header()
 	w.resp.Status, w.resp.First = status, time.Now()
-	w.resp.Header = fields.Take(h)
+	w.resp.Header = withoutTrailers(fields.Take(h))
 	_, w.resp.Typed = h["Content-Type"]
-	w.length, _ = declared(h)
+	w.length = declared(h)
 	if w.length > w.resp.Body.limit {
 		w.resp.Body.Limit(0) // it would only ever be a prefix: keep the hash alone
 	}
 }
 
-func declared(h http.Header) (n int64, ok bool) {
+// declared is the Content-Length of h as net/http reads it, -1 if there is none.
+func declared(h http.Header) int64 {
 	v := h["Content-Length"]
-	if len(v) != 1 {
-		return 0, false
+	if len(v) == 0 {
+		return -1
 	}
 	n, err := strconv.ParseInt(v[0], 10, 64)
-	return n, err == nil
+	if err != nil || n < 0 {
+		return -1
+	}
+	return n
 }
 
 // Header returns the header of the ResponseWriter.
 func (w *Writer) Header() http.Header { return w.w.Header() }
 
-// Unwrap returns the ResponseWriter, for http.ResponseController.
-func (w *Writer) Unwrap() http.ResponseWriter { return w.w }
+// Unwrap returns the ResponseWriter, for http.ResponseController. Where that one wraps
+// another it is put behind a window, lest a controller flush or hijack further down
+// unseen.
+func (w *Writer) Unwrap() http.ResponseWriter {
+	if _, ok := w.w.(unwrapper); ok {
+		return window{w}
+	}
+	return w.w
+}
 
-// WriteHeader forwards status; 1xx go by unrecorded.
+type unwrapper interface{ Unwrap() http.ResponseWriter }
+
+// window does what an http.ResponseController does with the ResponseWriter of a Writer.
+type window struct{ *Writer }
+
+func (v window) Unwrap() http.ResponseWriter { return v.w }
+
+func (v window) FlushError() error {
+	v.flushing()
+	err := http.NewResponseController(v.w).Flush()
+	if !errors.Is(err, http.ErrNotSupported) {
+		v.failed(0, err)
+	}
+	return err
+}
+
+func (v window) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return v.hijacked(http.NewResponseController(v.w).Hijack())
+}
+
+// WriteHeader forwards status. 1xx go by unrecorded, and so does what net/http panics at.
 func (w *Writer) WriteHeader(status int) {
 	w.mu.Lock()
 	switch {
-	case !w.on:
+	case !w.on || w.resp.Status != 0:
 	case status == http.StatusSwitchingProtocols:
 		w.resp.Status, w.resp.Hijacked = status, true
-	case status >= 200:
+	case status >= 200 && status <= 999:
 		w.begin(status)
 	}
 	w.mu.Unlock()
@@ -122,14 +176,17 @@ func (w *Writer) WriteHeader(status int) {
 func (w *Writer) Write(p []byte) (int, error) {
 	w.beginImplicit()
 	n, err := w.w.Write(p)
-	w.wrote(p[:max(n, 0)], err)
+	n = max(n, 0)
+	w.wrote(p[:n])
+	w.failed(len(p)-n, err)
 	return n, err
 }
 
-func (w *Writer) flushed() {
+// flushing records that what was written so far is sent now.
+func (w *Writer) flushing() {
 	w.beginImplicit()
 	w.mu.Lock()
-	w.resp.Flushed = true
+	w.flushed = true
 	w.mu.Unlock()
 }
 
@@ -141,64 +198,91 @@ func (w *Writer) beginImplicit() {
 	w.mu.Unlock()
 }
 
-// wrote records bytes that the ResponseWriter accepted, and its error.
-func (w *Writer) wrote(p []byte, err error) {
+// wrote records bytes that the ResponseWriter accepted.
+func (w *Writer) wrote(p []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.on {
 		return
 	}
-	switch err {
-	case nil, http.ErrBodyNotAllowed:
-	case http.ErrContentLength:
+	if room := sniffed - len(w.resp.head); !w.resp.Typed && !w.flushed && room > 0 {
+		w.resp.head = append(w.resp.head, p[:min(room, len(p))]...)
+	}
+	if !w.head {
+		w.resp.Body.Write(p, w.length-w.resp.Body.Size()-int64(len(p)))
+	}
+}
+
+// failed records an error of the ResponseWriter, and how many bytes it did not accept.
+func (w *Writer) failed(refused int, err error) {
+	if err == nil || err == http.ErrBodyNotAllowed {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.head && refused > 0: // nobody misses it
+	case w.length >= 0 && w.resp.Body.Size()+int64(refused) > w.length:
 		w.resp.Short = true // more than declared: the client was sent a part of it
 	default:
 		w.resp.Broken = true
 	}
-	if !w.head {
-		w.resp.Body.Write(p, max(w.length-w.resp.Body.Size()-int64(len(p)), 0))
-	}
 }
 
-func trailers(h http.Header) fields.Snapshot {
-	var f fields.Snapshot
-	for _, list := range h["Trailer"] {
-		for name := range fields.Tokens(list) {
-			name = http.CanonicalHeaderKey(name)
-			for _, v := range h[name] {
-				f = append(f, name, v)
-			}
-		}
-	}
+// trailers are the fields of h that are sent after the body: those that the header sent
+// before it announced, and those with http.TrailerPrefix.
+func trailers(sent fields.Snapshot, h http.Header) fields.Snapshot {
+	t := http.Header{}
 	for name, values := range h {
-		if len(name) > len(http.TrailerPrefix) && name[:len(http.TrailerPrefix)] == http.TrailerPrefix {
-			for _, v := range values {
-				f = append(f, http.CanonicalHeaderKey(name[len(http.TrailerPrefix):]), v)
-			}
+		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
+			t[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	return f
+	for i := 0; i < len(sent); i += 2 {
+		if sent[i] != "Trailer" {
+			continue
+		}
+		for name := range fields.Tokens(sent[i+1]) {
+			name = http.CanonicalHeaderKey(name)
+			t[name] = append(slices.Clip(t[name]), h[name]...)
+		}
+	}
+	return fields.Take(t)
+}
+
+// withoutTrailers removes the fields with http.TrailerPrefix, in place: a server does not
+// send them with the header.
+func withoutTrailers(f fields.Snapshot) fields.Snapshot {
+	kept := f[:0]
+	for i := 0; i < len(f); i += 2 {
+		if !strings.HasPrefix(f[i], http.TrailerPrefix) {
+			kept = append(kept, f[i], f[i+1])
+		}
+	}
+	return kept
 }
 
 // The optional methods of a ResponseWriter. Wrap gives the handler those that the
 // ResponseWriter has, no more and no fewer.
 
 func (w *Writer) flush() {
-	w.flushed()
+	w.flushing()
 	w.w.(http.Flusher).Flush()
 }
 
 func (w *Writer) flushError() error {
-	w.flushed()
+	w.flushing()
 	err := w.w.(flushErrorer).FlushError()
-	if err != nil {
-		w.wrote(nil, err)
-	}
+	w.failed(0, err)
 	return err
 }
 
 func (w *Writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := w.w.(http.Hijacker).Hijack()
+	return w.hijacked(w.w.(http.Hijacker).Hijack())
+}
+
+// hijacked records that the handler took the connection.
+func (w *Writer) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil {
 		w.mu.Lock()
 		w.resp.Hijacked = true
@@ -211,38 +295,36 @@ func (w *Writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 // way. A response declared to be larger than the limit goes by unseen, so that a
 // file still goes out by sendfile.
 func (w *Writer) readFrom(src io.Reader) (int64, error) {
-	rf := w.w.(io.ReaderFrom)
-	if n, ok := declared(w.w.Header()); ok && w.exceeds(n) {
-		n, err := rf.ReadFrom(src)
-		w.passed(n, err)
+	if w.unkept(declared(w.w.Header())) {
+		n, err := w.w.(io.ReaderFrom).ReadFrom(src)
+		w.passed(n)
+		w.failed(0, err)
 		return n, err
 	}
-	n, err := rf.ReadFrom(&watched{w, src})
-	if err != nil {
-		w.wrote(nil, err)
+	from := &watched{w: w, src: src}
+	n, err := w.w.(io.ReaderFrom).ReadFrom(from)
+	if err != from.err { // it is not that there was nothing to write
+		w.failed(0, err)
 	}
 	return n, err
 }
 
-// exceeds tells that a body of n bytes is not going to be kept.
-func (w *Writer) exceeds(n int64) bool {
+// unkept tells that a body of n bytes is not going to be kept.
+func (w *Writer) unkept(n int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return !w.on || w.head || n > w.resp.Body.limit
 }
 
 // passed records n bytes of body that nobody looked at.
-func (w *Writer) passed(n int64, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if !w.on {
+func (w *Writer) passed(n int64) {
+	if n <= 0 {
 		return
 	}
-	if n > 0 {
-		w.begin(http.StatusOK)
-	}
-	w.resp.Broken = w.resp.Broken || err != nil
-	if !w.head {
+	w.beginImplicit()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.on && !w.head {
 		w.resp.Body.Skip(n)
 	}
 }
@@ -251,14 +333,16 @@ func (w *Writer) passed(n int64, err error) {
 type watched struct {
 	w   *Writer
 	src io.Reader
+	err error
 }
 
 func (r *watched) Read(p []byte) (int, error) {
 	n, err := r.src.Read(p)
 	if n > 0 {
 		r.w.beginImplicit()
-		r.w.wrote(p[:n], nil)
+		r.w.wrote(p[:n])
 	}
+	r.err = err
 	return n, err
 }
 
@@ -268,20 +352,11 @@ func (w *Writer) writeString(str string) (int, error) {
 	var part [512]byte
 	for rest := str[:max(n, 0)]; rest != ""; {
 		k := copy(part[:], rest)
-		w.wrote(part[:k], nil)
+		w.wrote(part[:k])
 		rest = rest[k:]
 	}
-	if err != nil {
-		w.wrote(nil, err)
-	}
+	w.failed(len(str)-max(n, 0), err)
 	return n, err
-}
-
-func (w *Writer) enableFullDuplex() error {
-	w.mu.Lock()
-	w.resp.Duplex = true
-	w.mu.Unlock()
-	return w.w.(connection).EnableFullDuplex()
 }
 
 // flushErrorer and connection are what http.ResponseController asks of a server's

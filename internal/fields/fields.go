@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 )
 
@@ -62,16 +63,24 @@ var hopByHop = [...]string{
 	"Trailer", "Proxy-Authenticate", "Proxy-Authorization",
 }
 
-// StripHopByHop removes from h what must not be forwarded: first the fields that
-// Connection names, in any spelling, then those that are hop-by-hop by definition.
+// StripHopByHop removes from h what must not be forwarded: the fields that are hop-by-hop
+// by definition and those that Connection names, in any spelling, also of h's own keys.
 func StripHopByHop(h http.Header) {
-	for _, list := range h["Connection"] {
-		for name := range Tokens(list) {
-			delete(h, http.CanonicalHeaderKey(name))
+	drop := slices.Clip(hopByHop[:])
+	for key, lists := range h {
+		if http.CanonicalHeaderKey(key) != "Connection" {
+			continue
+		}
+		for _, list := range lists {
+			for name := range Tokens(list) {
+				drop = append(drop, http.CanonicalHeaderKey(name))
+			}
 		}
 	}
-	for _, name := range hopByHop {
-		delete(h, name)
+	for key := range h {
+		if slices.Contains(drop, http.CanonicalHeaderKey(key)) {
+			delete(h, key)
+		}
 	}
 }
 

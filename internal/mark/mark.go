@@ -118,10 +118,7 @@ func Strip(h http.Header) {
 func Set(h http.Header, id string) baggage.Baggage {
 	Strip(h)
 	h[Header] = []string{id}
-	bag, err := baggage.Parse(strings.Join(h["Baggage"], ","))
-	if err != nil {
-		bag = baggage.Baggage{}
-	}
+	bag, _ := baggage.Parse(strings.Join(h["Baggage"], ",")) // the valid members, also with an error
 	member, err := baggage.NewMemberRaw(BaggageMember, "true")
 	if err != nil {
 		panic(err) // a constant

@@ -41,18 +41,23 @@ func Of(contentType string) Kind {
 }
 
 // Each yields the offset and the bytes of every record in body, without the white
-// space and the record separators around it.
+// space and the separators around it. Records are lines, unless there is an RS (RFC
+// 7464): then they are what RS separates, over as many lines as they take.
 func Each(body []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
+		separator := byte('\n')
+		if bytes.IndexByte(body, rs) >= 0 {
+			separator = rs
+		}
 		for at := 0; at < len(body); {
-			end := bytes.IndexAny(body[at:], "\n\x1e")
+			end := bytes.IndexByte(body[at:], separator)
 			if end < 0 {
 				end = len(body) - at
 			}
 			line := body[at : at+end]
-			text := bytes.TrimLeft(line, " \t\r")
+			text := bytes.TrimLeft(line, space)
 			from := at + len(line) - len(text)
-			text = bytes.TrimRight(text, " \t\r")
+			text = bytes.TrimRight(text, space)
 			if len(text) > 0 && !yield(from, text) {
 				return
 			}
@@ -60,3 +65,8 @@ func Each(body []byte) iter.Seq2[int, []byte] {
 		}
 	}
 }
+
+const (
+	rs    = 0x1e      // the record separator, which no JSON text contains
+	space = " \t\r\n" // RFC 8259 section 2
+)

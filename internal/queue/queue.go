@@ -27,9 +27,10 @@ type Queue[T any] struct {
 	idle    chan struct{} // closed when nothing waits or runs any more; nil until asked for
 }
 
-// Full and Closed are the answers of Put to an item it did not take.
+// Verdict is the answer of Put.
 type Verdict int
 
+// Full and Closed are the answers to an item that was not taken.
 const (
 	Accepted Verdict = iota
 	Full
@@ -38,7 +39,7 @@ const (
 
 // New returns a Queue that calls run for each item on one of at most so many workers,
 // with at most depth items waiting, and counts so many kinds of ends. Run must have
-// its item settled before it returns; it may panic or exit its goroutine.
+// its item settled before it returns; it may exit its goroutine (runtime.Goexit).
 func New[T any](workers, depth, kinds int, run func(T)) *Queue[T] {
 	return &Queue[T]{run: run, workers: workers, depth: depth, settled: make([]uint64, kinds)}
 }
@@ -73,8 +74,8 @@ func (q *Queue[T]) push(item T) {
 	q.waiting++
 }
 
-// work runs item and then what waits. A run that panics or exits its goroutine
-// takes this worker with it; another one goes on in its place.
+// work runs item and then what waits. A run that exits its goroutine takes this worker
+// with it; another one goes on in its place.
 func (q *Queue[T]) work(item T) {
 	alive := true
 	defer func() {

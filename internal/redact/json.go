@@ -86,11 +86,13 @@ func (w *walker) walk(i int, replacement []byte) (end int, err error) {
 // value masks or skips the value at i, or says that it must be opened.
 func (w *walker) value(i, depth int, state jsonpath.State, replacement []byte) (end int, open bool, err error) {
 	hit := len(state.IDs()) > 0 || len(w.located.IDs(i)) > 0
-	if !hit && i < len(w.doc) && (w.doc[i] == '{' || w.doc[i] == '[') && (!state.Dead() || w.set.Deferred()) {
-		if depth >= jsonscan.DefaultMaxDepth {
+	if i < len(w.doc) && (w.doc[i] == '{' || w.doc[i] == '[') {
+		if depth == jsonscan.DefaultMaxDepth {
 			return 0, false, jsonscan.TooDeep(i, jsonscan.DefaultMaxDepth)
 		}
-		return 0, true, nil
+		if !hit && (!state.Dead() || w.set.Deferred()) {
+			return 0, true, nil
+		}
 	}
 	end, err = jsonscan.Value(w.doc, i, jsonscan.DefaultMaxDepth-depth)
 	if hit && err == nil {

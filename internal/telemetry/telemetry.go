@@ -173,6 +173,30 @@ func (t *Telemetry) Close() error {
 // Traced tells whether spans are recorded.
 func (t *Telemetry) Traced() bool { return t.tracer != nil }
 
+// traceHeaders carry the trace context of the tracing systems in use.
+var traceHeaders = [...]string{
+	"Traceparent", "Tracestate", // W3C Trace Context
+	"B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags",
+	"Uber-Trace-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "Sentry-Trace",
+	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority", "X-Datadog-Tags",
+}
+
+// Strip removes the trace context of the primary from the header of a copy: what the
+// shadow does is no part of that trace.
+func (t *Telemetry) Strip(h http.Header) {
+	for _, name := range traceHeaders {
+		delete(h, name)
+	}
+	if t.propagator == nil {
+		return
+	}
+	for _, name := range t.propagator.Fields() {
+		if name = http.CanonicalHeaderKey(name); name != "Baggage" {
+			delete(h, name)
+		}
+	}
+}
+
 // Copy identifies one copy to one target.
 type Copy struct {
 	Target, ID, Method, Route string

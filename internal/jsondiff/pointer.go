@@ -1,0 +1,126 @@
+package jsondiff
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/goshadow/shadow/internal/jsonscan"
+)
+
+// nameOf returns the decoded name of a member. It may be scratch that the next
+// call overwrites.
+func (s *comparison) nameOf(lit []byte) []byte {
+	for _, c := range lit {
+		if c == '\\' {
+			s.name = jsonscan.AppendUnquote(s.name[:0], lit)
+			return s.name
+		}
+	}
+	return lit[1 : len(lit)-1]
+}
+
+// pathTo returns the JSON Pointer (RFC 6901) of the current value: through the
+// current children of the frames of the first tier and of the visits of the
+// second. It leads through B to what is Extra, else through A.
+func (s *comparison) pathTo(kind Kind) string {
+	p := append(s.path[:0], s.prefix...)
+	for k := range s.lockstep.frames {
+		f := &s.lockstep.frames[k]
+		if f.object {
+			p = appendToken(append(p, '/'), s.nameOf(s.a[f.name:f.nameEnd]))
+		} else {
+			p = strconv.AppendInt(append(p, '/'), int64(f.index), 10)
+		}
+	}
+	t := &s.tree
+	for k := range t.visits {
+		v := &t.visits[k]
+		side, parent, child := &t.a, v.a, v.curA
+		if kind == Extra {
+			side, parent, child = &t.b, v.b, v.curB
+		}
+		n := &side.nodes[child]
+		p = append(p, '/')
+		if side.kind(parent) == '{' {
+			p = appendToken(p, s.nameOf(n.nameLiteral(side.doc)))
+			continue
+		}
+		if v.keyed != none {
+			member := s.c.members[v.keyed]
+			if key := s.key(side, child, member); key != none {
+				p = append(appendToken(p, []byte(member)), '=')
+				lit := side.nodes[key].literal(side.doc)
+				if lit[0] == '"' {
+					lit = s.nameOf(lit)
+				}
+				p = appendToken(p, lit)
+				continue
+			}
+		}
+		p = strconv.AppendInt(p, int64(n.name), 10)
+	}
+	s.path = p
+	return string(p)
+}
+
+// appendToken appends a reference token, escaped as by RFC 6901 section 3.
+func appendToken(dst, name []byte) []byte {
+	for _, c := range name {
+		switch c {
+		case '~':
+			dst = append(dst, "~0"...)
+		case '/':
+			dst = append(dst, "~1"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// comparePaths orders pointers token by token, those that are numbers by their
+// value.
+func comparePaths(a, b string) int {
+	for {
+		tokenA, restA, moreA := strings.Cut(a, "/")
+		tokenB, restB, moreB := strings.Cut(b, "/")
+		if tokenA != tokenB {
+			return compareTokens(tokenA, tokenB)
+		}
+		switch {
+		case !moreA && !moreB:
+			return 0
+		case !moreA:
+			return -1
+		case !moreB:
+			return 1
+		}
+		a, b = restA, restB
+	}
+}
+
+// compareTokens puts indexes, by their value, before names.
+func compareTokens(a, b string) int {
+	switch isA, isB := isIndex(a), isIndex(b); {
+	case isA && isB && len(a) != len(b):
+		return len(a) - len(b)
+	case isA && !isB:
+		return -1
+	case isB && !isA:
+		return 1
+	}
+	return strings.Compare(a, b)
+}
+
+// isIndex reports whether a token is the index of an element.
+func isIndex(token string) bool {
+	if token == "" || token[0] == '0' && len(token) > 1 {
+		return false
+	}
+	for i := range len(token) {
+		if token[i]-'0' > 9 {
+			return false
+		}
+	}
+	return true
+}
