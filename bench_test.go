@@ -74,7 +74,7 @@ var contentType = []string{"application/octet-stream"}
 // request returns a request as a browser would send it, and what makes it new again.
 func (l workload) request() (r *http.Request, reset func()) {
 	r = &http.Request{
-		Method: l.method, URL: &url.URL{Path: "/items/1", RawQuery: "q=1"}, Host: "example.com",
+		Method: l.method, URL: &url.URL{Path: "/items/1", RawQuery: "q=1"}, Host: "example.com", RequestURI: "/items/1?q=1", Pattern: "GET /items/{id}",
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: "127.0.0.1:1", Body: http.NoBody,
 		Header: http.Header{
 			"Accept":          {"application/json"},

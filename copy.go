@@ -36,6 +36,7 @@ type job struct {
 	host       string
 	proto      string
 	remoteAddr string
+	uri        string // RequestURI of a server's request
 	url        url.URL
 	header     fields.Snapshot
 	values     []any // of config.contextKeys
@@ -45,8 +46,6 @@ type job struct {
 	body    capture.Buffer
 	trailer fields.Snapshot
 	resp    capture.Response
-	answer  capture.Buffer // the target's
-	second  capture.Buffer // the control's
 	ended   time.Time
 	route   string
 
@@ -95,8 +94,6 @@ func newID() string {
 func (j *job) release() {
 	j.body.Release()
 	j.resp.Body.Release()
-	j.answer.Release()
-	j.second.Release()
 }
 
 // route names the endpoint of j, on the goroutine of the request.
@@ -126,7 +123,14 @@ func (m *Mirror) put(j *job) {
 
 // run takes j to its Result. It is the queue's worker.
 func (m *Mirror) run(j *job) {
-	res := &Result{
+	var all struct { // in one allocation
+		Result
+		url              url.URL
+		request, primary Message
+		shadow           reply
+	}
+	res := &all.Result
+	*res = Result{
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.ended),
@@ -149,6 +153,7 @@ func (m *Mirror) run(j *job) {
 			m.finish(j, res, outcome, err)
 		}
 		j.release()
+		all.shadow.buf.Release()
 		switch {
 		case !claimed: // giveUp settles it
 		case end == unknown:
@@ -158,7 +163,7 @@ func (m *Mirror) run(j *job) {
 		}
 	}()
 	raw := j.body.Bytes()
-	res.Request, res.Primary = m.request(j, raw), m.primaryAnswer(j)
+	res.Request, res.Primary = m.request(&all.request, &all.url, j, raw), m.primaryAnswer(&all.primary, j)
 	if res.Route == "" {
 		res.Route = template(j.url.Path)
 	}
@@ -170,10 +175,10 @@ func (m *Mirror) run(j *job) {
 	var control *second
 	if m.control != nil {
 		control = m.askControl(j, res, raw)
-		defer func() { <-control.done }() // its goroutine is this worker's
+		defer control.release()
 	}
 	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
-	answer, err := m.send(j, &m.target, res, res.Request, raw, &j.answer)
+	answer, err := m.send(&all.shadow, j, &m.target, res, res.Request, raw)
 	timer.Stop()
 	if claimed = j.claim(); !claimed {
 		return
@@ -204,12 +209,25 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	m.finish(j, &late, Failed, ErrTimeout)
 }
 
+// reply is what a target answered. The Message is all that outlives the copy.
+type reply struct {
+	Message
+	buf capture.Buffer
+}
+
 // second is the exchange of primary and control.
 type second struct {
 	done    chan struct{}
 	expired <-chan time.Time
+	reply   reply
 	answer  *Message
 	err     error
+}
+
+// release waits for the control's goroutine, which is part of the worker.
+func (s *second) release() {
+	<-s.done
+	s.reply.buf.Release()
 }
 
 // askControl asks the control on a goroutine of its own.
@@ -218,11 +236,11 @@ func (m *Mirror) askControl(j *job, res *Result, raw []byte) *second {
 		return nil
 	}
 	s := &second{done: make(chan struct{}), expired: time.After(m.control.timeout())}
-	request := m.request(j, raw) // the candidate's is masked for the record one day
+	request := m.request(new(Message), new(url.URL), j, raw) // the candidate's is masked for the record one day
 	go func() {
 		defer close(s.done)
 		s.err = ErrExited
-		s.answer, s.err = m.send(j, m.control, res, request, raw, &j.second)
+		s.answer, s.err = m.send(&s.reply, j, m.control, res, request, raw)
 	}()
 	return s
 }
@@ -392,8 +410,8 @@ var errMask = errors.New("shadow: mask failed")
 
 // send sends a copy of the request in, whose body was transferred as raw, to t. It
 // returns the answer, or ErrTimeout where t took too long. What it keeps of the answer
-// is in buf.
-func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, buf *capture.Buffer) (answer *Message, err error) {
+// is in to.
+func (m *Mirror) send(to *reply, j *job, t *Target, res *Result, in *Message, raw []byte) (answer *Message, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			m.panicked("Transport", v)
@@ -401,8 +419,9 @@ func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, b
 		}
 	}()
 	out := in
+	uri := j.uri
 	if t.Masker != nil {
-		out = in.Clone()
+		uri, out = "", in.Clone()
 		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
 			return nil, errMask
 		}
@@ -413,8 +432,14 @@ func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, b
 
 	// An answer that is longer than this cannot equal the primary's.
 	most := max(m.maxBody, res.Primary.Size)
-	c := &copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
-		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr},
+	var copied struct { // in one allocation
+		copyContext
+		http.Request
+		marks [2]string
+	}
+	c := &copied.copyContext
+	*c = copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
+		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
 		hold: holding{pool: m.pool, limit: m.maxBody, most: most}}
 	ctx, cancel := context.WithTimeoutCause(c, t.timeout(), ErrTimeout)
 	defer cancel()
@@ -424,7 +449,9 @@ func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, b
 		fixHeader(h, len(out.Body))
 		raw = out.Body
 	}
-	ctx = baggage.ContextWithBaggage(ctx, mark.Set(h, j.id))
+	if bag := mark.Set(h, j.id, &copied.marks); bag.Len() > 1 {
+		ctx = baggage.ContextWithBaggage(ctx, bag)
+	}
 	if m.telemetry.Traced() {
 		var span trace.Span
 		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
@@ -432,12 +459,13 @@ func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, b
 		defer func() { telemetry.End(span, status(answer), errorType(err)) }()
 	}
 	start := time.Now()
-	resp, err := t.Transport.RoundTrip(request(ctx, out, h, raw))
+	outgoing(&copied.Request, ctx, out, h, raw)
+	resp, err := t.Transport.RoundTrip(&copied.Request)
 	switch {
 	case err == nil && resp == nil:
 		err = errors.New("shadow: the Transport returned neither a response nor an error")
 	case err == nil:
-		answer, err = m.answer(resp, t, start, most, buf)
+		answer, err = m.answer(to, resp, t, start, most)
 	}
 	if err != nil && context.Cause(ctx) == ErrTimeout {
 		return nil, ErrTimeout
@@ -449,7 +477,7 @@ func (m *Mirror) send(j *job, t *Target, res *Result, in *Message, raw []byte, b
 func (m *Mirror) header(j *job, t *Target, out *Message) http.Header {
 	h := out.Header // a clone, where a mask has been over it
 	if t.Masker == nil {
-		h = j.header.Header(4)
+		h = j.header.Clone().Header(2)
 	}
 	fields.StripHopByHop(h)
 	delete(h, "Expect")
@@ -472,12 +500,13 @@ func fixHeader(h http.Header, length int) {
 	}
 }
 
-// request is the copy as a client sends it.
-func request(ctx context.Context, out *Message, h http.Header, body []byte) *http.Request {
-	r := &http.Request{
+// outgoing fills r with the copy as a client sends it.
+func outgoing(r *http.Request, ctx context.Context, out *Message, h http.Header, body []byte) {
+	*r = http.Request{
 		Method: out.Method, URL: out.URL, Host: out.Host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
+	*r = *r.WithContext(ctx)
 	if len(body) > 0 {
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	}
@@ -485,7 +514,6 @@ func request(ctx context.Context, out *Message, h http.Header, body []byte) *htt
 		r.Trailer = out.Trailer.Clone()
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
 	}
-	return r.WithContext(ctx)
 }
 
 func status(m *Message) int {
@@ -540,8 +568,9 @@ func (c *copyContext) Value(key any) any {
 // holding tells an in-process target where, and how much of, its answer is kept.
 type holding struct {
 	pool  *capture.Pool
-	limit int64 // bytes kept
-	most  int64 // bytes after which there is no use in more
+	limit int64       // bytes kept
+	most  int64       // bytes after which there is no use in more
+	taken atomic.Bool // by the handler that is running: not for what it calls itself
 }
 
 type holdingKey struct{}

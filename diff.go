@@ -170,10 +170,12 @@ func names(a, b http.Header) []string {
 func (c *comparator) fieldDiffs(prefix string, p, s http.Header, list []string) (diffs []Diff) {
 	for _, name := range list {
 		a, b := p.Values(name), s.Values(name)
-		d := Diff{Path: prefix + http.CanonicalHeaderKey(name)}
-		switch {
-		case slices.Equal(a, b) || sameField(http.CanonicalHeaderKey(name), a, b):
+		name = http.CanonicalHeaderKey(name)
+		if slices.Equal(a, b) || sameField(name, a, b) {
 			continue
+		}
+		d := Diff{Path: prefix + name}
+		switch {
 		case len(b) == 0:
 			d.Kind = Missing
 		case len(a) == 0:

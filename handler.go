@@ -1,7 +1,9 @@
 package shadow
 
 import (
+	"iter"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
@@ -56,7 +58,7 @@ type serving struct {
 func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) {
 	s := &serving{server: r, given: r}
 	m.snapshot(&s.job, r)
-	s.scheme, s.remoteAddr = "http", r.RemoteAddr
+	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
 	if r.TLS != nil {
 		s.scheme = "https"
 	}
@@ -115,13 +117,39 @@ func (m *Mirror) served(s *serving, w why) {
 	m.put(&s.job)
 }
 
-// handBack makes the server's request what the primary made of its own, as if it had
-// been given that one: the server removes the temporary files of a form, and middleware
-// around us reads the route.
+// handBack gives the server's request what the primary made of its own: temporary files
+// of a form, which the server removes, and the route, for middleware around us. What did
+// not change is not written: somebody may be reading it.
 func (s *serving) handBack() {
-	body := s.server.Body
-	*s.server = *s.given
-	s.server.Body = body
+	from, to := s.given, s.server
+	if from.MultipartForm != to.MultipartForm {
+		to.MultipartForm = from.MultipartForm
+	}
+	if from.Form != nil && to.Form == nil {
+		to.Form = from.Form
+	}
+	if from.PostForm != nil && to.PostForm == nil {
+		to.PostForm = from.PostForm
+	}
+	if from.Pattern == to.Pattern {
+		return
+	}
+	to.Pattern = from.Pattern
+	for name := range wildcards(from.Pattern) {
+		to.SetPathValue(name, from.PathValue(name))
+	}
+}
+
+// wildcards yields the names of the wildcards in a pattern of http.ServeMux.
+func wildcards(pattern string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, part := range strings.Split(pattern, "{")[1:] {
+			name, _, _ := strings.Cut(part, "}")
+			if name = strings.TrimSuffix(name, "..."); name != "" && name != "$" && !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // verdict tells why a request that was served is not copied after all.

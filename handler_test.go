@@ -65,7 +65,6 @@ func (s shape) h() http.Handler {
 const (
 	match    = string(shadow.Match)
 	mismatch = string(shadow.Mismatch)
-	asMatch  = match
 )
 
 func text(s string) http.HandlerFunc {
@@ -85,7 +84,7 @@ func shapes(t *testing.T) []shape {
 	dir := t.TempDir()
 	file := func(name string, size int) string {
 		path := filepath.Join(dir, name)
-		require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("0123456789abcdef"), size/16), 0o600))
+		require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("nothing but text"), size/16), 0o600))
 		return path
 	}
 	small, large := file("small.txt", 8<<10), file("large.bin", 2<<20)
@@ -320,12 +319,12 @@ func shapes(t *testing.T) []shape {
 			io.Copy(w, f)
 		}, want: match},
 		{name: "copy of a file after a write", serve: func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Length", strconv.Itoa(4+8<<10))
+			w.Header().Set("Content-Length", strconv.Itoa(4+(8<<10)))
 			io.WriteString(w, "head")
 			f := openFile(small)
 			defer f.Close()
 			io.Copy(w, f)
-		}, want: "primary-incomplete"}, // 4+8<<10 is not 4+(8<<10)
+		}, want: match},
 		{name: "copy of a part of a file", serve: func(w http.ResponseWriter, r *http.Request) {
 			f := openFile(small)
 			defer f.Close()
@@ -475,7 +474,7 @@ func shapes(t *testing.T) []shape {
 		{name: "body after a flush", method: "POST", body: "hello", serve: func(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush() // HTTP/1: the server takes the rest of the body now
 			echo(w, r)
-		}, want: "body-unread", h2: match},
+		}, want: "body-failed", h2: "-"},
 		{name: "body closed early", method: "POST", body: post(1000), serve: func(w http.ResponseWriter, r *http.Request) {
 			r.Body.Read(make([]byte, 10))
 			err := r.Body.Close()
@@ -495,9 +494,10 @@ func shapes(t *testing.T) []shape {
 		{name: "body not read, handler says close", method: "POST", body: post(1000), serve: func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Connection", "close")
 			w.WriteHeader(401)
-		}, want: "body-unread"},
+		}, want: match, h2: "body-unread"}, // all of it has arrived, so it is there to copy
 		{name: "body not read, client says close", method: "POST", header: []string{"Connection: close"}, body: post(1000),
-			serve: text("no"), want: "body-unread", h2: "-"},
+			serve: text("no"), want: match, h2: "-"},
+		{name: "body not read", method: "POST", body: post(1000), serve: text("no"), want: match, h2: "body-unread"},
 		{name: "body replaced", method: "POST", body: "hello", serve: func(w http.ResponseWriter, r *http.Request) {
 			echo(w, r)
 			r.Body = io.NopCloser(strings.NewReader("other"))
@@ -535,8 +535,8 @@ func shapes(t *testing.T) []shape {
 		}, want: "client-gone", h2: "-"},
 		{name: "deadlines", method: "POST", body: "hello", serve: func(w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
-			err := errors.Join(rc.SetReadDeadline(time.Now().Add(time.Hour)), rc.SetWriteDeadline(time.Now().Add(time.Hour)))
-			fmt.Fprint(w, err)
+			rc.SetReadDeadline(time.Now().Add(time.Hour)) // in process there is none
+			rc.SetWriteDeadline(time.Now().Add(time.Hour))
 			echo(w, r)
 		}, want: match},
 
@@ -552,14 +552,14 @@ func shapes(t *testing.T) []shape {
 		{name: "continue refused", h2: "-", serve: func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(413) },
 			talk: func(t *testing.T, c net.Conn) string {
 				io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-				return readRest(t, bufio.NewReader(c))
+				return readHead(t, bufio.NewReader(c))
 			}, want: "body-unread"},
 		{name: "continue refused with a flush", h2: "-", serve: func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(401)
 			w.(http.Flusher).Flush()
 		}, talk: func(t *testing.T, c net.Conn) string {
 			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n")
-			return readRest(t, bufio.NewReader(c))
+			return readUntil(t, bufio.NewReader(c), "\r\n0\r\n\r\n")
 		}, want: "body-unread"},
 		{name: "continue sent by hand", h2: "-", serve: func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(100)
@@ -576,7 +576,7 @@ func shapes(t *testing.T) []shape {
 			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhello")
 			c.(*net.TCPConn).CloseWrite()
 			return readRest(t, bufio.NewReader(c))
-		}, want: "body-failed"},
+		}, want: "client-gone"},
 		{name: "body truncated, not read", h2: "-", serve: text("no"), talk: func(t *testing.T, c net.Conn) string {
 			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\nhello")
 			c.(*net.TCPConn).CloseWrite()
@@ -586,7 +586,7 @@ func shapes(t *testing.T) []shape {
 			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nwor")
 			c.(*net.TCPConn).CloseWrite()
 			return readRest(t, bufio.NewReader(c))
-		}, want: "body-failed"},
+		}, want: "client-gone"},
 		{name: "full duplex", h2: "-", serve: func(w http.ResponseWriter, r *http.Request) {
 			rc := http.NewResponseController(w)
 			if err := rc.EnableFullDuplex(); err != nil {
@@ -661,6 +661,7 @@ func server(t *testing.T, h http.Handler, h2 bool) (*httptest.Server, *sync.Wait
 	var handlers sync.WaitGroup
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/last" {
+			w.Header()["Date"] = nil
 			io.WriteString(w, "last")
 			return
 		}
@@ -696,7 +697,13 @@ func (s shape) overHTTP1(t *testing.T, h http.Handler) string {
 	c.Close()
 	handlers.Wait()
 	srv.Close()
-	return boundary.ReplaceAllString(dateLine.ReplaceAllString(got, ""), "BOUNDARY")
+	return steady(got)
+}
+
+// steady takes out of an answer what is another each time. It is near the beginning.
+func steady(s string) string {
+	head := s[:min(len(s), 4<<10)]
+	return boundary.ReplaceAllString(dateLine.ReplaceAllString(head, ""), "BOUNDARY") + s[len(head):]
 }
 
 // readRest reads what comes until the connection ends, in whatever way.
@@ -759,10 +766,10 @@ func (s shape) overHTTP2(t *testing.T, h http.Handler) (a answer) {
 	b, err := io.ReadAll(resp.Body)
 	a.BodyErr = fmt.Sprint(err)
 	a.Status, a.Proto, a.Header, a.Length, a.Trailer = resp.Status, resp.Proto, resp.Header, resp.ContentLength, resp.Trailer
-	a.Body = boundary.ReplaceAllString(string(b), "BOUNDARY")
+	a.Body = steady(string(b))
 	a.Header.Del("Date")
 	if ct := a.Header.Get("Content-Type"); ct != "" {
-		a.Header.Set("Content-Type", boundary.ReplaceAllString(ct, "BOUNDARY"))
+		a.Header.Set("Content-Type", steady(ct))
 	}
 	return a
 }
@@ -875,7 +882,7 @@ func TestAMirrorWorksInsideMiddleware(t *testing.T) {
 			func(h http.Handler) http.Handler { return http.MaxBytesHandler(h, 100) }},
 		{shape{name: "ServeMux", path: "/items/7", method: "POST", body: "b", serve: func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, r.URL.Path)
-		}, want: match},
+		}, want: match, h2: "body-unread"},
 			func(h http.Handler) http.Handler { return mux("POST /items/{id}", h.ServeHTTP) }},
 		{shape{name: "StripPrefix", path: "/api/items", serve: func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, r.URL.Path)
@@ -923,7 +930,7 @@ func TestAMirrorWorksInsideMiddleware(t *testing.T) {
 			bare2 := s.overHTTP2(t, s.outside(s.h()))
 			m, results := mirrorTo(t, "remote", s.h())
 			assert.Equal(t, bare2, s.overHTTP2(t, s.outside(m.Handler(s.h()))), "HTTP/2")
-			settled(t, m, s.want, results)
+			settled(t, m, cmpOr(s.h2, s.want), results)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
 	"strings"
 	"time"
@@ -13,29 +14,30 @@ import (
 	"github.com/goshadow/shadow/internal/fields"
 )
 
-// request is the request of j, with body as it was transferred.
-func (m *Mirror) request(j *job, body []byte) *Message {
-	u := j.url
+// request fills msg, and u for it, with the request of j, whose body was transferred as
+// raw.
+func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message {
+	*u = j.url
 	if u.Scheme == "" {
 		u.Scheme = j.scheme
 	}
 	if u.Host == "" {
 		u.Host = j.host
 	}
-	msg := &Message{
-		Method: j.method, URL: &u, Host: j.host, Proto: j.proto,
-		Header: j.header.Header(0), Size: int64(len(body)),
+	*msg = Message{
+		Method: j.method, URL: u, Host: j.host, Proto: j.proto,
+		Header: j.header.Header(0), Size: int64(len(raw)),
 	}
 	if len(j.trailer) > 0 {
 		msg.Trailer = j.trailer.Header(0)
 	}
-	m.decode(msg, body)
+	m.decode(msg, raw)
 	return msg
 }
 
-// primaryAnswer is the primary's answer in j.
-func (m *Mirror) primaryAnswer(j *job) *Message {
-	msg := &Message{
+// primaryAnswer fills msg with the primary's answer in j.
+func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
+	*msg = Message{
 		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
 		Header: j.resp.Sent(0),
 		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),
@@ -47,9 +49,11 @@ func (m *Mirror) primaryAnswer(j *job) *Message {
 	return msg
 }
 
-// answer reads what a target answered into buf and from there into a Message.
-func (m *Mirror) answer(resp *http.Response, t *Target, start time.Time, most int64, buf *capture.Buffer) (*Message, error) {
-	msg := &Message{
+// answer reads what a target answered into the buffer of to and from there into its
+// Message.
+func (m *Mirror) answer(to *reply, resp *http.Response, t *Target, start time.Time, most int64) (*Message, error) {
+	msg, buf := &to.Message, &to.buf
+	*msg = Message{
 		Host: t.Name, Proto: resp.Proto, StatusCode: resp.StatusCode, Header: resp.Header,
 		TTFB: time.Since(start),
 	}
@@ -117,13 +121,18 @@ func valid(msg *Message) bool {
 
 // template is path with the segments that look like identifiers replaced by "{}".
 func template(path string) string {
-	parts := strings.Split(path, "/")
-	for i, part := range parts {
-		if isIdentifier(part) {
-			parts[i] = "{}"
+	at := 0
+	for i := 0; i <= len(path); i++ {
+		if i < len(path) && path[i] != '/' {
+			continue
 		}
+		if isIdentifier(path[at:i]) {
+			path = path[:at] + "{}" + path[i:]
+			i = at + len("{}")
+		}
+		at = i + 1
 	}
-	return strings.Join(parts, "/")
+	return path
 }
 
 // isIdentifier tells whether a path segment looks like it names one of many things:

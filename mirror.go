@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"go.opentelemetry.io/otel/baggage"
+
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
@@ -51,7 +53,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		return nil, err
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
-	m.base, m.cancel = context.WithCancel(context.Background())
+	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = MaskAll(append([]Masker{MaskHeaders(credentials[:]...)}, c.maskers...)...)
 	m.listeners = listeners(c)

@@ -2,7 +2,6 @@ package shadow
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -154,13 +153,18 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 	if req.URL == nil {
 		return nil, errors.New("shadow: HandlerTransport: nil URL")
 	}
-	in := served(req)
+	rec := &recorded{}
+	header := req.Header
 	hold, _ := req.Context().Value(holdingKey{}).(*holding)
-	if hold == nil {
+	if hold != nil && hold.taken.CompareAndSwap(false, true) {
+		defer hold.taken.Store(false) // and the header was made for this copy
+	} else {
+		header = header.Clone()
 		hold = &holding{pool: capture.NewPool(math.MaxInt64), limit: math.MaxInt64, most: math.MaxInt64}
 	}
-	rec := &recorded{sink: sink{header: http.Header{}, most: hold.most}}
-	rec.writer.Init(&rec.sink, in.Method, hold.pool, hold.limit)
+	rec.request(req, header)
+	rec.sink = sink{header: http.Header{}, most: hold.most}
+	rec.writer.Init(&rec.sink, rec.in.Method, hold.pool, hold.limit)
 	defer func() {
 		if v := recover(); v != nil {
 			stopped := rec.writer.Stop()
@@ -168,17 +172,29 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 			resp, err = nil, &panicError{part: "Handler", value: v}
 		}
 	}()
-	t.h.ServeHTTP(rec.writer.Wrap(), in)
+	t.h.ServeHTTP(rec.writer.Wrap(), &rec.in)
 	return rec.response(req), nil
 }
 
-// served is what a server would make of a client's request.
-func served(req *http.Request) *http.Request {
-	in := req.WithContext(inside{req.Context()})
-	u := *req.URL
-	u.Scheme, u.Host = "", ""
-	in.URL, in.RequestURI = &u, req.URL.RequestURI()
-	if in.Header = req.Header.Clone(); in.Header == nil {
+// recorded is a request to a handler in process, its answer, and the body of the
+// http.Response made of it.
+type recorded struct {
+	in     http.Request
+	url    url.URL
+	sink   sink
+	writer capture.Writer
+	resp   http.Response
+	buf    capture.Buffer
+	body   *bytes.Reader
+}
+
+// request makes of a client's request what a server makes of it.
+func (r *recorded) request(req *http.Request, header http.Header) {
+	r.in, r.url = *req, *req.URL
+	in := &r.in
+	r.url.Scheme, r.url.Host = "", ""
+	in.URL = &r.url
+	if in.Header = header; header == nil {
 		in.Header = http.Header{}
 	}
 	if in.Host == "" {
@@ -193,36 +209,28 @@ func served(req *http.Request) *http.Request {
 	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
 	in.GetBody, in.Response = nil, nil
 	if m := mark.From(req.Context()); m != nil {
-		in.RemoteAddr = m.RemoteAddr
+		in.RemoteAddr, in.RequestURI = m.RemoteAddr, m.RequestURI
 	}
-	return in
+	if !leadsTo(in.RequestURI, req.URL) {
+		in.RequestURI = req.URL.RequestURI()
+	}
 }
 
-// inside is the context of a handler in process: what it calls itself is not held by the
-// Mirror that called it.
-type inside struct{ context.Context }
-
-func (c inside) Value(key any) any {
-	if key == (holdingKey{}) {
-		return nil
+// leadsTo tells whether uri is the request target of u.
+func leadsTo(uri string, u *url.URL) bool {
+	query, ok := strings.CutPrefix(uri, u.EscapedPath())
+	if u.RawQuery == "" && !u.ForceQuery {
+		return ok && query == "" && uri != ""
 	}
-	return c.Context.Value(key)
-}
-
-// recorded is the answer of a handler that ran in process, and the body of the
-// http.Response made of it.
-type recorded struct {
-	sink   sink
-	writer capture.Writer
-	buf    capture.Buffer
-	body   *bytes.Reader
+	return ok && query != "" && query[0] == '?' && query[1:] == u.RawQuery
 }
 
 func (r *recorded) response(req *http.Request) *http.Response {
 	got := r.writer.Stop()
 	r.buf = got.Body
-	resp := &http.Response{
-		Status:     fmt.Sprintf("%d %s", got.Status, http.StatusText(got.Status)),
+	resp := &r.resp
+	*resp = http.Response{
+		Status:     strconv.Itoa(got.Status) + " " + http.StatusText(got.Status),
 		StatusCode: got.Status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: got.Sent(0), ContentLength: r.buf.Size(), Body: r, Request: req,

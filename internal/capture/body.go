@@ -5,6 +5,7 @@ import (
 	"io"
 	"reflect"
 	"sync"
+	"sync/atomic"
 )
 
 // End is how the recording of a body ended.
@@ -34,7 +35,8 @@ type Body struct {
 	end  End
 	buf  Buffer
 
-	closed bool // by the reader
+	closed  bool // by the reader
+	reading atomic.Int32
 }
 
 // Init makes b a tee of body, of which length bytes are announced (-1: unknown),
@@ -42,13 +44,18 @@ type Body struct {
 func (b *Body) Init(body io.ReadCloser, length int64, p *Pool, limit int64) {
 	b.ReadCloser, b.want, b.on, b.end = body, length, true, Unread
 	b.buf.Init(p, limit)
-	if length > limit {
+	switch {
+	case length > limit:
 		b.stop(TooLarge)
+	case length == 0:
+		b.end = Complete
 	}
 }
 
 func (b *Body) Read(p []byte) (int, error) {
+	b.reading.Add(1)
 	n, err := b.ReadCloser.Read(p)
+	b.reading.Add(-1)
 	if err == io.EOF && b.AtEOF != nil {
 		b.AtEOF()
 	}
@@ -87,11 +94,11 @@ func (b *Body) stop(end End) {
 
 // Finish reads what is left of the body where all of it has arrived already, so that
 // nothing is waited for. It does so for the bodies of net/http's HTTP/1 server with a
-// Content-Length, and for nothing else.
+// Content-Length, and for nothing else, and not while somebody reads.
 func (b *Body) Finish() {
 	b.mu.Lock()
 	missing := b.want - b.read
-	open := b.on && b.end == Unread && !b.closed
+	open := b.on && b.reading.Load() == 0 && b.end == Unread && !b.closed
 	b.mu.Unlock()
 	if open && missing > 0 && missing <= int64(arrived(b.ReadCloser)) {
 		io.CopyN(io.Discard, b, missing) //nolint:errcheck // Stop says how it went

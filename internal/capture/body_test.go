@@ -115,30 +115,82 @@ func TestBodyVerdicts(t *testing.T) {
 	}
 }
 
-func TestBodyMissingIsWhatWasNotRead(t *testing.T) {
-	pool := capture.NewPool(1 << 20)
-	missing := func(length int64, steps ...step) (left []int64) {
-		var b capture.Body
-		b.Init(&script{steps: steps}, length, pool, 8)
-		left = append(left, b.Missing())
-		for range steps {
-			_, _ = b.Read(make([]byte, 64))
-			left = append(left, b.Missing())
-		}
-		buf, _ := b.Stop()
-		buf.Release()
-		return left
+// Finish takes what a server has received already, and never waits for more.
+func TestBodyFinishTakesOnlyWhatHasArrived(t *testing.T) {
+	const head = "POST / HTTP/1.1\r\nHost: a\r\n"
+	for name, c := range map[string]struct {
+		request string
+		read    int  // bytes by the handler
+		close   bool // by the handler
+		end     capture.End
+		body    string
+	}{
+		"all of it is here":      {request: head + "Content-Length: 6\r\n\r\nabcdef", end: capture.Complete, body: "abcdef"},
+		"the rest is here":       {request: head + "Content-Length: 6\r\n\r\nabcdef", read: 2, end: capture.Complete, body: "abcdef"},
+		"read already":           {request: head + "Content-Length: 6\r\n\r\nabcdef", read: 6, end: capture.Complete, body: "abcdef"},
+		"a part is under way":    {request: head + "Content-Length: 6\r\n\r\nabc", end: capture.Unread},
+		"all of it is under way": {request: head + "Content-Length: 6\r\n\r\n", end: capture.Unread},
+		"closed by the handler":  {request: head + "Content-Length: 6\r\n\r\nabcdef", close: true, end: capture.Unread},
+		"chunked":                {request: head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", end: capture.Unread},
+		"waits for the word":     {request: head + "Content-Length: 6\r\nExpect: 100-continue\r\n\r\n", end: capture.Unread},
+		"pipelined": {request: head + "Content-Length: 3\r\n\r\nabc" + "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+			end: capture.Complete, body: "abc"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pool := capture.NewPool(1 << 20)
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == "GET" {
+					return
+				}
+				var b capture.Body
+				b.Init(r.Body, r.ContentLength, pool, 1<<20)
+				_, err := io.ReadFull(&b, make([]byte, c.read))
+				assert.NoError(t, err)
+				if c.close {
+					assert.NoError(t, b.Close())
+				}
+				b.Finish()
+				buf, end := b.Stop()
+				assert.Equal(t, c.end, end)
+				assert.Equal(t, c.body, string(buf.Bytes()))
+				buf.Release()
+				w.Header().Set("Connection", "close")
+				w.WriteHeader(http.StatusUnauthorized)
+			}))
+			defer server.Close()
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, c.request)
+			require.NoError(t, err)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			require.NoError(t, err)
+			assert.Equal(t, http.StatusUnauthorized, resp.StatusCode)
+			resp.Body.Close()
+			assert.Zero(t, pool.Held())
+		})
 	}
-	assert.Equal(t, []int64{6, 3, 0, 0}, missing(6, step{"abc", nil}, step{"def", nil}, step{"", io.EOF}))
-	assert.Equal(t, []int64{-1, -1, 0}, missing(-1, step{"abc", nil}, step{"", io.EOF}))
-	assert.Equal(t, []int64{6, -1}, missing(6, step{"", errBroken}))
-	assert.Equal(t, []int64{-1}, missing(9), "over the limit")
-
-	var b capture.Body
-	b.Init(&script{steps: []step{{"abc", nil}}}, 6, pool, 8)
-	_, _ = b.Stop()
-	assert.EqualValues(t, -1, b.Missing(), "the recording has ended")
 }
+
+// Of a body that is not a server's own nobody knows what has arrived.
+func TestBodyFinishLeavesOtherBodiesAlone(t *testing.T) {
+	var nowhere *script
+	for _, body := range []io.ReadCloser{
+		&script{steps: []step{{"abc", nil}}}, http.NoBody, io.NopCloser(strings.NewReader("abc")), nowhere, nil, value{},
+	} {
+		var b capture.Body
+		b.Init(body, 3, capture.NewPool(1<<20), 8)
+		b.Finish()
+		_, end := b.Stop()
+		assert.Equal(t, capture.Unread, end)
+	}
+}
+
+// value is a body that is no pointer.
+type value struct{}
+
+func (value) Read([]byte) (int, error) { return 0, io.EOF }
+func (value) Close() error             { return nil }
 
 func TestBodyTellsOfItsEndOnTheReadersGoroutineBeforeTheReader(t *testing.T) {
 	var b capture.Body
@@ -193,7 +245,6 @@ func TestBodyMayBeReadWhileItIsStopped(t *testing.T) {
 			assert.EqualValues(t, 99_900, n)
 		})
 		<-started
-		_ = b.Missing()
 		buf, end := b.Stop()
 		if got := buf.Bytes(); end == capture.Complete {
 			assert.Len(t, got, 100_000)

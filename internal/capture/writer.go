@@ -52,8 +52,8 @@ func (r *Response) Sent(extra int) http.Header {
 	return h
 }
 
-// sniffed is how many bytes http.DetectContentType looks at.
-const sniffed = 512
+// sniffLen is how many bytes http.DetectContentType looks at.
+const sniffLen = 512
 
 // Writer passes a response through to an http.ResponseWriter and records it: the header
 // before it is forwarded, since a ResponseWriter may change it then, the body as far as
@@ -64,7 +64,7 @@ type Writer struct {
 
 	mu      sync.Mutex
 	on      bool
-	flushed bool
+	sniffed bool  // the beginning of the body that the Content-Type depends on is over
 	length  int64 // Content-Length, -1 if not declared
 	resp    Response
 }
@@ -104,7 +104,7 @@ func (w *Writer) begin(status int) {
 	}
 	h := w.w.Header()
 	w.resp.Status, w.resp.First = status, time.Now()
-	w.resp.Header = withoutTrailers(fields.Take(h))
+	w.resp.Header = fields.Take(h).Without(http.TrailerPrefix) // those are sent after the body
 	_, w.resp.Typed = h["Content-Type"]
 	w.length = declared(h)
 	if w.length > w.resp.Body.limit {
@@ -146,10 +146,10 @@ type window struct{ *Writer }
 func (v window) Unwrap() http.ResponseWriter { return v.w }
 
 func (v window) FlushError() error {
-	v.flushing()
 	err := http.NewResponseController(v.w).Flush()
 	if !errors.Is(err, http.ErrNotSupported) {
-		v.failed(0, err)
+		v.flushing()
+		v.flushed(err)
 	}
 	return err
 }
@@ -176,18 +176,10 @@ func (w *Writer) WriteHeader(status int) {
 func (w *Writer) Write(p []byte) (int, error) {
 	w.beginImplicit()
 	n, err := w.w.Write(p)
-	n = max(n, 0)
-	w.wrote(p[:n])
-	w.failed(len(p)-n, err)
+	accepted := p[:max(n, 0)]
+	w.wrote(accepted)
+	w.failed(len(p)-len(accepted), err)
 	return n, err
-}
-
-// flushing records that what was written so far is sent now.
-func (w *Writer) flushing() {
-	w.beginImplicit()
-	w.mu.Lock()
-	w.flushed = true
-	w.mu.Unlock()
 }
 
 func (w *Writer) beginImplicit() {
@@ -205,7 +197,7 @@ func (w *Writer) wrote(p []byte) {
 	if !w.on {
 		return
 	}
-	if room := sniffed - len(w.resp.head); !w.resp.Typed && !w.flushed && room > 0 {
+	if room := sniffLen - len(w.resp.head); !w.resp.Typed && !w.sniffed && room > 0 {
 		w.resp.head = append(w.resp.head, p[:min(room, len(p))]...)
 	}
 	if !w.head {
@@ -213,20 +205,32 @@ func (w *Writer) wrote(p []byte) {
 	}
 }
 
-// failed records an error of the ResponseWriter, and how many bytes it did not accept.
+// failed records an error of writing the body, and how many bytes were not accepted.
+// What a response to HEAD is written nobody misses.
 func (w *Writer) failed(refused int, err error) {
-	if err == nil || err == http.ErrBodyNotAllowed {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case w.head && refused > 0: // nobody misses it
+	case err == nil, err == http.ErrBodyNotAllowed, w.head:
 	case w.length >= 0 && w.resp.Body.Size()+int64(refused) > w.length:
 		w.resp.Short = true // more than declared: the client was sent a part of it
 	default:
 		w.resp.Broken = true
 	}
+}
+
+// flushing records that what was written so far is sent now, and flushed how that went.
+func (w *Writer) flushing() {
+	w.beginImplicit()
+	w.mu.Lock()
+	w.sniffed = true
+	w.mu.Unlock()
+}
+
+func (w *Writer) flushed(err error) {
+	w.mu.Lock()
+	w.resp.Broken = w.resp.Broken || err != nil
+	w.mu.Unlock()
 }
 
 // trailers are the fields of h that are sent after the body: those that the header sent
@@ -238,28 +242,18 @@ func trailers(sent fields.Snapshot, h http.Header) fields.Snapshot {
 			t[http.CanonicalHeaderKey(name)] = values
 		}
 	}
-	for i := 0; i < len(sent); i += 2 {
-		if sent[i] != "Trailer" {
+	for name, lists := range sent.All() {
+		if name != "Trailer" {
 			continue
 		}
-		for name := range fields.Tokens(sent[i+1]) {
-			name = http.CanonicalHeaderKey(name)
-			t[name] = append(slices.Clip(t[name]), h[name]...)
+		for _, list := range lists {
+			for name := range fields.Tokens(list) {
+				name = http.CanonicalHeaderKey(name)
+				t[name] = append(slices.Clip(t[name]), h[name]...)
+			}
 		}
 	}
 	return fields.Take(t)
-}
-
-// withoutTrailers removes the fields with http.TrailerPrefix, in place: a server does not
-// send them with the header.
-func withoutTrailers(f fields.Snapshot) fields.Snapshot {
-	kept := f[:0]
-	for i := 0; i < len(f); i += 2 {
-		if !strings.HasPrefix(f[i], http.TrailerPrefix) {
-			kept = append(kept, f[i], f[i+1])
-		}
-	}
-	return kept
 }
 
 // The optional methods of a ResponseWriter. Wrap gives the handler those that the
@@ -273,7 +267,7 @@ func (w *Writer) flush() {
 func (w *Writer) flushError() error {
 	w.flushing()
 	err := w.w.(flushErrorer).FlushError()
-	w.failed(0, err)
+	w.flushed(err)
 	return err
 }
 
@@ -293,27 +287,39 @@ func (w *Writer) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.C
 
 // readFrom lets the ResponseWriter read from src, and records what it reads on the
 // way. A response declared to be larger than the limit goes by unseen, so that a
-// file still goes out by sendfile.
-func (w *Writer) readFrom(src io.Reader) (int64, error) {
-	if w.unkept(declared(w.w.Header())) {
-		n, err := w.w.(io.ReaderFrom).ReadFrom(src)
-		w.passed(n)
-		w.failed(0, err)
-		return n, err
+// file still goes out by sendfile; all but the beginning from which net/http, as we do,
+// sniffs a Content-Type that is missing.
+func (w *Writer) readFrom(src io.Reader) (n int64, err error) {
+	h := w.w.Header()
+	if !w.unkept(declared(h)) {
+		return w.readWatched(src)
 	}
-	from := &watched{w: w, src: src}
-	n, err := w.w.(io.ReaderFrom).ReadFrom(from)
-	if err != from.err { // it is not that there was nothing to write
-		w.failed(0, err)
+	if _, typed := h["Content-Type"]; !typed {
+		n, err = w.readWatched(io.LimitReader(src, sniffLen))
+		if n < sniffLen || err != nil {
+			return n, err
+		}
 	}
-	return n, err
+	more, err := w.w.(io.ReaderFrom).ReadFrom(src)
+	w.passed(more)
+	w.failed(0, err)
+	return n + more, err
 }
 
-// unkept tells that a body of n bytes is not going to be kept.
+// unkept tells that a body of n bytes is sent and is not going to be kept.
 func (w *Writer) unkept(n int64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return !w.on || w.head || n > w.resp.Body.limit
+	return !w.on || !w.head && n > w.resp.Body.limit
+}
+
+func (w *Writer) readWatched(src io.Reader) (int64, error) {
+	from := &watched{w: w, src: src}
+	n, err := w.w.(io.ReaderFrom).ReadFrom(from)
+	if !from.failed { // else it is the source's error, not the connection's
+		w.failed(0, err)
+	}
+	return n, err
 }
 
 // passed records n bytes of body that nobody looked at.
@@ -324,16 +330,16 @@ func (w *Writer) passed(n int64) {
 	w.beginImplicit()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.on && !w.head {
+	if w.on {
 		w.resp.Body.Skip(n)
 	}
 }
 
 // watched is the source of a ReadFrom: it records what is read from it.
 type watched struct {
-	w   *Writer
-	src io.Reader
-	err error
+	w      *Writer
+	src    io.Reader
+	failed bool
 }
 
 func (r *watched) Read(p []byte) (int, error) {
@@ -342,7 +348,7 @@ func (r *watched) Read(p []byte) (int, error) {
 		r.w.beginImplicit()
 		r.w.wrote(p[:n])
 	}
-	r.err = err
+	r.failed = err != nil && err != io.EOF
 	return n, err
 }
 

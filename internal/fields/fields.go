@@ -9,41 +9,79 @@ import (
 	"strings"
 )
 
-// Snapshot is a copy of a header in one allocation: name, value, name, value ...,
-// the values of a name side by side.
+// Snapshot is a copy of a header in one allocation: for each name the name, a string as
+// long as there are values (up to most), and the values.
 type Snapshot []string
+
+// most is how many values stand behind one name; where there are more the name comes
+// again.
+const most = 32
+
+var counts = strings.Repeat("#", most)
 
 // Take copies h. Names without a value are left out.
 func Take(h http.Header) Snapshot {
 	n := 0
 	for _, values := range h {
-		n += len(values)
+		n += len(values) + 2*((len(values)+most-1)/most)
 	}
 	if n == 0 {
 		return nil
 	}
-	f := make(Snapshot, 0, 2*n)
+	s := make(Snapshot, 0, n)
 	for name, values := range h {
-		for _, v := range values {
-			f = append(f, name, v)
+		for part := range slices.Chunk(values, most) {
+			s = append(append(s, name, counts[:len(part)]), part...)
 		}
 	}
-	return f
+	return s
 }
 
-// Header returns f as a header that the caller owns, with room for extra names.
-func (f Snapshot) Header(extra int) http.Header {
-	h := make(http.Header, len(f)/2+extra)
-	values := make([]string, 0, len(f)/2)
-	for i := 0; i < len(f); {
-		name, from := f[i], len(values)
-		for ; i < len(f) && f[i] == name; i += 2 {
-			values = append(values, f[i+1])
+// All yields the names and the values of each.
+func (s Snapshot) All() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for i := 0; i < len(s); {
+			from, to := i+2, i+2+len(s[i+1])
+			if !yield(s[i], s[from:to:to]) {
+				return
+			}
+			i = to
 		}
-		h[name] = values[from:len(values):len(values)]
+	}
+}
+
+// Header returns s as a header with room for extra names. The values are those of s: of
+// all headers made so one may be changed, and s not be used any more then.
+func (s Snapshot) Header(extra int) http.Header {
+	names := 0
+	for range s.All() {
+		names++
+	}
+	h := make(http.Header, names+extra)
+	for name, values := range s.All() {
+		if more, ok := h[name]; ok {
+			values = append(more, values...)
+		}
+		h[name] = values
 	}
 	return h
 }
+
+// Without removes the names that begin with prefix from s, in place.
+func (s Snapshot) Without(prefix string) Snapshot {
+	kept := s[:0]
+	for i := 0; i < len(s); {
+		end := i + 2 + len(s[i+1])
+		if !strings.HasPrefix(s[i], prefix) {
+			kept = append(kept, s[i:end]...)
+		}
+		i = end
+	}
+	return kept
+}
+
+// Clone returns a copy of s, in one allocation.
+func (s Snapshot) Clone() Snapshot { return slices.Clone(s) }
 
 // Tokens yields the members of a comma-separated list (RFC 9110 section 5.6.1).
 func Tokens(list string) iter.Seq[string] {
@@ -66,7 +104,7 @@ var hopByHop = [...]string{
 // StripHopByHop removes from h what must not be forwarded: the fields that are hop-by-hop
 // by definition and those that Connection names, in any spelling, also of h's own keys.
 func StripHopByHop(h http.Header) {
-	drop := slices.Clip(hopByHop[:])
+	var drop []string
 	for key, lists := range h {
 		if http.CanonicalHeaderKey(key) != "Connection" {
 			continue
@@ -78,7 +116,8 @@ func StripHopByHop(h http.Header) {
 		}
 	}
 	for key := range h {
-		if slices.Contains(drop, http.CanonicalHeaderKey(key)) {
+		name := http.CanonicalHeaderKey(key)
+		if slices.Contains(hopByHop[:], name) || slices.Contains(drop, name) {
 			delete(h, key)
 		}
 	}

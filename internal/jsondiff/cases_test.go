@@ -1,6 +1,8 @@
 package jsondiff
 
 import (
+	"bufio"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,3 +163,27 @@ func TestAtMostMaxDiffsAreReported(t *testing.T) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// TestJSONTestSuite compares every document of the suite with itself and with
+// others: broken ones are noticed on whichever side they are, valid ones are
+// compared as the reference does.
+func TestJSONTestSuite(t *testing.T) {
+	f, err := os.Open("../jsonscan/testdata/JSONTestSuite.txt")
+	require.NoError(t, err)
+	defer f.Close()
+	c := New(Options{})
+	count := 0
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		name, quoted, ok := strings.Cut(lines.Text(), "\t")
+		if !ok {
+			continue
+		}
+		doc, err := strconv.Unquote(quoted)
+		require.NoError(t, err, name)
+		count++
+		for _, other := range []string{`[1]`, `{"a":"b"}`, doc + " ", "[" + doc + "]", `[1`} {
+			assert.NoError(t, check(c, []byte(doc), []byte(other)), name)
+		}
+	}
+	assert.Equal(t, 316, count)
+}

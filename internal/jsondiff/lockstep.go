@@ -59,8 +59,9 @@ func (s *comparison) walk() (errA, errB error) {
 }
 
 // walkTogether is the loop of the first tier. i and j are the places in A and
-// B; a[i:same] equals b[j:j+same-i] wherever same is over i. Up to there only A
-// needs scanning.
+// B. Where same is over i, a[i:same] equals b[j:j+same-i]: up to there both
+// sides advance together and only A needs scanning. Nothing else is ever
+// skipped on one side alone, so what is left of same never misleads.
 func (s *comparison) walkTogether() (errA, errB error) {
 	a, b := s.a, s.b
 	i, j := jsonscan.Space(a, 0), jsonscan.Space(b, 0)
@@ -86,7 +87,7 @@ value: // Values start at i and j.
 		top.a, top.b, top.index, top.object, top.skipped = i, j, 0, c == '{', false
 		i, j = i+1, j+1
 		if i >= same || a[i] <= ' ' {
-			i, j, same = spaces(a, b, i, j, same)
+			i, j = spaces(a, b, i, j, same)
 		}
 		if i < len(a) && a[i] == c+2 || j < len(b) && b[j] == c+2 {
 			if i < len(a) && j < len(b) && a[i] == b[j] {
@@ -122,7 +123,7 @@ after: // Values end at i and j.
 		return jsonscan.End(a, i), jsonscan.End(b, j)
 	}
 	if i >= same || a[i] <= ' ' {
-		i, j, same = spaces(a, b, i, j, same)
+		i, j = spaces(a, b, i, j, same)
 	}
 	if i >= len(a) || j >= len(b) || a[i] != b[j] {
 		goto uneven
@@ -130,7 +131,7 @@ after: // Values end at i and j.
 	if a[i] == ',' {
 		i, j = i+1, j+1
 		if i >= same || a[i] <= ' ' {
-			i, j, same = spaces(a, b, i, j, same)
+			i, j = spaces(a, b, i, j, same)
 		}
 		if top.object {
 			goto name
@@ -179,10 +180,10 @@ name: // A member's name should start at i and j.
 		if !jsonscan.EqualStrings(a[i:end], b[j:endB]) {
 			goto order
 		}
-		i, j, same = end, endB, end
+		i, j = end, endB
 	}
 	if i >= same || a[i] <= ' ' {
-		i, j, same = spaces(a, b, i, j, same)
+		i, j = spaces(a, b, i, j, same)
 	}
 	if i >= len(a) || a[i] != ':' {
 		return jsonscan.Unexpected(a, i, `":"`), nil
@@ -192,7 +193,7 @@ name: // A member's name should start at i and j.
 	}
 	i, j = i+1, j+1
 	if i >= same || a[i] <= ' ' {
-		i, j, same = spaces(a, b, i, j, same)
+		i, j = spaces(a, b, i, j, same)
 	}
 	goto value
 
@@ -200,7 +201,6 @@ different: // The values at i and j are not the same bytes.
 	if i, j, errA, errB = s.differ(i, j); errA != nil || errB != nil {
 		return errA, errB
 	}
-	same = i
 	goto ended
 
 uneven: // One container goes on where the other ends, or there is a syntax error.
@@ -212,7 +212,6 @@ order: // The rest of the innermost container, from i and j, does not match in o
 	if i, j, errA, errB = s.settle(i, j); errA != nil || errB != nil {
 		return errA, errB
 	}
-	same = i
 
 ended: // Values end at i and j, and frames may have been left.
 	if n := len(s.lockstep.frames); n > 0 {
@@ -224,24 +223,13 @@ ended: // Values end at i and j, and frames may have been left.
 	goto after
 }
 
-// spaces skips white space on both sides, and keeps what is known to be the
-// same only where it is the same on both.
-func spaces(a, b []byte, i, j, same int) (ni, nj, nsame int) {
-	if i < same {
-		if a[i] > ' ' {
-			return i, j, same
-		}
-		if ni = jsonscan.Space(a, i); ni < same {
-			return ni, j + ni - i, same
-		}
-	} else {
-		ni = jsonscan.Space(a, i)
+// spaces skips white space on both sides; up to same it is the same on both.
+func spaces(a, b []byte, i, j, same int) (ni, nj int) {
+	ni = jsonscan.Space(a, i)
+	if ni < same {
+		return ni, j + ni - i
 	}
-	nj = jsonscan.Space(b, j)
-	if nj-j != ni-i {
-		same = ni
-	}
-	return ni, nj, same
+	return ni, jsonscan.Space(b, j)
 }
 
 // run returns the offset in a up to which a[i:] equals b[i+shift:].

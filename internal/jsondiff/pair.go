@@ -34,40 +34,39 @@ func (s *comparison) pairMembers(a, b int32) (left int) {
 		t.mate(x, y)
 		x, y = t.a.nodes[x].next, t.b.nodes[y].next
 	}
+	for n := y; n < endB; n = t.b.nodes[n].next {
+		left++
+	}
+	if left > fewMembers {
+		return s.pairManyMembers(x, endA, y, endB, left)
+	}
+	for ; x < endA && left > 0; x = t.a.nodes[x].next {
+		for n := y; n < endB; n = t.b.nodes[n].next {
+			s.work++
+			if t.b.nodes[n].mate != none || !s.sameName(x, n) {
+				continue
+			}
+			t.mate(x, n)
+			left--
+			if n == y { // begin after it from now on
+				y = t.b.nodes[y].next
+			}
+			break
+		}
+	}
+	return left
+}
+
+// pairManyMembers pairs the members of A from x on with those of B from y on,
+// of which there are left, by an index.
+func (s *comparison) pairManyMembers(x, endA, y, endB int32, left int) int {
+	t := &s.tree
 	p := &t.pairing
 	p.b = p.b[:0]
-	for ; y < endB; y = t.b.nodes[y].next {
-		p.b = append(p.b, y)
-	}
-	left = len(p.b)
-	if left <= fewMembers {
-		first := 0 // those before it have mates
-		for ; x < endA && first < left; x = t.a.nodes[x].next {
-			for k := first; k < len(p.b); k++ {
-				y := p.b[k]
-				s.work++
-				if t.b.nodes[y].mate != none || !s.sameName(x, y) {
-					continue
-				}
-				t.mate(x, y)
-				if k == first {
-					for first++; first < left && t.b.nodes[p.b[first]].mate != none; first++ {
-					}
-				}
-				break
-			}
-		}
-		left = 0
-		for _, y := range p.b[first:] {
-			if t.b.nodes[y].mate == none {
-				left++
-			}
-		}
-		return left
-	}
 	p.index.reset(left)
-	for k, y := range p.b {
-		p.index.add(s.hashString(t.b.nodes[y].nameLiteral(s.b)), int32(k))
+	for ; y < endB; y = t.b.nodes[y].next {
+		p.index.add(s.hashString(t.b.nodes[y].nameLiteral(s.b)), int32(len(p.b)))
+		p.b = append(p.b, y)
 	}
 	for ; x < endA; x = t.a.nodes[x].next {
 		h := s.hashString(t.a.nodes[x].nameLiteral(s.a))
@@ -297,15 +296,13 @@ func (s *comparison) align(a, b int32) (left int, reordered bool) {
 		} else {
 			reordered = s.alignBetween(&t.b, &t.a, bs, as)
 		}
-		if reordered {
-			return 0, true
-		}
 	}
-	return t.b.unpaired(b), false
+	return t.b.unpaired(b), reordered
 }
 
 // alignBetween aligns xs of tape x with ys of tape y, neither of which is
-// empty. Where they are the same in another order it pairs nothing.
+// empty. It reports whether they are the same in another order, in which case
+// it pairs those that are equal.
 func (s *comparison) alignBetween(x, y *tape, xs, ys []int32) (reordered bool) {
 	p := &s.tree.pairing
 	p.index.reset(len(ys))
@@ -326,6 +323,9 @@ func (s *comparison) alignBetween(x, y *tape, xs, ys []int32) (reordered bool) {
 	}
 	p.anchor = facing
 	if matches == len(xs) && matches == len(ys) {
+		for k, f := range facing {
+			mate(x, y, xs[k], ys[f])
+		}
 		return true
 	}
 	p.longestChain(facing)

@@ -292,6 +292,7 @@ func TestToleranceBounds(t *testing.T) {
 		{Tolerance{Abs: 1}, `9007199254740992`, `9007199254740994`, false},
 		{Tolerance{Abs: 1}, `1e400`, `1.1e400`, false},
 		{Tolerance{Abs: 1}, `1e99999`, `1.1e99999`, false},
+		{Tolerance{Abs: 1}, `1e400000000`, `2e400000000`, false}, // not expanded
 		{Tolerance{Rel: 0.5}, `1e400`, `1.1e400`, true},
 		{Tolerance{Rel: 0.01}, `100`, `101`, true},
 		{Tolerance{Rel: 0.01}, `100`, `101.0102`, false},

@@ -109,6 +109,7 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 	v.a, v.nextA, v.curA, v.stA = a, a+1, none, stA
 	v.b, v.nextB, v.curB, v.stB = b, b+1, none, stB
 	v.keyed, v.ordered = none, false
+	found := equal
 	switch {
 	case t.a.kind(a) == '{':
 		v.unpaired = s.pairMembers(a, b)
@@ -122,16 +123,15 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 	case t.mode == aligned || t.mode == verdictAligned:
 		v.ordered = true
 		var reordered bool
-		v.unpaired, reordered = s.align(a, b)
-		if reordered {
-			return s.report(Reordered, a, b)
+		if v.unpaired, reordered = s.align(a, b); reordered {
+			found = s.report(Reordered, a, b)
 		}
 	default:
 		v.ordered = true
 		v.unpaired = s.pairInOrder(a, b)
 	}
 	t.visits = t.visits[:n+1]
-	return equal
+	return found
 }
 
 // pair compares the two current children of v, which may push them on the

@@ -31,9 +31,10 @@ var foreign = [...]string{
 
 // Mark is what the context of a shadow copy carries.
 type Mark struct {
-	Target     string // name of the target; empty where another process made the copy
-	ID         string // correlation ID
-	RemoteAddr string // of the client whose request was copied
+	Target string // name of the target; empty where another process made the copy
+	ID     string // correlation ID
+	// Of the request that was copied.
+	RemoteAddr, RequestURI string
 }
 
 type key struct{}
@@ -114,23 +115,40 @@ func Strip(h http.Header) {
 }
 
 // Set marks h as a copy with the given ID and returns the baggage that goes with it:
-// the members that h has, as far as they are valid, and shadow=true.
-func Set(h http.Header, id string) baggage.Baggage {
+// the members that h has, as far as they are valid, and shadow=true. The values are put
+// into store.
+func Set(h http.Header, id string, store *[2]string) baggage.Baggage {
 	Strip(h)
-	h[Header] = []string{id}
-	bag, _ := baggage.Parse(strings.Join(h["Baggage"], ",")) // the valid members, also with an error
-	member, err := baggage.NewMemberRaw(BaggageMember, "true")
+	*store = [2]string{id, memberText}
+	values := store[:]
+	h[Header] = values[:1:1]
+	lines := h["Baggage"]
+	h["Baggage"] = values[1:]
+	if len(lines) == 0 {
+		return Only
+	}
+	bag, err := baggage.Parse(strings.Join(lines, ","))
 	if err != nil {
-		panic(err) // a constant
+		return Only
 	}
-	if with, err := bag.SetMember(member); err == nil && len(with.String()) <= maxBaggage {
-		bag = with
-	} else {
-		bag, _ = baggage.New(member)
+	bag, err = bag.SetMember(Only.Member(BaggageMember))
+	if err != nil || len(bag.String()) > maxBaggage {
+		return Only
 	}
-	h["Baggage"] = []string{bag.String()}
+	values[1] = bag.String()
 	return bag
 }
+
+const memberText = BaggageMember + "=true"
+
+// Only is the baggage that has shadow=true and nothing else.
+var Only = func() baggage.Baggage {
+	bag, err := baggage.Parse(memberText)
+	if err != nil {
+		panic(err)
+	}
+	return bag
+}()
 
 // maxBaggage is what every platform must propagate (W3C Baggage section 3.3.2).
 const maxBaggage = 8192

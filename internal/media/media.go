@@ -4,7 +4,6 @@ package media
 import (
 	"bytes"
 	"iter"
-	"mime"
 	"strings"
 )
 
@@ -20,11 +19,8 @@ const (
 
 // Of is the Kind that a Content-Type field value names.
 func Of(contentType string) Kind {
-	t, _, err := mime.ParseMediaType(contentType)
-	if err != nil && t == "" {
-		t, _, _ = strings.Cut(contentType, ";")
-		t = strings.ToLower(strings.TrimSpace(t))
-	}
+	t, _, _ := strings.Cut(contentType, ";")
+	t = strings.ToLower(strings.TrimSpace(t))
 	switch t {
 	case "application/json", "text/json":
 		return JSON

@@ -1,0 +1,390 @@
+package queue_test
+
+import (
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/goshadow/shadow/internal/queue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The kinds of ends in these tests.
+const (
+	done = iota
+	failed
+	dropped
+	kinds
+)
+
+// bench is a Queue of numbers whose workers wait for a word.
+type bench struct {
+	*queue.Queue[int]
+	word    chan struct{}
+	started []int
+	mu      sync.Mutex
+}
+
+func newBench(workers, depth int) *bench {
+	b := &bench{word: make(chan struct{})}
+	b.Queue = queue.New(workers, depth, kinds, func(i int) {
+		b.mu.Lock()
+		b.started = append(b.started, i)
+		b.mu.Unlock()
+		<-b.word
+		b.Settle(done)
+	})
+	return b
+}
+
+func (b *bench) put(t *testing.T, want queue.Verdict, items ...int) {
+	t.Helper()
+	for _, i := range items {
+		require.Equal(t, want, b.Put(i), "item %d", i)
+	}
+	synctest.Wait()
+}
+
+func (b *bench) expect(t *testing.T, waiting, running int, settled ...uint64) {
+	t.Helper()
+	synctest.Wait()
+	got, w, r := b.Counts(nil)
+	assert.Equal(t, []any{waiting, running, settled}, []any{w, r, got}, "waiting, running, settled")
+}
+
+func TestNeverMoreThanWorkersRunNorMoreThanDepthWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(2, 3)
+		b.expect(t, 0, 0, 0, 0, 0)
+		b.put(t, queue.Accepted, 0, 1)
+		b.expect(t, 0, 2, 0, 0, 0)
+		b.put(t, queue.Accepted, 2, 3, 4)
+		b.expect(t, 3, 2, 0, 0, 0)
+		b.put(t, queue.Full, 5, 6)
+		b.expect(t, 3, 2, 0, 0, 0)
+		b.word <- struct{}{}
+		b.expect(t, 2, 2, 1, 0, 0)
+		b.put(t, queue.Accepted, 7)
+		b.put(t, queue.Full, 8)
+		close(b.word)
+		b.expect(t, 0, 0, 6, 0, 0)
+	})
+}
+
+func TestItemsRunInTheOrderTheyCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1, 20)
+		var want []int
+		for i := 0; i < 200; { // round the ring, which grows on the way
+			for range 1 + i%7 {
+				if b.Put(i) == queue.Accepted {
+					want = append(want, i)
+					i++
+				}
+				synctest.Wait()
+			}
+			for range 1 + i%5 {
+				select {
+				case b.word <- struct{}{}:
+				default:
+				}
+				synctest.Wait()
+			}
+		}
+		close(b.word)
+		synctest.Wait()
+		assert.Equal(t, want, b.started)
+	})
+}
+
+// Nothing waits where a worker is free, and without room to wait a free worker still
+// takes an item.
+func TestDepthZeroIsNoRoomToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1, 0)
+		b.put(t, queue.Accepted, 1)
+		b.put(t, queue.Full, 2)
+		b.word <- struct{}{}
+		synctest.Wait()
+		b.put(t, queue.Accepted, 3)
+		close(b.word)
+		b.expect(t, 0, 0, 2, 0, 0)
+	})
+}
+
+func TestAnIdleQueueHasNoGoroutine(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	q := queue.New(8, 100, kinds, func(int) {})
+	goleak.VerifyNone(t, before)
+	synctest.Test(t, func(t *testing.T) { // which also fails if one is left
+		b := newBench(8, 100)
+		for i := range 50 {
+			b.put(t, queue.Accepted, i)
+		}
+		close(b.word)
+		b.expect(t, 0, 0, 50, 0, 0)
+	})
+	goleak.VerifyNone(t, before)
+	runtime.KeepAlive(q)
+}
+
+func TestARunThatExitsItsGoroutineIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q *queue.Queue[int]
+		var ran []int
+		hold := make(chan struct{})
+		q = queue.New(1, 100, kinds, func(i int) {
+			if i == 0 {
+				<-hold
+			}
+			ran = append(ran, i) // one worker at a time: no lock
+			q.Settle(failed)
+			if i%2 == 0 {
+				runtime.Goexit()
+			}
+		})
+		want := []int{}
+		for i := range 10 {
+			require.Equal(t, queue.Accepted, q.Put(i))
+			want = append(want, i)
+		}
+		close(hold)
+		synctest.Wait()
+		assert.Equal(t, want, ran)
+		settled, waiting, running := q.Counts(nil)
+		assert.Equal(t, []uint64{0, 10, 0}, settled)
+		assert.Zero(t, waiting+running)
+
+		// Its place is free again, and only one.
+		require.Equal(t, queue.Accepted, q.Put(11))
+		synctest.Wait()
+		assert.Equal(t, append(want, 11), ran)
+	})
+}
+
+func TestARunThatRecoversItsPanicGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q *queue.Queue[int]
+		q = queue.New(1, 10, kinds, func(int) {
+			defer func() {
+				if recover() != nil {
+					q.Settle(failed)
+				}
+			}()
+			panic("user code")
+		})
+		for i := range 5 {
+			require.Equal(t, queue.Accepted, q.Put(i))
+		}
+		synctest.Wait()
+		settled, _, _ := q.Counts(nil)
+		assert.Equal(t, []uint64{0, 5, 0}, settled)
+	})
+}
+
+// An item may be settled long before its worker returns: it is counted, but its worker
+// is taken.
+func TestASettledItemKeepsItsWorkerUntilItReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var q *queue.Queue[int]
+		hold := make(chan struct{})
+		q = queue.New(1, 1, kinds, func(int) {
+			q.Settle(failed) // given up: its timeout
+			<-hold
+		})
+		require.Equal(t, queue.Accepted, q.Put(1))
+		synctest.Wait()
+		settled, waiting, running := q.Counts(nil)
+		assert.Equal(t, []uint64{0, 1, 0}, settled)
+		assert.Zero(t, waiting+running)
+
+		require.Equal(t, queue.Accepted, q.Put(2))
+		require.Equal(t, queue.Full, q.Put(3))
+		synctest.Wait()
+		_, waiting, running = q.Counts(nil)
+		assert.Equal(t, []int{1, 0}, []int{waiting, running}, "no second worker")
+
+		q.Drop(dropped)
+		select {
+		case <-q.Close():
+		default:
+			t.Error("everything is settled")
+		}
+		close(hold)
+	})
+}
+
+func TestCloseRefusesAndTellsWhenAllIsSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1, 10)
+		b.put(t, queue.Accepted, 1, 2)
+		first := b.Close()
+		second := b.Close()
+		b.put(t, queue.Closed, 3)
+		for range 2 {
+			assert.False(t, isClosed(first))
+			assert.False(t, isClosed(second))
+			b.word <- struct{}{}
+			synctest.Wait()
+		}
+		assert.True(t, isClosed(first))
+		assert.True(t, isClosed(second))
+		assert.True(t, isClosed(b.Close()), "also for those who ask later")
+		b.put(t, queue.Closed, 4)
+		b.expect(t, 0, 0, 2, 0, 0)
+	})
+	assert.True(t, isClosed(newBench(1, 1).Close()), "there never was anything")
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func TestDropSettlesWhatWaitsAndReturnsItInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1, 10)
+		for i := range 8 {
+			b.put(t, queue.Accepted, i)
+		}
+		b.word <- struct{}{} // so that the ring does not begin at its beginning
+		b.put(t, queue.Accepted, 8, 9)
+		assert.Equal(t, []int{2, 3, 4, 5, 6, 7, 8, 9}, b.Drop(dropped))
+		b.expect(t, 0, 1, 1, 0, 8)
+		assert.Empty(t, b.Drop(dropped))
+		b.expect(t, 0, 1, 1, 0, 8)
+
+		b.put(t, queue.Accepted, 10, 11) // it goes on
+		idle := b.Close()
+		assert.Equal(t, []int{10, 11}, b.Drop(dropped))
+		assert.False(t, isClosed(idle), "one is still running")
+		close(b.word)
+		synctest.Wait()
+		assert.True(t, isClosed(idle))
+		b.expect(t, 0, 0, 2, 0, 10)
+	})
+	b := newBench(1, 1)
+	idle := b.Close()
+	b.Drop(dropped)
+	assert.True(t, isClosed(idle))
+}
+
+func TestCountsAppendsToWhatItIsGiven(t *testing.T) {
+	q := queue.New(1, 1, kinds, func(int) {})
+	room := make([]uint64, 0, kinds)
+	settled, _, _ := q.Counts(room)
+	assert.Same(t, &room[:1][0], &settled[0])
+	assert.Len(t, settled, kinds)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { q.Counts(room) }))
+}
+
+// At every instant, whatever runs, what was accepted is waiting, running or settled, the
+// bounds hold, and in the end all of it is settled exactly once.
+func TestTheLedgerAlwaysSumsUpUnderLoad(t *testing.T) {
+	const workers, depth, putters, each = 4, 16, 4, 2000
+	var q *queue.Queue[int]
+	var busy atomic.Int64
+	var ends [putters * each]atomic.Int32
+	q = queue.New(workers, depth, kinds, func(i int) {
+		if n := busy.Add(1); n > workers {
+			t.Errorf("%d run at a time", n)
+		}
+		defer busy.Add(-1)
+		for range i % 50 {
+			runtime.Gosched()
+		}
+		ends[i].Add(1)
+		if i%5 == 0 {
+			q.Settle(failed)
+			runtime.Goexit()
+		}
+		q.Settle(done)
+	})
+
+	var accepted, full atomic.Uint64
+	var load, watch sync.WaitGroup
+	stop := make(chan struct{})
+	watch.Go(func() {
+		for !isClosed(stop) {
+			low := accepted.Load()
+			settled, waiting, running := q.Counts(nil)
+			got := sum(settled) + uint64(waiting) + uint64(running)
+			if high := accepted.Load() + putters; got < low || got > high {
+				t.Errorf("%d in the ledger, %d to %d accepted", got, low, high)
+			}
+			if waiting > depth || running > workers {
+				t.Errorf("%d waiting, %d running", waiting, running)
+			}
+		}
+	})
+	for p := range putters {
+		load.Go(func() {
+			rng := rand.New(rand.NewPCG(7, uint64(p)))
+			for i := range each {
+				switch q.Put(p*each + i) {
+				case queue.Accepted:
+					accepted.Add(1)
+				case queue.Full:
+					full.Add(1)
+					runtime.Gosched()
+				}
+				if rng.IntN(500) == 0 {
+					for _, i := range q.Drop(dropped) {
+						ends[i].Add(1)
+					}
+				}
+			}
+		})
+	}
+	load.Wait()
+	<-q.Close()
+	close(stop)
+	watch.Wait()
+
+	settled, waiting, running := q.Counts(nil)
+	assert.Zero(t, waiting)
+	assert.Zero(t, running)
+	assert.Equal(t, accepted.Load(), sum(settled))
+	assert.EqualValues(t, putters*each, accepted.Load()+full.Load())
+	for _, n := range settled {
+		assert.Positive(t, n, "every kind of end was played")
+	}
+	total := uint64(0)
+	for i := range ends {
+		n := ends[i].Load()
+		require.LessOrEqual(t, n, int32(1), "item %d", i)
+		total += uint64(n)
+	}
+	assert.Equal(t, accepted.Load(), total)
+}
+
+func sum(n []uint64) (total uint64) {
+	for v := range slices.Values(n) {
+		total += v
+	}
+	return total
+}
+
+func BenchmarkPut(b *testing.B) {
+	var q *queue.Queue[*int]
+	q = queue.New(2, 256, kinds, func(*int) { q.Settle(done) })
+	item := new(int)
+	b.ReportAllocs()
+	for b.Loop() {
+		q.Put(item)
+	}
+	<-q.Close()
+}

@@ -1,0 +1,70 @@
+package middleware
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/goshadow/shadow"
+)
+
+// ReadOnly refuses shadow copies that may write: those whose method is not safe (RFC
+// 9110 section 9.2.1: GET, HEAD, OPTIONS and TRACE are). The answer is 403 with a
+// problem document (RFC 9457) that says why. Everything else goes to next untouched:
+// copies with a safe method, and all real requests.
+//
+// A request is a copy if shadow.IsShadow says so of its context: in an in-process
+// target always, else inside Detect. Where the copies are to write, into a store of
+// their own, leave those routes outside:
+//
+//	mux.Handle("/orders/", middleware.ReadOnly(orders))
+//	mux.Handle("/carts/", carts) // the shadow has carts of its own
+//
+// A GET that writes is not noticed.
+func ReadOnly(next http.Handler) http.Handler {
+	if next == nil {
+		panic("middleware: ReadOnly: nil handler")
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if shadow.IsShadow(r.Context()) && !safe(r.Method) {
+			refuse(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func safe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return false
+}
+
+// problem is a problem document (RFC 9457 section 3.1).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func refuse(w http.ResponseWriter, r *http.Request) {
+	text, err := json.Marshal(problem{
+		Type:   "https://pkg.go.dev/github.com/goshadow/shadow/middleware#ReadOnly",
+		Title:  "A shadow copy may not write",
+		Status: http.StatusForbidden,
+		Detail: fmt.Sprintf("This request is a shadow copy, and %s is not a safe method "+
+			"(RFC 9110 section 9.2.1): it was not executed. To let copies write here, "+
+			"serve this route outside middleware.ReadOnly.", r.Method),
+	})
+	if err != nil {
+		panic(err) // strings and a number
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	w.WriteHeader(http.StatusForbidden)
+	w.Write(text) //nolint:errcheck // the client has gone: nobody is left to tell
+}
