@@ -390,11 +390,8 @@ func (m *Mirror) maskRecord(res *Result) error {
 			return err
 		}
 	}
-	fill(res.Diffs, res.Primary, res.Shadow, primary, shadow)
-	for i := range res.Noise { // its values may come from a third answer
-		res.Noise[i].Primary, res.Noise[i].Shadow = nil, nil
-	}
-	fill(res.Noise, res.Primary, res.Shadow, primary, shadow)
+	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
+	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
 	return nil
 }
 

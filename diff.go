@@ -131,7 +131,7 @@ type comparator struct {
 // Compare compares the two answers of x.
 func (c *comparator) Compare(x *Exchange) []Diff {
 	diffs, _, _ := c.compare(x)
-	fill(diffs, x.Primary, x.Shadow, x.Primary.Body, x.Shadow.Body)
+	fill(c.json, diffs, x.Primary, x.Shadow, x.Primary.Body, x.Shadow.Body)
 	return diffs
 }
 
@@ -380,38 +380,77 @@ const maxValue = 1 << 10
 // fill gives diffs the values that stand at their places in the messages primary and
 // shadow, which are masked. PrimaryBody and shadowBody are the bodies in which the
 // places were found.
-func fill(diffs []Diff, primary, shadow *Message, primaryBody, shadowBody []byte) {
+func fill(places *jsondiff.Comparer, diffs []Diff, primary, shadow *Message, primaryBody, shadowBody []byte) {
 	if len(diffs) == 0 {
 		return
 	}
-	p, s := newRecordView(primary, primaryBody), newRecordView(shadow, shadowBody)
+	p := newView(places, primary, primaryBody, diffs, func(d *Diff) span { return d.primary })
+	s := newView(places, shadow, shadowBody, diffs, func(d *Diff) span { return d.shadow })
 	for i := range diffs {
 		d := &diffs[i]
 		d.Primary, d.Shadow = nil, nil
 		if d.Kind != Extra {
-			d.Primary = p.value(d.Path, d.primary)
+			d.Primary = p.value(i, d.Path, d.primary)
 		}
 		if d.Kind != Missing {
-			d.Shadow = s.value(d.Path, d.shadow)
+			d.Shadow = s.value(i, d.Path, d.shadow)
 		}
 	}
 }
 
-// recordView finds in a masked message what was at a place in the body it had before.
-type recordView struct {
-	m        *Message
-	original []byte
-	same     bool
+// view finds in a masked message what was at the places of diffs before.
+type view struct {
+	m     *Message
+	found []span // in the masked body, for each diff; nil where no offset has moved
 }
 
-func newRecordView(m *Message, original []byte) *recordView {
+func newView(places *jsondiff.Comparer, m *Message, original []byte, diffs []Diff, side func(*Diff) span) *view {
 	if m == nil {
-		return &recordView{m: &Message{}}
+		return &view{m: &Message{}}
 	}
-	return &recordView{m: m, original: original, same: bytes.Equal(m.Body, original)}
+	v := &view{m: m}
+	if bytes.Equal(m.Body, original) {
+		return v
+	}
+	v.found = make([]span, len(diffs))
+	whole := []record{{0, original}}
+	masked := []record{{0, m.Body}}
+	if media.Of(m.Header.Get("Content-Type")) == media.Records {
+		whole, masked = split(original), split(m.Body)
+	}
+	if len(whole) != len(masked) {
+		return v
+	}
+	for r := range whole {
+		v.resolve(places, whole[r], masked[r], diffs, side)
+	}
+	return v
 }
 
-func (v *recordView) value(path string, at span) json.RawMessage {
+// resolve finds the places that are in the record from.
+func (v *view) resolve(places *jsondiff.Comparer, from, to record, diffs []Diff, side func(*Diff) span) {
+	var spans []jsondiff.Span
+	var which []int
+	for i := range diffs {
+		if at := side(&diffs[i]); at != (span{}) && at.start >= from.at && at.end <= from.at+len(from.text) {
+			spans = append(spans, jsondiff.Span{Start: at.start - from.at, End: at.end - from.at})
+			which = append(which, i)
+		}
+	}
+	if len(spans) == 0 {
+		return
+	}
+	found, err := places.Resolve(from.text, to.text, spans)
+	if err != nil {
+		return
+	}
+	for k, i := range which {
+		v.found[i] = spanAt(found[k], to.at)
+	}
+}
+
+// value is what stands where the i-th difference is.
+func (v *view) value(i int, path string, at span) json.RawMessage {
 	if path == "/status" {
 		return strconv.AppendInt(nil, int64(v.m.StatusCode), 10)
 	}
@@ -425,19 +464,20 @@ func (v *recordView) value(path string, at span) json.RawMessage {
 	switch {
 	case !ok:
 		return nil
-	case rest == "" && at == span{}:
+	case at == span{} && rest == "":
 		return bodyValue(v.m.Body)
-	case at == span{}:
+	case at == span{}: // not a difference of ours
 		return bodyValue(redact.Lookup(v.m.Body, rest))
-	case !v.same:
-		return bodyValue(v.moved(at))
 	}
-	return bodyValue(v.original[at.start:at.end])
-}
-
-// moved is what stands in the masked body where at was in the original.
-func (v *recordView) moved(at span) []byte {
-	return nil
+	if v.found != nil {
+		if at = v.found[i]; at == (span{}) {
+			return maskedJSON // it is gone, or nobody can tell where it went
+		}
+	}
+	if at.end > len(v.m.Body) {
+		return nil
+	}
+	return bodyValue(v.m.Body[at.start:at.end])
 }
 
 func fieldValue(values []string) json.RawMessage {

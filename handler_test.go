@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -935,6 +933,513 @@ func TestAMirrorWorksInsideMiddleware(t *testing.T) {
 	}
 }
 
-var _ = tls.VersionTLS13
-var _ = multipart.ErrMessageTooLarge
-var _ = slices.Contains[[]int]
+
+// blocked returns a candidate that does not answer before the test ends.
+func blocked(t *testing.T) http.HandlerFunc {
+	end := make(chan struct{})
+	t.Cleanup(func() { close(end) })
+	return func(http.ResponseWriter, *http.Request) { <-end }
+}
+
+// bothProtocols runs test over HTTP/1.1 and HTTP/2.
+func bothProtocols(t *testing.T, test func(t *testing.T, h2 bool)) {
+	t.Run("HTTP/1.1", func(t *testing.T) { test(t, false) })
+	t.Run("HTTP/2", func(t *testing.T) { test(t, true) })
+}
+
+// A flush is at the client before the handler goes on: the client asks for the next
+// event when it has read the last one.
+func TestFlushesAreNotDelayed(t *testing.T) {
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		m, _ := mirror(t, shadow.InProcess("v2", blocked(t)))
+		next := make(chan string)
+		srv, _ := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for event := range next {
+				fmt.Fprintf(w, "data: %s\n\n", event)
+				w.(http.Flusher).Flush()
+			}
+		})), h2)
+		go func() { next <- "0" }()
+		resp, err := srv.Client().Get(srv.URL)
+		require.NoError(t, err)
+		defer resp.Body.Close()
+		events := bufio.NewReader(resp.Body)
+		for i := range 5 {
+			require.Equal(t, fmt.Sprintf("data: %d\n\n", i), readUntil(t, events, "\n\n"))
+			if i < 4 {
+				next <- strconv.Itoa(i + 1)
+			}
+		}
+		close(next)
+		rest, err := io.ReadAll(events)
+		require.NoError(t, err)
+		require.Empty(t, rest)
+	})
+}
+
+// Both directions of an exchange go on at the same time, event by event.
+func TestBidirectionalStreamsAreNotDelayed(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(echo)), allMethods)
+	srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		for in := bufio.NewScanner(r.Body); in.Scan(); {
+			fmt.Fprintf(w, "got %s\n", in.Text())
+			w.(http.Flusher).Flush()
+		}
+	})), true)
+	body, up := io.Pipe()
+	resp, err := srv.Client().Post(srv.URL, "text/plain", body)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	down := bufio.NewReader(resp.Body)
+	for i := range 5 {
+		fmt.Fprintf(up, "%d\n", i)
+		require.Equal(t, fmt.Sprintf("got %d\n", i), readUntil(t, down, "\n"))
+	}
+	up.Close()
+	io.Copy(io.Discard, down)
+	handlers.Wait()
+	settled(t, m, mismatch, results)
+	require.Equal(t, "0\n1\n2\n3\n4\n", string(results.all()[0].Request.Body))
+}
+
+// countingBody counts what has been read of it.
+type countingBody struct {
+	io.Reader
+	read   int
+	closed int
+}
+
+func (b *countingBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.read += n
+	return n, err
+}
+
+func (b *countingBody) Close() error {
+	b.closed++
+	return nil
+}
+
+// A body is recorded when the primary reads it: not before, not more, and not after.
+func TestABodyIsNeverReadAhead(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", text("x")), allMethods)
+	body := &countingBody{Reader: strings.NewReader(strings.Repeat("b", 5000))}
+	r := httptest.NewRequest("POST", "/", body)
+	r.ContentLength = 5000
+	m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.Zero(t, body.read)
+		for _, n := range []int{3, 0, 1000} {
+			before := body.read
+			io.ReadFull(r.Body, make([]byte, n))
+			assert.Equal(t, n, body.read-before)
+		}
+		w.WriteHeader(200)
+		assert.Equal(t, 1003, body.read)
+	})).ServeHTTP(httptest.NewRecorder(), r)
+	assert.Equal(t, 1003, body.read)
+	assert.Zero(t, body.closed)
+	settled(t, m, "body-unread", results)
+}
+
+// The end of a request does not wait for a body that the primary did not want: neither
+// does the answer, where the server would send it at once, nor middleware around the
+// Mirror.
+func TestTheEndOfARequestDoesNotWaitForItsBody(t *testing.T) {
+	const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) })
+	t.Run("without keep-alive", func(t *testing.T) {
+		m, results := mirror(t, shadow.InProcess("v2", refuse), allMethods)
+		srv, handlers := server(t, m.Handler(refuse), false)
+		srv.Config.SetKeepAlivesEnabled(false)
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		io.WriteString(c, head+"bo")
+		require.Contains(t, readHead(t, bufio.NewReader(c)), "401 Unauthorized")
+		handlers.Wait()
+		settled(t, m, "body-unread", results)
+	})
+	t.Run("inside middleware", func(t *testing.T) {
+		m, results := mirror(t, shadow.InProcess("v2", refuse), allMethods)
+		returned := make(chan struct{})
+		h := m.Handler(refuse)
+		srv, _ := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			h.ServeHTTP(w, r)
+			close(returned)
+		}), false)
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		require.NoError(t, err)
+		defer c.Close()
+		io.WriteString(c, head+"bo")
+		<-returned
+		io.WriteString(c, "dy!")
+		require.Contains(t, readHead(t, bufio.NewReader(c)), "401 Unauthorized")
+		settled(t, m, "body-unread", results)
+	})
+}
+
+// http.MaxBytesReader asks the ResponseWriter for a method that nobody but net/http can
+// have. That costs the connection's end, but neither the answer nor the ledger.
+func TestMaxBytesReaderInsideThePrimary(t *testing.T) {
+	s := shape{method: "POST", body: strings.Repeat("x", 5000), serve: func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+	}}
+	m, results := mirror(t, shadow.InProcess("v2", s.h()), allMethods)
+	srv, handlers := server(t, m.Handler(s.h()), false)
+	resp, err := srv.Client().Post(srv.URL, "", strings.NewReader(s.body))
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	b, _ := io.ReadAll(resp.Body)
+	require.Equal(t, http.StatusRequestEntityTooLarge, resp.StatusCode)
+	require.Equal(t, "http: request body too large\n", string(b))
+	handlers.Wait()
+	settled(t, m, "body-unread", results)
+}
+
+// fileWriter is a ResponseWriter that sends files by itself, and notes what from.
+type fileWriter struct {
+	*httptest.ResponseRecorder
+	sources []io.Reader
+}
+
+func (w *fileWriter) ReadFrom(src io.Reader) (int64, error) {
+	w.sources = append(w.sources, src)
+	return io.Copy(struct{ io.Writer }{w.ResponseRecorder}, struct{ io.Reader }{src})
+}
+
+// A file goes to the server's own ReadFrom, and as the file that it is where it is too
+// large to be kept anyway: so it is still sent by sendfile.
+func TestFilesKeepSendfile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	require.NoError(t, os.WriteFile(path, make([]byte, 3000), 0o600))
+	for _, tt := range []struct {
+		name     string
+		limit    int64
+		declared bool
+		same     bool
+	}{
+		{"larger than the limit", 2999, true, true},
+		{"within the limit", 3000, true, false},
+		{"of unknown length", 2999, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, results := mirror(t, shadow.InProcess("v2", http.NotFoundHandler()), shadow.WithMaxBody(tt.limit))
+			f, err := os.Open(path)
+			require.NoError(t, err)
+			defer f.Close()
+			file := &io.LimitedReader{R: f, N: 3000}
+			w := &fileWriter{ResponseRecorder: httptest.NewRecorder()}
+			m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if tt.declared {
+					w.Header().Set("Content-Length", "3000")
+				}
+				n, err := io.Copy(w, file)
+				assert.NoError(t, err)
+				assert.EqualValues(t, 3000, n)
+			})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			require.Len(t, w.sources, 1)
+			require.Equal(t, tt.same, w.sources[0] == io.Reader(file))
+			require.Equal(t, 3000, w.Body.Len())
+			settled(t, m, mismatch, results)
+			primary := results.all()[0].Primary
+			require.EqualValues(t, 3000, primary.Size)
+			require.Equal(t, tt.limit < 3000, primary.Truncated)
+		})
+	}
+}
+
+// What a handler can ask of the ResponseWriter is what it can ask of the server's own.
+func TestTheWriterHasTheInterfacesOfTheOriginal(t *testing.T) {
+	inventory := func(w http.ResponseWriter) string {
+		has := func(ok bool) string { return map[bool]string{true: "+", false: "-"}[ok] }
+		_, flusher := w.(http.Flusher)
+		_, flushError := w.(interface{ FlushError() error })
+		_, hijacker := w.(http.Hijacker)
+		_, readerFrom := w.(io.ReaderFrom)
+		_, stringWriter := w.(io.StringWriter)
+		_, notifier := w.(http.CloseNotifier) //nolint:staticcheck // deprecated, and in use
+		_, pusher := w.(http.Pusher)
+		_, deadlines := w.(interface{ SetWriteDeadline(time.Time) error })
+		_, duplex := w.(interface{ EnableFullDuplex() error })
+		return has(flusher) + has(flushError) + has(hijacker) + has(readerFrom) + has(stringWriter) +
+			has(notifier) + has(pusher) + has(deadlines) + has(duplex)
+	}
+	serve := func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, inventory(w)) }
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		m, _ := mirror(t, shadow.InProcess("v2", text("")))
+		s := shape{serve: serve}
+		if h2 {
+			require.Equal(t, s.overHTTP2(t, s.h()).Body, s.overHTTP2(t, m.Handler(s.h())).Body)
+		} else {
+			require.Equal(t, s.overHTTP1(t, s.h()), s.overHTTP1(t, m.Handler(s.h())))
+		}
+	})
+}
+
+// net/http removes the temporary files of a form when the handler has returned. The form
+// is the primary's, who was given another Request.
+func TestTemporaryFilesOfAFormAreRemoved(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	m, results := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
+	var name string
+	srv, _ := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !assert.NoError(t, r.ParseMultipartForm(1)) {
+			return
+		}
+		f, err := r.MultipartForm.File["f"][0].Open()
+		if assert.NoError(t, err) {
+			defer f.Close()
+			name = f.(*os.File).Name()
+			assert.FileExists(t, name)
+		}
+		io.WriteString(w, "ok")
+	})), false)
+	var form bytes.Buffer
+	fields := multipart.NewWriter(&form)
+	part, err := fields.CreateFormFile("f", "f.txt")
+	require.NoError(t, err)
+	io.WriteString(part, strings.Repeat("file ", 20000))
+	fields.Close()
+
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	require.NoError(t, err)
+	defer c.Close()
+	fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", fields.FormDataContentType(), form.Len())
+	io.WriteString(c, form.String()+lastRequest)
+	require.Contains(t, readRest(t, bufio.NewReader(c)), "last") // so the first request is wholly over
+	require.NotEmpty(t, name)
+	require.NoFileExists(t, name)
+	settled(t, m, match, results)
+}
+
+// Middleware around a Mirror finds in its Request what the primary's router put there.
+func TestMiddlewareAroundSeesTheRoute(t *testing.T) {
+	for _, body := range []string{"", "hello"} {
+		m, results := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
+		h := m.Handler(mux("POST /items/{id}/{rest...}", func(w http.ResponseWriter, r *http.Request) {
+			r.ParseForm()
+			io.Copy(io.Discard, r.Body)
+			io.WriteString(w, "ok")
+		}))
+		r := httptest.NewRequest("POST", "/items/7/a/b?q=1", strings.NewReader(body))
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		assert.Equal(t, "POST /items/{id}/{rest...}", r.Pattern)
+		assert.Equal(t, "7", r.PathValue("id"))
+		assert.Equal(t, "a/b", r.PathValue("rest"))
+		assert.Equal(t, "1", r.Form.Get("q"))
+		settled(t, m, match, results)
+		assert.Equal(t, "POST /items/{id}/{rest...}", results.all()[0].Route)
+	}
+}
+
+// Middleware around a Mirror may look at its Request while the primary runs, as
+// http.ServeMux and net/http let it: only the race detector can fail this test.
+func TestMiddlewareAroundMayReadItsRequestMeanwhile(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
+	h := m.Handler(text("ok"))
+	r := httptest.NewRequest("POST", "/items", strings.NewReader("body"))
+	read := make(chan string)
+	go func() { read <- fmt.Sprint(r.URL, r.Method, r.Host, r.Context().Err(), r.ContentLength, r.RemoteAddr) }()
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	<-read
+	settled(t, m, "body-unread", results)
+}
+
+// A goroutine of the primary that is still reading the body when the primary has
+// returned does so in peace: http.TimeoutHandler leaves one behind.
+func TestAPrimaryThatIsStillReadingWhenItReturns(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", text("")), allMethods)
+	done := make(chan error)
+	s := shape{
+		handler: m.Handler(http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, err := io.ReadAll(r.Body)
+			done <- err
+		}), time.Millisecond, "late")),
+		talk: func(t *testing.T, c net.Conn) string {
+			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n")
+			go func() {
+				for range 50 {
+					io.WriteString(c, strings.Repeat("x", 1000))
+				}
+			}()
+			return readHead(t, bufio.NewReader(c))
+		},
+	}
+	require.Contains(t, s.overHTTP1(t, s.h()), "503 Service Unavailable")
+	<-done
+	settled(t, m, "primary-refused", results)
+}
+
+// What a handler writes after it has returned goes where it would go without a Mirror,
+// and is no part of the record.
+func TestWritesAfterTheReturnAreForwarded(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", text("before")))
+	var late http.ResponseWriter
+	rec := httptest.NewRecorder()
+	m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "before")
+		late = w
+	})).ServeHTTP(rec, httptest.NewRequest("GET", "/", nil))
+	io.WriteString(late, " after")
+	late.Write([]byte(" and"))
+	late.(http.Flusher).Flush()
+	late.WriteHeader(500)
+	late.Header().Set("X-Late", "1")
+	require.Equal(t, "before after and", rec.Body.String())
+	settled(t, m, match, results)
+	require.Equal(t, "before", string(results.all()[0].Primary.Body))
+}
+
+// A client that leaves is noticed by the primary as ever, and the copy is left out.
+func TestAClientThatLeaves(t *testing.T) {
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		t.Run("during the answer", func(t *testing.T) {
+			m, results := mirror(t, shadow.InProcess("v2", text("")))
+			failed := make(chan error, 1)
+			srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for {
+					_, err := w.Write(make([]byte, 4096))
+					if err == nil {
+						err = http.NewResponseController(w).Flush()
+					}
+					if err != nil {
+						failed <- err
+						return
+					}
+				}
+			})), h2)
+			resp, err := srv.Client().Get(srv.URL)
+			require.NoError(t, err)
+			io.ReadFull(resp.Body, make([]byte, 10))
+			resp.Body.Close()
+			srv.CloseClientConnections()
+			require.Error(t, <-failed)
+			handlers.Wait()
+			settled(t, m, "client-gone", results)
+		})
+		t.Run("during the upload", func(t *testing.T) {
+			m, results := mirror(t, shadow.InProcess("v2", text("")), allMethods)
+			failed := make(chan error, 1)
+			begun := make(chan struct{})
+			srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(begun)
+				_, err := io.ReadAll(r.Body)
+				failed <- err
+			})), h2)
+			body, up := io.Pipe()
+			ctx, leave := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, "POST", srv.URL, body)
+			require.NoError(t, err)
+			answered := make(chan struct{})
+			go func() {
+				defer close(answered)
+				resp, err := srv.Client().Do(req)
+				if err == nil {
+					resp.Body.Close()
+				}
+			}()
+			<-begun
+			io.WriteString(up, "half")
+			leave()
+			require.Error(t, <-failed)
+			<-answered
+			handlers.Wait()
+			settled(t, m, "client-gone", results)
+		})
+		t.Run("while the primary thinks", func(t *testing.T) {
+			m, results := mirror(t, shadow.InProcess("v2", text("")))
+			begun := make(chan struct{})
+			srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				close(begun)
+				<-r.Context().Done()
+			})), h2)
+			ctx, leave := context.WithCancel(t.Context())
+			req, err := http.NewRequestWithContext(ctx, "GET", srv.URL, nil)
+			require.NoError(t, err)
+			go func() { <-begun; leave() }()
+			_, err = srv.Client().Do(req) //nolint:bodyclose // there is no answer
+			require.ErrorIs(t, err, context.Canceled)
+			handlers.Wait()
+			settled(t, m, "client-gone", results)
+		})
+	})
+}
+
+// Requests that come down a connection without waiting for answers are answered in
+// order, and each is copied.
+func TestPipelinedRequests(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(echo)), allMethods)
+	var raw strings.Builder
+	for i := range 20 {
+		body := strings.Repeat(strconv.Itoa(i), 300)
+		fmt.Fprintf(&raw, "POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", i, len(body), body)
+	}
+	s := shape{serve: echo, raw: raw.String()}
+	require.Equal(t, s.overHTTP1(t, s.h()), s.overHTTP1(t, m.Handler(s.h())))
+	require.NoError(t, m.Shutdown(t.Context()))
+	require.Equal(t, map[string]uint64{match: 20}, ledger(t, m))
+	require.Len(t, results.all(), 20)
+}
+
+// Bad callers get what they get without a Mirror: odd requests that no server makes.
+func TestOddRequestsAreServedAsEver(t *testing.T) {
+	odd := func(change func(*http.Request)) *http.Request {
+		r := httptest.NewRequest("GET", "/", nil)
+		change(r)
+		return r
+	}
+	for _, tt := range []struct {
+		name string
+		r    *http.Request
+		want string
+	}{
+		{"nil body", odd(func(r *http.Request) { r.Body = nil }), match},
+		{"nil header", odd(func(r *http.Request) { r.Header = nil }), match},
+		{"nil URL", odd(func(r *http.Request) { r.URL = nil }), "invalid"},
+		{"empty method", odd(func(r *http.Request) { r.Method = "" }), match},
+		{"empty host", odd(func(r *http.Request) { r.Host = "" }), match},
+		{"invalid method", odd(func(r *http.Request) { r.Method = "NO GOOD" }), "method"},
+		{"invalid header value", odd(func(r *http.Request) { r.Header["X"] = []string{"a\r\nb: c"} }), "invalid"},
+		{"invalid header name", odd(func(r *http.Request) { r.Header["a b"] = []string{"x"} }), "invalid"},
+		{"invalid ID", odd(func(r *http.Request) { r.Header.Set("X-Request-Id", "a\r\nb") }), "invalid"},
+		{"asterisk", odd(func(r *http.Request) { r.Method, r.RequestURI, r.URL.Path = "OPTIONS", "*", "*" }), "invalid"},
+		{"body shorter than its length", odd(func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("abc")), 5
+		}), "body-failed"},
+		{"body longer than its length", odd(func(r *http.Request) {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader("abcdefg")), 5
+		}), "body-failed"},
+		{"body that panics", odd(func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(panicReader{}), -1 }), "primary-panicked"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Body != nil {
+					io.Copy(io.Discard, r.Body)
+				}
+				io.WriteString(w, "ok")
+			})
+			m, results := mirror(t, shadow.InProcess("v2", serve))
+			rec := httptest.NewRecorder()
+			func() {
+				defer func() { recover() }()
+				m.Handler(serve).ServeHTTP(rec, tt.r)
+				assert.Equal(t, "ok", rec.Body.String())
+			}()
+			settled(t, m, tt.want, results)
+		})
+	}
+}
+
+type panicReader struct{}
+
+func (panicReader) Read([]byte) (int, error) { panic("reader") }
+
+// A nil primary is a fault of the program, found when it starts.
+func TestANilPrimaryPanics(t *testing.T) {
+	m, _ := mirror(t, shadow.InProcess("v2", text("")))
+	require.Panics(t, func() { m.Handler(nil) })
+	require.Panics(t, func() { m.Handler(http.HandlerFunc(nil)) })
+}

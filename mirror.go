@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/baggage"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/telemetry"
@@ -30,7 +31,8 @@ type Mirror struct {
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
-	mask      Masker     // the record mask
+	mask      Masker // the record mask
+	places    *jsondiff.Comparer
 	listeners []Reporter // the reporters, and all parts that are Reporters too
 	telemetry *telemetry.Telemetry
 
@@ -56,6 +58,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = MaskAll(append([]Masker{MaskHeaders(credentials[:]...)}, c.maskers...)...)
+	m.places = jsondiff.New(jsondiff.Options{})
 	m.listeners = listeners(c)
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 )
 
 // mirrored holds the result for (a, b) to that for (b, a).
@@ -156,6 +157,34 @@ func FuzzGenerated(f *testing.F) {
 		a, b = g.plain(one), g.plain(two)
 		if err := check(c, a, b); err != nil {
 			t.Fatalf("%s\n%s\n%v", a, b, err)
+		}
+	})
+}
+
+// FuzzRules compares any bytes under every kind of rule.
+func FuzzRules(f *testing.F) {
+	for _, c := range hardCases {
+		f.Add([]byte(c.a), []byte(c.b))
+	}
+	f.Add([]byte(`{"a":[1,{"id":1,"v":2}],"l":[{"id":1},{"id":2}],"u":[1,[2]],"t":1}`), []byte(`{"a":[2,{"id":1}],"l":[{"id":2},{"id":1,"x":0}],"u":[[2],1],"t":1.05}`))
+	c := New(Options{
+		Ignore:     mustParse(f, "$..v", "$.a[0]", "$..[?@.id == 3]", "$.a[-1].x"),
+		Unordered:  mustParse(f, "$.u", "$.u[*]", "$..[?@[0] == 1]"),
+		Keyed:      []Key{{mustParse(f, "$.l")[0], "id"}, {mustParse(f, "$..k")[0], "id"}},
+		Tolerances: []Tolerance{{Path: mustParse(f, "$.t")[0], Abs: 0.1}, {Path: mustParse(f, "$.u[*]")[0], Rel: 0.5, Time: time.Hour}},
+	})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		r := c.Compare(a, b, "")
+		if same := c.Compare(a, append([]byte("\n"), a...), ""); same.Equal() != json.Valid(a) {
+			t.Fatalf("%s differs from itself: %+v", a, same)
+		}
+		if err := mirrored(r, c.Compare(b, a, "")); err != nil {
+			t.Fatalf("%s\n%s\n%v", a, b, err)
+		}
+		for _, d := range r.Diffs {
+			if r.ErrA == nil && r.ErrB == nil && (d.A.Start >= 0 && !json.Valid(d.A.Of(a)) || d.B.Start >= 0 && !json.Valid(d.B.Of(b))) {
+				t.Fatalf("%s\n%s\n%+v is not a value", a, b, d)
+			}
 		}
 	})
 }
