@@ -256,7 +256,7 @@ func shapes(t *testing.T) map[string]http.HandlerFunc {
 func TestRecordedIsWhatTheClientGot(t *testing.T) {
 	for name, h := range shapes(t) {
 		for _, proto := range []string{http1, http2} {
-			for _, method := range []string{"GET", "POST", "HEAD"} {
+			for _, method := range []string{"GET", "HEAD"} {
 				t.Run(name+"/"+proto+"/"+method, func(t *testing.T) {
 					bare, o := exchange(t, proto, method, h), observe(t, proto, method, h)
 					if bare.err != nil {

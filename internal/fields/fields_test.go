@@ -258,8 +258,6 @@ func TestIsToken(t *testing.T) {
 	}
 }
 
-// Valid agrees with net/http: what it refuses a client cannot send, what it takes a
-// server gets as it was.
 func TestValid(t *testing.T) {
 	for _, h := range []http.Header{nil, {}, {"A": nil}, {"A": {"", "x\ty", "\x80\xff"}}, {"x-y": {"z"}}} {
 		assert.True(t, fields.Valid(h), h)

@@ -19,7 +19,8 @@
 // documents, whatever they hold; nesting costs neither stack nor time. An
 // equal verdict allocates nothing once the pooled scratch has grown to its
 // size. The exceptions are rules that a forward walk cannot decide (see
-// [jsonpath.Set.Locate]) and tolerances at the very edge.
+// [jsonpath.Set.Locate]), tolerances at the very edge, and documents of over a
+// quarter of a million values in another order, whose scratch is not kept.
 package jsondiff
 
 import (
@@ -288,8 +289,7 @@ func (s *comparison) locate() (errA, errB error) {
 	return errA, errB
 }
 
-// release hands the scratch back. What grew over a few megabytes is left to
-// the garbage collector.
+// release hands the scratch back, unless it has grown too large to keep.
 func (s *comparison) release() {
 	if s.hit {
 		for i, n := range s.hits {
@@ -304,6 +304,7 @@ func (s *comparison) release() {
 		return
 	}
 	s.a, s.b, s.prefix, s.result = nil, nil, "", Result{}
+	s.tree.a.doc, s.tree.b.doc = nil, nil
 	s.locatedA, s.locatedB = jsonpath.Located{}, jsonpath.Located{}
 	s.c.scratch.Put(s)
 }

@@ -1,0 +1,326 @@
+package content_test
+
+import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/goshadow/shadow/internal/content"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// encoders write what is written to them to w in a format.
+var encoders = map[string]func(w io.Writer) io.WriteCloser{
+	"gzip":   func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+	"x-gzip": func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+	"zlib":   func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
+	"raw":    func(w io.Writer) io.WriteCloser { return must(flate.NewWriter(w, flate.BestCompression)) },
+	"stored": func(w io.Writer) io.WriteCloser { return must(flate.NewWriter(w, flate.NoCompression)) },
+	"br":     func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) },
+	"zstd":   func(w io.Writer) io.WriteCloser { return must(zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))) },
+}
+
+// coding is the coding under which HTTP knows a format.
+func coding(format string) string {
+	switch format {
+	case "zlib", "raw", "stored":
+		return "deflate"
+	}
+	return format
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func encode(t testing.TB, format string, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := encoders[format](&b)
+	_, err := w.Write(data)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+// samples are some data to compress: none, little, well and badly compressible.
+func samples() map[string][]byte {
+	noise := make([]byte, 100_000)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	return map[string][]byte{
+		"nothing": {},
+		"a byte":  {'x'},
+		"text":    []byte(strings.Repeat(`{"id":1,"name":"a name"},`, 5000)),
+		"noise":   noise,
+	}
+}
+
+func TestDecodeUndoesEveryCoding(t *testing.T) {
+	for name, data := range samples() {
+		for format := range encoders {
+			got, err := content.Decode([]string{coding(format)}, encode(t, format, data), 1<<20)
+			require.NoError(t, err, "%s, %s", format, name)
+			assert.True(t, bytes.Equal(data, got), "%s, %s", format, name)
+		}
+	}
+}
+
+func TestDecodeUndoesStackedCodingsFromTheLastToTheFirst(t *testing.T) {
+	data := samples()["text"]
+	for first := range encoders {
+		for second := range encoders {
+			raw := encode(t, second, encode(t, first, data))
+			got, err := content.Decode([]string{coding(first), coding(second)}, raw, 1<<20)
+			require.NoError(t, err, "%s, %s", first, second)
+			assert.True(t, bytes.Equal(data, got), "%s, %s", first, second)
+		}
+	}
+	three := encode(t, "br", encode(t, "zstd", encode(t, "gzip", data)))
+	got, err := content.Decode([]string{"gzip", "zstd", "br"}, three, 1<<20)
+	require.NoError(t, err)
+	assert.True(t, bytes.Equal(data, got))
+}
+
+func TestDecodeRefusesMoreCodingsThanAnybodyStacks(t *testing.T) {
+	raw := []byte("x")
+	var codings []string
+	for range 4 {
+		raw = encode(t, "gzip", raw)
+		codings = append(codings, "gzip")
+	}
+	_, err := content.Decode(codings, raw, 1<<20)
+	assert.ErrorContains(t, err, "4 content codings")
+}
+
+func TestDecodeWithoutCodingsIsTheContentItself(t *testing.T) {
+	got, err := content.Decode(nil, []byte("plain"), 5)
+	require.NoError(t, err)
+	assert.Equal(t, "plain", string(got))
+	got, err = content.Decode(nil, []byte("plain"), 4)
+	assert.ErrorIs(t, err, content.ErrTooLarge)
+	assert.Equal(t, "plai", string(got))
+}
+
+func TestDecodeRefusesWhatItDoesNotKnow(t *testing.T) {
+	for _, codings := range [][]string{{"compress"}, {"aws-chunked"}, {"gzip", "exi"}, {""}, {"GZIP"}} {
+		_, err := content.Decode(codings, encode(t, "gzip", nil), 1<<20)
+		assert.ErrorContains(t, err, "not supported", "%q", codings)
+	}
+}
+
+func TestCodings(t *testing.T) {
+	for _, c := range []struct{ values, codings []string }{
+		{nil, nil},
+		{[]string{""}, nil},
+		{[]string{"identity"}, nil},
+		{[]string{"gzip"}, []string{"gzip"}},
+		{[]string{" GZip\t,, Identity ,BR "}, []string{"gzip", "br"}},
+		{[]string{"deflate", "gzip, zstd"}, []string{"deflate", "gzip", "zstd"}},
+	} {
+		assert.Equal(t, c.codings, content.Codings(c.values), "%q", c.values)
+	}
+}
+
+// Data that breaks off anywhere is an error, whatever was decoded before.
+func TestTruncatedDataIsAnError(t *testing.T) {
+	for name, data := range samples() {
+		for format := range encoders {
+			whole := encode(t, format, data)
+			for _, n := range cuts(len(whole)) {
+				got, err := content.Decode([]string{coding(format)}, whole[:n], 1<<20)
+				require.Error(t, err, "%s, %s: %d of %d bytes", format, name, n, len(whole))
+				require.NotErrorIs(t, err, content.ErrTooLarge)
+				require.Nil(t, got)
+			}
+		}
+	}
+}
+
+// cuts are the lengths below n that are worth a try.
+func cuts(n int) []int {
+	var list []int
+	for i := range n {
+		if i < 300 || n-i < 300 || i%1009 == 0 {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// What follows the end of the data is not passed over, but for deflate, where nothing
+// says where it ends.
+func TestTrailingDataIsAnError(t *testing.T) {
+	for format := range encoders {
+		if coding(format) == "deflate" {
+			continue
+		}
+		_, err := content.Decode([]string{coding(format)}, append(encode(t, format, []byte("data")), "and more"...), 1<<20)
+		assert.Error(t, err, format)
+	}
+}
+
+func TestDamagedDataIsAnError(t *testing.T) {
+	for _, format := range []string{"gzip", "zlib", "zstd"} { // the others have no check sum
+		whole := encode(t, format, samples()["text"])
+		whole[len(whole)-2] ^= 1
+		_, err := content.Decode([]string{coding(format)}, whole, 1<<20)
+		assert.Error(t, err, format)
+	}
+	for _, format := range []string{"gzip", "br", "zstd", "deflate"} {
+		_, err := content.Decode([]string{format}, []byte("this was never compressed"), 1<<20)
+		assert.Error(t, err, format)
+	}
+}
+
+func TestTheLimitIsExact(t *testing.T) {
+	data := samples()["text"]
+	for format := range encoders {
+		raw := encode(t, format, data)
+		codings := []string{coding(format)}
+		for _, limit := range []int{0, 1, 1000, len(data) - 1} {
+			got, err := content.Decode(codings, raw, int64(limit))
+			require.ErrorIs(t, err, content.ErrTooLarge, format)
+			assert.True(t, bytes.Equal(data[:limit], got), "%s: the first %d bytes", format, limit)
+		}
+		for _, limit := range []int64{int64(len(data)), int64(len(data)) + 1, math.MaxInt64} {
+			got, err := content.Decode(codings, raw, limit)
+			require.NoError(t, err, format)
+			assert.True(t, bytes.Equal(data, got), format)
+		}
+	}
+}
+
+// A few KB that would be 256 MB stop at the limit, and so does the memory they take.
+func TestABombStopsAtTheLimit(t *testing.T) {
+	const limit = 1 << 20
+	bombs := map[string][]byte{}
+	for format := range encoders {
+		if format != "stored" {
+			bombs[format] = bomb(t, format)
+		}
+	}
+	stacked := encode(t, "gzip", bombs["gzip"])
+	require.Less(t, len(stacked), 10<<10)
+
+	decode := func(codings []string, raw []byte) {
+		before := allocated()
+		got, err := content.Decode(codings, raw, limit)
+		used := allocated() - before
+		require.ErrorIs(t, err, content.ErrTooLarge, "%v", codings)
+		assert.True(t, bytes.Equal(make([]byte, limit), got), "%v: the first bytes", codings)
+		assert.Less(t, used, uint64(40<<20), "%v: bytes allocated", codings)
+	}
+	for format, raw := range bombs {
+		require.Less(t, len(raw), 300<<10, format)
+		decode([]string{coding(format)}, raw)
+	}
+	decode([]string{"gzip", "gzip"}, stacked)
+}
+
+func bomb(t *testing.T, format string) []byte {
+	var b bytes.Buffer
+	w := encoders[format](&b)
+	zeros := make([]byte, 1<<20)
+	for range 256 {
+		_, err := w.Write(zeros)
+		require.NoError(t, err)
+	}
+	require.NoError(t, w.Close())
+	return b.Bytes()
+}
+
+// allocated is how many bytes were ever allocated: an upper bound of what is held.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
+}
+
+// A header may announce any size or window: it is not believed.
+func TestAnAnnouncedSizeIsNotAllocated(t *testing.T) {
+	magic := []byte{0x28, 0xb5, 0x2f, 0xfd}
+	size := func(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
+	for name, raw := range map[string][]byte{
+		"zstd, single segment of 2^62 bytes": slices.Concat(magic, []byte{0xe0}, size(1<<62), []byte{1, 0, 0}),
+		"zstd, a window of 3.75 TB":          slices.Concat(magic, []byte{0x00, 0xff}, []byte{1, 0, 0}),
+		"zstd, a frame to skip of 4 GB":      {0x50, 0x2a, 0x4d, 0x18, 0xff, 0xff, 0xff, 0xff},
+		"br, a large window":                 {0x11, 0x3f, 0x00, 0x00},
+	} {
+		before := allocated()
+		format, _, _ := strings.Cut(name, ",")
+		_, err := content.Decode([]string{format}, raw, 1<<20)
+		assert.Error(t, err, name)
+		assert.Less(t, allocated()-before, uint64(20<<20), name)
+	}
+}
+
+// RFC 9659: windows of up to 8 MB are decoded, larger ones need not be.
+func TestZstdWindowsOfEightMegabytesAreDecoded(t *testing.T) {
+	for window, ok := range map[int]bool{8 << 20: true, 16 << 20: false} {
+		var b bytes.Buffer
+		w, err := zstd.NewWriter(&b, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
+		require.NoError(t, err)
+		for range 20 { // a stream: its size is not known
+			_, err := w.Write(make([]byte, 1<<20))
+			require.NoError(t, err)
+			require.NoError(t, w.Flush())
+		}
+		require.NoError(t, w.Close())
+		got, err := content.Decode([]string{"zstd"}, b.Bytes(), 1<<20)
+		if ok {
+			assert.ErrorIs(t, err, content.ErrTooLarge)
+			assert.Len(t, got, 1<<20)
+		} else {
+			assert.Error(t, err)
+			assert.NotErrorIs(t, err, content.ErrTooLarge)
+		}
+	}
+}
+
+// Whatever comes in, Decode does not panic, keeps to the limit and answers alike with any
+// limit; and what it decodes it decodes whole.
+func FuzzDecode(f *testing.F) {
+	for format := range encoders {
+		f.Add(coding(format), encode(f, format, []byte(strings.Repeat("hello, world ", 50))), uint16(100))
+		f.Add(coding(format)+",gzip", encode(f, "gzip", encode(f, format, []byte("hello"))), uint16(100))
+	}
+	f.Add("identity", []byte("x"), uint16(0))
+	f.Fuzz(func(t *testing.T, list string, raw []byte, limit uint16) {
+		codings := content.Codings([]string{list})
+		got, err := content.Decode(codings, raw, int64(limit))
+		switch {
+		case errors.Is(err, content.ErrTooLarge):
+			require.Len(t, got, int(limit))
+		case err != nil:
+			require.Nil(t, got)
+		default:
+			require.LessOrEqual(t, len(got), int(limit))
+			again, err := content.Decode(codings, raw, 1<<20)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(got, again))
+		}
+	})
+}
