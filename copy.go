@@ -2,25 +2,21 @@ package shadow
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"io"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
-	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -127,7 +123,7 @@ func (m *Mirror) run(j *job) {
 		Result
 		url              url.URL
 		request, primary Message
-		shadow           reply
+		candidate        attempt
 	}
 	res := &all.Result
 	*res = Result{
@@ -135,6 +131,13 @@ func (m *Mirror) run(j *job) {
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.ended),
 	}
+	var control *second
+	defer func() {
+		if control != nil { // its goroutine is part of this worker
+			<-control.done
+			control.buf.Release()
+		}
+	}()
 	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
 	// code or a fault of our own, is settled on the way out.
 	claimed, end := false, unknown
@@ -153,7 +156,7 @@ func (m *Mirror) run(j *job) {
 			m.finish(j, res, outcome, err)
 		}
 		j.release()
-		all.shadow.buf.Release()
+		all.candidate.buf.Release()
 		switch {
 		case !claimed: // giveUp settles it
 		case end == unknown:
@@ -162,6 +165,7 @@ func (m *Mirror) run(j *job) {
 			m.queue.Settle(end)
 		}
 	}()
+
 	raw := j.body.Bytes()
 	res.Request, res.Primary = m.request(&all.request, &all.url, j, raw), m.primaryAnswer(&all.primary, j)
 	if res.Route == "" {
@@ -171,14 +175,17 @@ func (m *Mirror) run(j *job) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
-
-	var control *second
+	// An answer that is longer than this cannot equal the primary's.
+	most := max(m.maxBody, res.Primary.Size)
+	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
 	if m.control != nil {
-		control = m.askControl(j, res, raw)
-		defer control.release()
+		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
+		control.target = m.control
+		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
+		go control.run()
 	}
 	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
-	answer, err := m.send(&all.shadow, j, &m.target, res, res.Request, raw)
+	answer, err := all.candidate.send()
 	timer.Stop()
 	if claimed = j.claim(); !claimed {
 		return
@@ -209,50 +216,31 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	m.finish(j, &late, Failed, ErrTimeout)
 }
 
-// reply is what a target answered. The Message is all that outlives the copy.
-type reply struct {
-	Message
-	buf capture.Buffer
-}
-
-// second is the exchange of primary and control.
+// second is the attempt at the control, side by side with the one at the candidate.
 type second struct {
-	done    chan struct{}
-	expired <-chan time.Time
-	reply   reply
+	attempt
+	started time.Time
 	answer  *Message
 	err     error
+	done    chan struct{}
 }
 
-// release waits for the control's goroutine, which is part of the worker.
-func (s *second) release() {
-	<-s.done
-	s.reply.buf.Release()
-}
-
-// askControl asks the control on a goroutine of its own.
-func (m *Mirror) askControl(j *job, res *Result, raw []byte) *second {
-	if m.control == nil {
-		return nil
-	}
-	s := &second{done: make(chan struct{}), expired: time.After(m.control.timeout())}
-	request := m.request(new(Message), new(url.URL), j, raw) // the candidate's is masked for the record one day
-	go func() {
-		defer close(s.done)
-		s.err = ErrExited
-		s.answer, s.err = m.send(&s.reply, j, m.control, res, request, raw)
-	}()
-	return s
+func (s *second) run() {
+	defer close(s.done)
+	s.err = ErrExited
+	s.answer, s.err = s.send()
 }
 
 // wait returns the answer, nil where there is none within the target's timeout.
 func (s *second) wait() *Message {
+	expired := time.NewTimer(time.Until(s.started.Add(s.target.timeout())))
+	defer expired.Stop()
 	select {
 	case <-s.done:
 		if s.err == nil {
 			return s.answer
 		}
-	case <-s.expired:
+	case <-expired.C:
 	}
 	return nil
 }
@@ -269,6 +257,9 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 		}
 	}
 	res.Diffs, res.More = diffs, more
+	if len(diffs) == 0 && more {
+		err = errors.Join(err, errMore)
+	}
 	switch {
 	case len(diffs) > 0:
 		m.finish(j, res, Mismatch, nil)
@@ -278,6 +269,8 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 		m.finish(j, res, Match, nil)
 	}
 }
+
+var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise", ErrBody)
 
 // diff calls the Comparator. The error says why the answers could not be compared.
 func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
@@ -392,6 +385,10 @@ func (m *Mirror) maskRecord(res *Result) error {
 	}
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
+	if !bytes.Equal(primary, body(res.Primary)) || !bytes.Equal(shadow, body(res.Shadow)) {
+		hideKeys(res.Diffs, res.Primary, res.Shadow)
+		hideKeys(res.Noise, res.Primary, res.Shadow)
+	}
 	return nil
 }
 
@@ -401,173 +398,3 @@ func body(m *Message) []byte {
 	}
 	return m.Body
 }
-
-// errMask means that the target's Masker failed and nothing was sent.
-var errMask = errors.New("shadow: mask failed")
-
-// send sends a copy of the request in, whose body was transferred as raw, to t. It
-// returns the answer, or ErrTimeout where t took too long. What it keeps of the answer
-// is in to.
-func (m *Mirror) send(to *reply, j *job, t *Target, res *Result, in *Message, raw []byte) (answer *Message, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			m.panicked("Transport", v)
-			answer, err = nil, &panicError{part: "Transport", value: v}
-		}
-	}()
-	out := in
-	uri := j.uri
-	if t.Masker != nil {
-		uri, out = "", in.Clone()
-		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
-			return nil, errMask
-		}
-		if !valid(out) {
-			return nil, errMask
-		}
-	}
-
-	// An answer that is longer than this cannot equal the primary's.
-	most := max(m.maxBody, res.Primary.Size)
-	var copied struct { // in one allocation
-		copyContext
-		http.Request
-		marks [2]string
-	}
-	c := &copied.copyContext
-	*c = copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
-		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
-		hold: holding{pool: m.pool, limit: m.maxBody, most: most}}
-	ctx, cancel := context.WithTimeoutCause(c, t.timeout(), ErrTimeout)
-	defer cancel()
-
-	h := m.header(j, t, out)
-	if !bytes.Equal(in.Body, out.Body) {
-		fixHeader(h, len(out.Body))
-		raw = out.Body
-	}
-	if bag := mark.Set(h, j.id, &copied.marks); bag.Len() > 1 {
-		ctx = baggage.ContextWithBaggage(ctx, bag)
-	}
-	if m.telemetry.Traced() {
-		var span trace.Span
-		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
-			Target: t.Name, ID: j.id, Method: out.Method, Route: res.Route, Primary: j.span}, h)
-		defer func() { telemetry.End(span, status(answer), errorType(err)) }()
-	}
-	start := time.Now()
-	outgoing(&copied.Request, ctx, out, h, raw)
-	resp, err := t.Transport.RoundTrip(&copied.Request)
-	switch {
-	case err == nil && resp == nil:
-		err = errors.New("shadow: the Transport returned neither a response nor an error")
-	case err == nil:
-		answer, err = m.answer(to, resp, t, start, most)
-	}
-	if err != nil && context.Cause(ctx) == ErrTimeout {
-		return nil, ErrTimeout
-	}
-	return answer, err
-}
-
-// header is the header of the copy that out describes.
-func (m *Mirror) header(j *job, t *Target, out *Message) http.Header {
-	h := out.Header // a clone, where a mask has been over it
-	if t.Masker == nil {
-		h = j.header.Clone().Header(2)
-	}
-	fields.StripHopByHop(h)
-	delete(h, "Expect")
-	m.telemetry.Strip(h)
-	if m.requestID != "" && j.minted {
-		h[m.requestID] = []string{j.id}
-	}
-	return h
-}
-
-// fixHeader removes from h what no longer holds of a body that was masked, and gives it
-// its new length.
-func fixHeader(h http.Header, length int) {
-	for _, name := range [...]string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest",
-		"Repr-Digest", "Signature", "Signature-Input"} {
-		delete(h, name)
-	}
-	if len(h["Content-Length"]) > 0 {
-		h["Content-Length"] = []string{strconv.Itoa(length)}
-	}
-}
-
-// outgoing fills r with the copy as a client sends it.
-func outgoing(r *http.Request, ctx context.Context, out *Message, h http.Header, body []byte) {
-	*r = http.Request{
-		Method: out.Method, URL: out.URL, Host: out.Host, Header: h,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	*r = *r.WithContext(ctx)
-	if len(body) > 0 {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	}
-	if len(out.Trailer) > 0 { // they need chunks
-		r.Trailer = out.Trailer.Clone()
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
-	}
-}
-
-func status(m *Message) int {
-	if m == nil {
-		return 0
-	}
-	return m.StatusCode
-}
-
-// errorType is a low-cardinality name of err.
-func errorType(err error) string {
-	switch {
-	case err == nil:
-		return ""
-	case errors.Is(err, ErrTimeout):
-		return "timeout"
-	case errors.Is(err, ErrPanic):
-		return "panic"
-	case errors.Is(err, errMask):
-		return "mask-failed"
-	case errors.Is(err, context.Canceled):
-		return "cancelled"
-	}
-	return "transport"
-}
-
-// copyContext is the context of a copy: the mark, the values the user asked for, and
-// nothing else of the request it is a copy of.
-type copyContext struct {
-	context.Context
-	mark   mark.Mark
-	hold   holding
-	keys   []any
-	values []any
-}
-
-func (c *copyContext) Value(key any) any {
-	switch key {
-	case mark.Key:
-		return &c.mark
-	case holdingKey{}:
-		return &c.hold
-	}
-	for i, k := range c.keys {
-		if k == key {
-			return c.values[i]
-		}
-	}
-	return c.Context.Value(key)
-}
-
-// holding tells an in-process target where, and how much of, its answer is kept.
-type holding struct {
-	pool  *capture.Pool
-	limit int64       // bytes kept
-	most  int64       // bytes after which there is no use in more
-	taken atomic.Bool // by the handler that is running: not for what it calls itself
-}
-
-type holdingKey struct{}

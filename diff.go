@@ -15,9 +15,11 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/jsonpath"
+	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/redact"
 )
@@ -65,7 +67,7 @@ const defaultMaxDiffs = 100
 // order. Every other body is compared by its bytes, and one that was not kept as a whole
 // by length and hash. The error names everything that is wrong with o.
 func NewComparator(o CompareOptions) (Comparator, error) {
-	c := &comparator{headers: o.Headers, statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
+	c := &comparator{statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
 	var errs []error
 	fail := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("shadow: CompareOptions."+format, args...))
@@ -98,14 +100,17 @@ func NewComparator(o CompareOptions) (Comparator, error) {
 		rules.Tolerances = append(rules.Tolerances,
 			jsondiff.Tolerance{Path: parse("Tolerances", path), Abs: t.Abs, Rel: t.Rel, Time: t.Time})
 	}
-	if c.headers == nil {
-		c.headers = defaultHeaders
+	if o.Headers == nil {
+		o.Headers = defaultHeaders
 	}
-	for _, name := range c.headers {
+	for _, name := range o.Headers {
 		if !fields.IsToken(name) {
 			fail("Headers: %q is not a header name", name)
 		}
+		c.headers = append(c.headers, http.CanonicalHeaderKey(name))
 	}
+	slices.Sort(c.headers)
+	c.headers = slices.Compact(c.headers)
 	switch {
 	case o.MaxDiffs < 0:
 		fail("MaxDiffs: %d is negative", o.MaxDiffs)
@@ -122,7 +127,7 @@ func NewComparator(o CompareOptions) (Comparator, error) {
 
 // comparator is the built-in Comparator.
 type comparator struct {
-	headers     []string
+	headers     []string // canonical, sorted
 	statusClass bool
 	maxDiffs    int
 	json        *jsondiff.Comparer
@@ -132,6 +137,9 @@ type comparator struct {
 func (c *comparator) Compare(x *Exchange) []Diff {
 	diffs, _, _ := c.compare(x)
 	fill(c.json, diffs, x.Primary, x.Shadow, x.Primary.Body, x.Shadow.Body)
+	for i := range diffs { // a caller may have compared other messages than those recorded
+		diffs[i].primary, diffs[i].shadow = span{}, span{}
+	}
 	return diffs
 }
 
@@ -147,7 +155,10 @@ func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 	if len(p.Trailer)+len(s.Trailer) > 0 {
 		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, names(p.Trailer, s.Trailer))...)
 	}
-	if room := max(c.maxDiffs-len(rest), 0); len(diffs) > room { // a body does not crowd out the rest
+	if len(rest) > c.maxDiffs {
+		rest, more = rest[:c.maxDiffs], true
+	}
+	if room := c.maxDiffs - len(rest); len(diffs) > room { // a body does not crowd out the rest
 		diffs, more = diffs[:room], true
 	}
 	return append(diffs, rest...), more, err
@@ -258,7 +269,7 @@ func (c *comparator) bodies(p, s *Message) (diffs []Diff, more bool, err error) 
 	case media.JSON:
 		return c.jsonBodies(p.Body, s.Body, "/body", 0, 0)
 	case media.Records:
-		return c.records(p.Body, s.Body)
+		return c.recordBodies(p.Body, s.Body)
 	}
 	if bytes.Equal(p.Body, s.Body) {
 		return nil, false, nil
@@ -276,26 +287,40 @@ func bodyKind(p, s []byte) DiffKind {
 	return Changed
 }
 
-// hashes compares bodies of which not all was kept.
+// hashes compares bodies of which not all was kept: their bytes, as far as is known.
 func (c *comparator) hashes(p, s *Message) ([]Diff, bool, error) {
-	different := []Diff{{Path: "/body", Kind: Changed}}
-	coded := func(m *Message) string { return strings.Join(m.Header["Content-Encoding"], ",") }
+	different := []Diff{{Path: "/body", Kind: bodyKind(p.Body, s.Body)}}
+	same := p.summed && s.summed && p.sum == s.sum && p.Size == s.Size
+	codings := func(m *Message) []string { return content.Codings(m.Header["Content-Encoding"]) }
+	if len(codings(p))+len(codings(s)) > 0 {
+		switch {
+		case same && slices.Equal(codings(p), codings(s)):
+			return nil, false, nil
+		case differ(p, s):
+			return different, false, nil
+		}
+		return nil, false, fmt.Errorf("%w: one of them is coded and was not kept as a whole", ErrBody)
+	}
 	switch {
-	case coded(p) != coded(s):
-		return nil, false, fmt.Errorf("%w: one that was not kept as a whole has another Content-Encoding", ErrBody)
-	case p.Size != s.Size:
-		return different, false, nil
-	case p.Truncated && !p.summed || s.Truncated && !s.summed:
-		return nil, false, fmt.Errorf("%w: it is over the limit and was not seen (sendfile)", ErrBody)
-	case p.summed && s.summed && p.sum == s.sum:
+	case same:
 		return nil, false, nil
-	case p.summed && s.summed:
+	case p.Size != s.Size || p.summed && s.summed:
 		return different, false, nil
 	}
-	return nil, false, fmt.Errorf("%w: one of them was not kept as a whole", ErrBody)
+	return nil, false, fmt.Errorf("%w: one of them is over the limit and was not seen (sendfile)", ErrBody)
+}
+
+// differ tells whether what is known of two bodies cannot be of the same one.
+func differ(p, s *Message) bool {
+	n := min(len(p.Body), len(s.Body))
+	return !bytes.Equal(p.Body[:n], s.Body[:n]) ||
+		!p.Truncated && len(s.Body) > n || !s.Truncated && len(p.Body) > n
 }
 
 func (c *comparator) jsonBodies(p, s []byte, prefix string, pAt, sAt int) ([]Diff, bool, error) {
+	if (len(p) == 0) != (len(s) == 0) {
+		return []Diff{{Path: prefix, Kind: bodyKind(p, s)}}, false, nil
+	}
 	got := c.json.Compare(p, s, prefix)
 	if got.ErrA != nil && got.ErrB != nil {
 		if bytes.Equal(p, s) {
@@ -351,8 +376,8 @@ func split(body []byte) (list []record) {
 	return list
 }
 
-// records compares JSON texts one by one.
-func (c *comparator) records(p, s []byte) (diffs []Diff, more bool, err error) {
+// recordBodies compares JSON texts one by one.
+func (c *comparator) recordBodies(p, s []byte) (diffs []Diff, more bool, err error) {
 	if bytes.Equal(p, s) {
 		return nil, false, nil
 	}
@@ -360,8 +385,8 @@ func (c *comparator) records(p, s []byte) (diffs []Diff, more bool, err error) {
 	for i := range max(len(a), len(b)) {
 		path := "/body/" + strconv.Itoa(i)
 		switch {
-		case len(diffs) >= c.maxDiffs:
-			return diffs, true, nil
+		case len(diffs) > c.maxDiffs:
+			return diffs[:c.maxDiffs], true, nil
 		case i >= len(b):
 			diffs = append(diffs, Diff{Path: path, Kind: Missing, primary: span{a[i].at, a[i].at + len(a[i].text)}})
 		case i >= len(a):
@@ -370,6 +395,9 @@ func (c *comparator) records(p, s []byte) (diffs []Diff, more bool, err error) {
 			d, m, _ := c.jsonBodies(a[i].text, b[i].text, path, a[i].at, b[i].at)
 			diffs, more = append(diffs, d...), more || m
 		}
+	}
+	if len(diffs) > c.maxDiffs {
+		diffs, more = diffs[:c.maxDiffs], true
 	}
 	return diffs, more, nil
 }
@@ -398,6 +426,58 @@ func fill(places *jsondiff.Comparer, diffs []Diff, primary, shadow *Message, pri
 	}
 }
 
+// hideKeys takes from the paths of diffs the keys of keyed arrays that the masked
+// messages do not hold any more.
+func hideKeys(diffs []Diff, masked ...*Message) {
+	for i := range diffs {
+		parts := strings.Split(diffs[i].Path, "/")
+		for k, part := range parts {
+			member, key, keyed := strings.Cut(part, "=")
+			if keyed && !holdsKey(member, key, masked) {
+				parts[k] = member + "=" + maskedText
+			}
+		}
+		diffs[i].Path = strings.Join(parts, "/")
+	}
+}
+
+// holdsKey tells whether a member with that name and value, both as tokens of a path, is
+// in one of the messages.
+func holdsKey(member, key string, messages []*Message) bool {
+	name, _ := json.Marshal(redact.Unescape(member))
+	path, err := jsonpath.Parse("$..[" + string(name) + "]")
+	if err != nil {
+		return false
+	}
+	want := redact.Unescape(key)
+	for _, m := range messages {
+		if m == nil {
+			continue
+		}
+		for _, record := range records(m) {
+			nodes, err := path.Select(record.text, 0)
+			if err != nil {
+				continue
+			}
+			for _, n := range nodes {
+				if got := record.text[n.Start:n.End]; string(got) == want ||
+					got[0] == '"' && string(jsonscan.AppendUnquote(nil, got)) == want {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// records are the JSON texts of a body.
+func records(m *Message) []record {
+	if media.Of(m.Header.Get("Content-Type")) == media.Records {
+		return split(m.Body)
+	}
+	return []record{{0, m.Body}}
+}
+
 // view finds in a masked message what was at the places of diffs before.
 type view struct {
 	m     *Message
@@ -413,11 +493,8 @@ func newView(places *jsondiff.Comparer, m *Message, original []byte, diffs []Dif
 		return v
 	}
 	v.found = make([]span, len(diffs))
-	whole := []record{{0, original}}
-	masked := []record{{0, m.Body}}
-	if media.Of(m.Header.Get("Content-Type")) == media.Records {
-		whole, masked = split(original), split(m.Body)
-	}
+	masked := records(m)
+	whole := records(&Message{Header: m.Header, Body: original})
 	if len(whole) != len(masked) {
 		return v
 	}

@@ -857,6 +857,16 @@ func diffs(list []shadow.Diff) (s []string) {
 	return s
 }
 
+// waitable is h, for whose return one can wait: http.TimeoutHandler does not.
+func waitable(h http.Handler) (http.Handler, *sync.WaitGroup) {
+	var running sync.WaitGroup
+	running.Add(1)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer running.Done()
+		h.ServeHTTP(w, r)
+	}), &running
+}
+
 // Half of net/http's middleware needs the server's own ResponseWriter or Request below
 // it, or hands on changed ones: it has to work around a Mirror too.
 func TestAMirrorWorksInsideMiddleware(t *testing.T) {
@@ -919,7 +929,9 @@ func TestAMirrorWorksInsideMiddleware(t *testing.T) {
 			bare := s.overHTTP1(t, s.outside(s.h()))
 			for _, target := range []string{"in process", "remote"} {
 				m, results := mirrorTo(t, target, s.h())
-				assert.Equal(t, bare, s.overHTTP1(t, s.outside(m.Handler(s.h()))), "HTTP/1.1, %s", target)
+				inside, returned := waitable(m.Handler(s.h()))
+				assert.Equal(t, bare, s.overHTTP1(t, s.outside(inside)), "HTTP/1.1, %s", target)
+				returned.Wait()
 				settled(t, m, s.want, results)
 			}
 			if s.h2 == "-" {
@@ -927,12 +939,13 @@ func TestAMirrorWorksInsideMiddleware(t *testing.T) {
 			}
 			bare2 := s.overHTTP2(t, s.outside(s.h()))
 			m, results := mirrorTo(t, "remote", s.h())
-			assert.Equal(t, bare2, s.overHTTP2(t, s.outside(m.Handler(s.h()))), "HTTP/2")
+			inside, returned := waitable(m.Handler(s.h()))
+			assert.Equal(t, bare2, s.overHTTP2(t, s.outside(inside)), "HTTP/2")
+			returned.Wait()
 			settled(t, m, cmpOr(s.h2, s.want), results)
 		})
 	}
 }
-
 
 // blocked returns a candidate that does not answer before the test ends.
 func blocked(t *testing.T) http.HandlerFunc {
@@ -1140,8 +1153,8 @@ func TestFilesKeepSendfile(t *testing.T) {
 				assert.NoError(t, err)
 				assert.EqualValues(t, 3000, n)
 			})).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-			require.Len(t, w.sources, 1)
-			require.Equal(t, tt.same, w.sources[0] == io.Reader(file))
+			require.NotEmpty(t, w.sources)
+			require.Equal(t, tt.same, w.sources[len(w.sources)-1] == io.Reader(file)) // the beginning may be sniffed
 			require.Equal(t, 3000, w.Body.Len())
 			settled(t, m, mismatch, results)
 			primary := results.all()[0].Primary
@@ -1344,6 +1357,7 @@ func TestAClientThatLeaves(t *testing.T) {
 			<-begun
 			io.WriteString(up, "half")
 			leave()
+			up.CloseWithError(context.Canceled)
 			require.Error(t, <-failed)
 			<-answered
 			handlers.Wait()

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,8 +14,8 @@ import (
 	"github.com/goshadow/shadow/internal/redact"
 )
 
-// masked stands in the place of a value that was masked.
-const masked = "[masked]"
+// maskedText stands in the place of a value that was masked.
+const maskedText = "[masked]"
 
 // MaskHeaders replaces every value of the named header and trailer fields, in any
 // spelling, by "[masked]".
@@ -37,7 +38,23 @@ func DropCredentials() Masker {
 	for _, name := range credentials {
 		m.add("DropCredentials", name)
 	}
-	return m
+	return MaskAll(m, maskUserInfo{})
+}
+
+// maskCredentials is the part of the record mask that is always there.
+func maskCredentials() Masker {
+	return MaskAll(MaskHeaders(credentials[:]...), maskUserInfo{})
+}
+
+// maskUserInfo removes the user information of a URL.
+type maskUserInfo struct{}
+
+func (maskUserInfo) Mask(msg *Message) error {
+	if msg.URL != nil && msg.URL.User != nil {
+		u := *msg.URL
+		u.User, msg.URL = nil, &u
+	}
+	return nil
 }
 
 type maskHeaders struct {
@@ -70,14 +87,10 @@ func (m *maskHeaders) Mask(msg *Message) error {
 			}
 			blank := make([]string, len(values))
 			for i := range blank {
-				blank[i] = masked
+				blank[i] = maskedText
 			}
 			h[name] = blank
 		}
-	}
-	if m.drop && msg.URL != nil && msg.URL.User != nil {
-		u := *msg.URL
-		u.User, msg.URL = nil, &u
 	}
 	return nil
 }
@@ -105,7 +118,13 @@ func (m *setHeader) Mask(msg *Message) error {
 	if msg.Header == nil {
 		msg.Header = http.Header{}
 	}
-	msg.Header.Set(m.name, m.value)
+	name := http.CanonicalHeaderKey(m.name)
+	for key := range msg.Header {
+		if http.CanonicalHeaderKey(key) == name {
+			delete(msg.Header, key)
+		}
+	}
+	msg.Header[name] = []string{m.value}
 	return nil
 }
 
@@ -139,53 +158,67 @@ func (m *maskQuery) Mask(msg *Message) error {
 		u := *msg.URL
 		u.RawQuery, msg.URL = m.query(u.RawQuery), &u
 	}
-	for _, name := range [...]string{"Referer", "Location", "Content-Location"} {
-		values := msg.Header[name]
-		for i, v := range values {
-			head, rest, ok := strings.Cut(v, "?")
-			if !ok {
-				continue
+	for name, values := range msg.Header {
+		switch http.CanonicalHeaderKey(name) {
+		case "Referer", "Location", "Content-Location":
+			urls := make([]string, len(values))
+			for i, v := range values {
+				urls[i] = m.url(v)
 			}
-			query, fragment, cut := strings.Cut(rest, "#")
-			v = head + "?" + m.query(query)
-			if cut {
-				v += "#" + fragment
-			}
-			if i == 0 {
-				values = append([]string(nil), values...)
-				msg.Header[name] = values
-			}
-			values[i] = v
+			msg.Header[name] = urls
 		}
 	}
 	return nil
 }
 
-// query masks one query. Some servers take ';' for '&', so both separate here.
-func (m *maskQuery) query(q string) string {
-	var b strings.Builder
-	for q != "" {
-		end := strings.IndexAny(q, "&;")
-		if end < 0 {
-			end = len(q)
-		}
-		name, _, _ := strings.Cut(q[:end], "=")
-		plain, err := url.QueryUnescape(name)
-		if err != nil {
-			plain = name
-		}
-		if m.names[strings.ToLower(plain)] {
-			b.WriteString(name + "=" + url.QueryEscape(masked))
-		} else {
-			b.WriteString(q[:end])
-		}
-		if end < len(q) {
-			b.WriteByte(q[end])
-			end++
-		}
-		q = q[end:]
+// url masks the query of a URL.
+func (m *maskQuery) url(u string) string {
+	head, rest, ok := strings.Cut(u, "?")
+	if !ok {
+		return u
 	}
-	return b.String()
+	query, fragment, ok := strings.Cut(rest, "#")
+	u = head + "?" + m.query(query)
+	if ok {
+		u += "#" + fragment
+	}
+	return u
+}
+
+// query masks one query. Some servers take ';' for '&', to others it is part of a value:
+// a name is looked for behind both, and what begins behind '&' ends there too.
+func (m *maskQuery) query(q string) string {
+	parts := strings.Split(q, "&")
+	for i, part := range parts {
+		if m.names[queryName(part)] {
+			parts[i] = blankQuery(part)
+			continue
+		}
+		inner := strings.Split(part, ";")
+		for k, p := range inner {
+			if m.names[queryName(p)] {
+				inner[k] = blankQuery(p)
+			}
+		}
+		parts[i] = strings.Join(inner, ";")
+	}
+	return strings.Join(parts, "&")
+}
+
+// queryName is the name of a parameter, in lower case.
+func queryName(part string) string {
+	name, _, _ := strings.Cut(part, ";")
+	name, _, _ = strings.Cut(name, "=")
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	return strings.ToLower(name)
+}
+
+func blankQuery(part string) string {
+	name, _, _ := strings.Cut(part, ";")
+	name, _, _ = strings.Cut(name, "=")
+	return name + "=" + url.QueryEscape(maskedText)
 }
 
 // MaskJSON replaces what the paths select in JSON bodies by the string "[masked]".
@@ -216,7 +249,7 @@ type maskJSON struct {
 	err error
 }
 
-var maskedJSON = []byte(`"` + masked + `"`)
+var maskedJSON = []byte(`"` + maskedText + `"`)
 
 func (m *maskJSON) fault() error { return m.err }
 
@@ -266,14 +299,8 @@ func (m *maskJSON) records(msg *Message) error {
 // looksLikeJSON tells whether a body that is called something else may hold members
 // that a rule is about.
 func looksLikeJSON(body []byte) bool {
-	for _, c := range body {
-		switch c {
-		case ' ', '\t', '\r', '\n':
-			continue
-		}
-		return c == '{' || c == '['
-	}
-	return false
+	text := bytes.TrimLeft(body, " \t\r\n\x1e\xef\xbb\xbf") // white space, RS, a byte order mark
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[')
 }
 
 // MaskAll masks with each of m in turn. It stops at the first error.

@@ -1,13 +1,10 @@
 package shadow
 
 import (
-	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"runtime"
 	"strings"
-	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/content"
@@ -31,7 +28,7 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message 
 	if len(j.trailer) > 0 {
 		msg.Trailer = j.trailer.Header(0)
 	}
-	m.decode(msg, raw)
+	msg.Truncated = !m.decode(msg, raw)
 	return msg
 }
 
@@ -49,69 +46,34 @@ func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
 	return msg
 }
 
-// answer reads what a target answered into the buffer of to and from there into its
-// Message.
-func (m *Mirror) answer(to *reply, resp *http.Response, t *Target, start time.Time, most int64) (*Message, error) {
-	msg, buf := &to.Message, &to.buf
-	*msg = Message{
-		Host: t.Name, Proto: resp.Proto, StatusCode: resp.StatusCode, Header: resp.Header,
-		TTFB: time.Since(start),
-	}
-	if resp.Request != nil {
-		msg.Method, msg.Host = resp.Request.Method, resp.Request.Host
-	}
-	limit := m.maxBody
-	if t.Discard {
-		limit = 0
-	}
-	if resp.Body != nil {
-		defer resp.Body.Close()
-		if own, ok := resp.Body.(*recorded); ok && !t.Discard {
-			*buf = own.take()
-		} else {
-			buf.Init(m.pool, limit)
-			if err := buf.Read(resp.Body, resp.ContentLength, most); err != nil {
-				var long *longBody
-				if !errors.As(err, &long) {
-					return nil, err
-				}
-				buf.Resume(long.size, long.sum)
-			}
-		}
-	}
-	msg.Took = time.Since(start)
-	msg.Trailer = resp.Trailer
-	m.content(msg, buf)
-	return msg, nil
-}
-
 // content gives msg the body that buf recorded.
 func (m *Mirror) content(msg *Message, buf *capture.Buffer) {
 	msg.Size = buf.Size()
 	if buf.Cut() {
 		msg.sum, msg.summed = buf.Sum()
+		m.decode(msg, buf.Bytes())
 		msg.Truncated = true
-		if body := buf.Bytes(); len(content.Codings(msg.Header["Content-Encoding"])) == 0 {
-			msg.Body = body
-		}
 		return
 	}
-	m.decode(msg, buf.Bytes())
+	if raw := buf.Bytes(); !m.decode(msg, raw) {
+		msg.sum, msg.summed = m.pool.Sum(raw), true
+		msg.Truncated = true
+	}
 }
 
-// decode gives msg the content of raw.
-func (m *Mirror) decode(msg *Message, raw []byte) {
+// decode gives msg the content of raw, or as much of it as it can and says so.
+func (m *Mirror) decode(msg *Message, raw []byte) (whole bool) {
 	codings := content.Codings(msg.Header["Content-Encoding"])
 	if len(raw) == 0 || len(codings) == 0 {
 		msg.Body = raw
-		return
+		return true
 	}
 	body, err := content.Decode(codings, raw, m.maxBody)
-	if err != nil {
-		msg.Truncated = true
-		msg.sum, msg.summed = m.pool.Sum(raw), true
+	if body == nil {
+		body = []byte{} // there is one: a Masker that takes it away sets nil
 	}
 	msg.Body = body
+	return err == nil
 }
 
 // valid tells whether a request can be sent.

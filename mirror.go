@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -57,7 +58,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
-	m.mask = MaskAll(append([]Masker{MaskHeaders(credentials[:]...)}, c.maskers...)...)
+	m.mask = MaskAll(append([]Masker{maskCredentials()}, c.maskers...)...)
 	m.places = jsondiff.New(jsondiff.Options{})
 	m.listeners = listeners(c)
 	m.telemetry, err = telemetry.New(telemetry.Config{
@@ -161,7 +162,7 @@ func (m *Mirror) decide(r *http.Request) why {
 		}
 	}
 	switch {
-	case r.Method == http.MethodConnect || len(r.Header["Upgrade"]) > 0:
+	case r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]):
 		return whyUpgrade
 	case r.URL == nil || r.RequestURI == "*":
 		return whyInvalid
@@ -175,6 +176,12 @@ func (m *Mirror) decide(r *http.Request) why {
 		return whyBodyTooLarge
 	}
 	return whyCopied
+}
+
+// upgrades tells whether a request asks for another protocol. An offer of h2c is no such:
+// clients make it with plain requests, and servers ignore it.
+func upgrades(protocols []string) bool {
+	return len(protocols) > 1 || len(protocols) == 1 && !strings.EqualFold(protocols[0], "h2c")
 }
 
 func (m *Mirror) copies(method string) bool {

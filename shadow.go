@@ -316,7 +316,7 @@ const (
 	ReasonMethod            Reason = "method"             // not one of WithMethods
 	ReasonNotSampled        Reason = "not-sampled"        // the Sampler said no
 	ReasonSamplerFailed     Reason = "sampler-failed"     // the Sampler panicked
-	ReasonLoop              Reason = "loop"               // it is a shadow copy itself
+	ReasonLoop              Reason = "loop"               // it is a shadow copy itself, by its mark or a host that ends in "-shadow" (Envoy, Istio)
 	ReasonUpgrade           Reason = "upgrade"            // CONNECT, Upgrade or a 101 answer
 	ReasonInvalid           Reason = "invalid"            // no valid HTTP request: it cannot be sent
 	ReasonPrimaryPanicked   Reason = "primary-panicked"   // the primary panicked or exited its goroutine

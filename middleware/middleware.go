@@ -27,8 +27,12 @@ import (
 // and those of other mirroring tools: the fields X-Skipper-Shadow-Traffic,
 // X-Tee-Loopback-Key, X-Mirror, X-Mroki-Mode, X-Autumn-Shadow, X-Mirrored-Request and
 // X-Shadow-Traffic, and a Host that ends in "-shadow", as Envoy and Istio have it. A
-// peer is trusted with all of them. A Host is never changed: it may as well be the
-// name of a service. If yours has such a name, let trusted look at the header too.
+// peer is trusted with all of them.
+//
+// A Host is never changed, because it may as well be the name of a service. So a
+// stranger's Host can still keep a mirror behind Detect from copying, and should not be
+// passed on to a service that trusts this one. If your own service has such a name, let
+// trusted look at the header field too.
 //
 // Trusted is asked about requests with a mark only, on the goroutine of the request,
 // many at a time; it must not change the request. Nil trusts nobody, and so does a

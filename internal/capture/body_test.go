@@ -229,6 +229,75 @@ func TestBodyIsTransparentToItsReader(t *testing.T) {
 	}
 }
 
+// Whatever a body does, and whatever was announced of it: its reader gets the same bytes
+// and errors, the recording is whole or empty, and Complete means all that was announced.
+func FuzzBodyIsWholeOrEmpty(f *testing.F) {
+	f.Add([]byte("hello, world"), []byte{1, 2}, int16(12), uint16(100), uint16(1000), false)
+	f.Add([]byte("hello, world"), []byte{5}, int16(-1), uint16(12), uint16(5000), false)
+	f.Add([]byte("hello, world"), []byte{130, 0, 3}, int16(13), uint16(12), uint16(5000), true)
+	f.Add(text(9000), []byte{255}, int16(9000), uint16(9000), uint16(4096), true)
+	f.Add([]byte{}, []byte{}, int16(0), uint16(0), uint16(0), false)
+	f.Fuzz(func(t *testing.T, data, cuts []byte, length int16, limit, room uint16, broken bool) {
+		var steps []step // of which the last comes with or after the end
+		last := io.EOF
+		if broken {
+			last = errBroken
+		}
+		for i, rest := 0, string(data); ; i++ {
+			n, together := len(rest), false
+			if i < 200 && i < len(cuts) {
+				n, together = min(n, int(cuts[i]&127)), cuts[i]&128 != 0
+			}
+			n = min(n, 512)
+			if n == len(rest) && together || rest == "" {
+				steps = append(steps, step{rest[:n], last})
+				break
+			}
+			steps = append(steps, step{rest[:n], nil})
+			rest = rest[n:]
+		}
+
+		pool := capture.NewPool(int64(room))
+		var b capture.Body
+		b.Init(&script{steps: steps}, int64(length), pool, int64(limit))
+		bare := &script{steps: steps}
+		p, q := make([]byte, 512), make([]byte, 512)
+		for err := error(nil); err == nil; {
+			var n int
+			n, err = b.Read(p)
+			m, want := bare.Read(q)
+			if want != err || !bytes.Equal(q[:m], p[:n]) {
+				t.Fatalf("%q, %v of a body with %q, %v", p[:n], err, q[:m], want)
+			}
+			if pool.Held() > int64(room) {
+				t.Fatalf("%d bytes are held", pool.Held())
+			}
+		}
+		buf, end := b.Stop()
+		kept := buf.Bytes()
+		buf.Release()
+		require.Zero(t, pool.Held())
+
+		known, whole := length >= 0, len(data) == int(length)
+		switch end {
+		case capture.Complete:
+			require.True(t, bytes.Equal(data, kept))
+			require.LessOrEqual(t, len(data), int(limit))
+			require.True(t, whole || !known && !broken)
+			return
+		case capture.Failed:
+			require.True(t, known && !whole || !known && broken)
+		case capture.TooLarge:
+			require.True(t, len(data) > int(limit) || int(length) > int(limit))
+		case capture.Starved:
+			require.Less(t, int(room), len(data)+2<<10)
+		default:
+			t.Fatalf("it was read to its end and is %v", end)
+		}
+		require.Empty(t, kept)
+	})
+}
+
 func TestBodyMayBeReadWhileItIsStopped(t *testing.T) {
 	pool := capture.NewPool(1 << 20)
 	for range 50 {

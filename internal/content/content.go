@@ -37,7 +37,8 @@ func Codings(values []string) []string {
 }
 
 // Decode undoes codings, in the order of Codings, on raw. Where the result would be
-// larger than limit bytes it returns the first limit bytes and ErrTooLarge. At no time
+// larger than limit bytes it returns the first limit bytes and ErrTooLarge. Where raw breaks
+// off or is not so coded it returns what it could decode, and an error. At no time
 // does it hold much more than the limit.
 func Decode(codings []string, raw []byte, limit int64) ([]byte, error) {
 	if len(codings) > maxCodings {
@@ -53,12 +54,12 @@ func Decode(codings []string, raw []byte, limit int64) ([]byte, error) {
 		r = next
 	}
 	var out bytes.Buffer
-	n, err := out.ReadFrom(io.LimitReader(r, limit+1))
+	n, err := out.ReadFrom(io.LimitReader(r, max(limit, limit+1))) // which may overflow
 	switch {
 	case n > limit:
 		return out.Bytes()[:limit], ErrTooLarge
 	case err != nil:
-		return nil, fmt.Errorf("content coding %q: %w", strings.Join(codings, ", "), err)
+		return out.Bytes(), fmt.Errorf("content coding %q: %w", strings.Join(codings, ", "), err)
 	}
 	return out.Bytes(), nil
 }

@@ -67,6 +67,7 @@ var hardCases = []struct {
 	{"duplicate names in another order", `{"a":1,"a":2}`, `{"a":2,"a":1}`, false},
 	{"duplicate names between others", `{"a":1,"b":0,"a":2}`, `{"b":0,"a":1,"a":2}`, true},
 	{"a duplicate and none", `{"a":1,"a":1}`, `{"a":1}`, false},
+	{"a duplicate on one side of an object in another order", `{"b":1,"a":2,"b":1}`, `{"a":2,"b":1}`, false},
 	{"the last duplicate wins elsewhere", `{"a":1,"a":2}`, `{"a":2}`, false},
 	{"null and absent", `{"a":null}`, `{}`, false},
 	{"the empty name", `{"":1}`, `{}`, false},

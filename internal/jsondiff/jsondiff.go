@@ -5,7 +5,8 @@
 // on both sides, which is nearly all traffic. Where the order differs, an
 // array needs aligning or a rule pairs elements, the second (tree.go) takes
 // that one container over: it lists the values of both sides on flat tapes
-// (tape.go), pairs them (pair.go) and compares the pairs.
+// (tape.go), pairs them (pair.go) and compares the pairs. For objects that
+// turn out to differ in order only there is a short cut (alike.go).
 //
 // What is equal: numbers of the same mathematical value, at any size and
 // precision; strings of the same code points after unescaping (bytes that are
@@ -147,7 +148,9 @@ func (r *Result) Equal() bool { return len(r.Diffs) == 0 && r.ErrA == nil && r.E
 
 // Matches counts, by the index of each rule in Options, how often a rule took
 // effect on values whose bytes differed. A rule that stays at zero while
-// documents differ selects nothing, or nothing that ever differs.
+// documents differ selects nothing, or nothing that ever differs. The numbers
+// are for telling live rules from dead ones: a value that was looked at twice
+// counts twice.
 type Matches struct {
 	Ignore, Unordered, Keyed, Tolerances []uint64
 }
@@ -249,6 +252,7 @@ type comparison struct {
 
 func (s *comparison) begin(a, b []byte, prefix string) {
 	s.a, s.b, s.prefix, s.parted, s.work = a, b, prefix, false, 0
+	s.tree.spare = 8 * (len(a) + len(b))
 }
 
 // run compares the documents and returns the result.

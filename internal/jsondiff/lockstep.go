@@ -432,10 +432,18 @@ func (s *comparison) takeOver(k, i, j int, e effect, how mode) (ni, nj int, errA
 	case k+1 < len(frames):
 		i, j = frames[k+1].a, frames[k+1].b
 	}
-	ni, errA = s.tree.a.read(s.a, position{f.a, i, index}, k+1, s.c.maxDepth)
-	nj, errB = s.tree.b.read(s.b, position{f.b, j, index}, k+1, s.c.maxDepth)
-	if errA != nil || errB != nil {
-		return ni, nj, errA, errB
+	if nj, errB = s.tree.b.read(s.b, position{f.b, j, index}, k+1, s.c.maxDepth); errB != nil {
+		return ni, nj, nil, errB
+	}
+	if f.object && !s.ruled(f.state, f.state) {
+		if ni, ok := s.alike(i); ok {
+			s.lockstep.frames = frames[:k]
+			return ni, nj, nil, nil
+		}
+		s.tree.b.unpair(0)
+	}
+	if ni, errA = s.tree.a.read(s.a, position{f.a, i, index}, k+1, s.c.maxDepth); errA != nil {
+		return ni, nj, errA, nil
 	}
 	s.work += ni - i + nj - j
 	array := none

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"slices"
 
-	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
@@ -90,7 +89,7 @@ const fewMembers = 12
 func (s *comparison) sameName(x, y int32) bool {
 	t := &s.tree
 	n, m := &t.a.nodes[x], &t.b.nodes[y]
-	if n.nameEnd-n.name == m.nameEnd-m.name && bytes.Equal(n.nameLiteral(s.a), m.nameLiteral(s.b)) {
+	if n.tag == m.tag && bytes.Equal(n.nameLiteral(s.a), m.nameLiteral(s.b)) {
 		return true
 	}
 	return (t.a.escaped || t.b.escaped) && jsonscan.EqualStrings(n.nameLiteral(s.a), m.nameLiteral(s.b))
@@ -197,7 +196,7 @@ func (s *comparison) hashKey(t *tape, n int32, member string) uint64 {
 // pairUnordered pairs the elements of two arrays that are equal, first those of
 // the same bytes, and returns how many of B are left. If one is left on each
 // side they are paired too.
-func (s *comparison) pairUnordered(a, b int32, stA, stB jsonpath.State) (left int) {
+func (s *comparison) pairUnordered(a, b int32) (left int) {
 	t := &s.tree
 	as, bs := s.list(a, b)
 	for len(as) > 0 && len(bs) > 0 && t.sameBytes(as[0], bs[0]) {

@@ -159,7 +159,7 @@ func TestRulesAgreeWithTheReference(t *testing.T) {
 		"$..id", "$.b[*].list", "$.*[*]", "$['a/b']", "$..['']", "$..list[?@.a]", "$..[?@ == 1]",
 	}
 	equal, different := 0, 0
-	for seed := range uint64(6000) {
+	for seed := range uint64(4000) {
 		g := &generator{Rand: rand.New(rand.NewPCG(seed, 1))}
 		some := func() (exprs []string) {
 			for range g.IntN(3) {
@@ -205,7 +205,7 @@ func TestRulesAgreeWithTheReference(t *testing.T) {
 		}
 	}
 	t.Logf("%d pairs equal by a rule, %d different", equal, different)
-	assert.Greater(t, equal, 200)
+	assert.Greater(t, equal, 150)
 	assert.Greater(t, different, 200)
 }
 

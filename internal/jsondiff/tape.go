@@ -21,13 +21,14 @@ type tape struct {
 	near   []float64 // the sum of what it holds under tolerances
 }
 
-// node is one value. Offsets are 32 bits wide to keep it at 24 bytes; Compare
-// refuses larger documents.
+// node is one value. Offsets are 32 bits wide to keep it small; Compare refuses
+// larger documents.
 type node struct {
-	start, end    int32 // the value in the document
-	name, nameEnd int32 // a member's name with its quotes; an element's index, and 0
-	next          int32 // the node after this one and all it contains
-	mate          int32 // what it is paired with on the other tape; none is -1
+	start, end    int32  // the value in the document
+	name, nameEnd int32  // a member's name with its quotes; an element's index, and 0
+	next          int32  // the node after this one and all it contains
+	mate          int32  // what it is paired with on the other tape; none is -1
+	tag           uint32 // of the name, see tagOf; 0 for an element
 }
 
 const none = -1
@@ -37,6 +38,14 @@ func (n *node) nameLiteral(doc []byte) []byte { return doc[n.name:n.nameEnd] }
 
 // kind returns the byte that tells the type of a value.
 func (t *tape) kind(n int32) byte { return t.doc[t.nodes[n].start] }
+
+// tagOf returns a number that tells most names apart, by their length and three
+// of their bytes. The name is the literal doc[start:end], with its quotes.
+func tagOf(doc []byte, start, end int) uint32 {
+	lit := doc[start:end]
+	n := len(lit)
+	return uint32(n)<<24 ^ uint32(lit[1])<<16 ^ uint32(lit[n/2])<<8 ^ uint32(lit[n-2])
+}
 
 // position is a place inside an open container: before a member or element, or
 // at the closing bracket.
@@ -79,14 +88,14 @@ value: // A member or element starts at i.
 			if i >= len(doc) || doc[i] != '"' {
 				return 0, jsonscan.Unexpected(doc, i, "a member name")
 			}
-			n.name = int32(i)
+			first := i
 			if i, simple, err = jsonscan.String(doc, i); err != nil {
 				return 0, err
 			}
 			if !simple {
 				t.escaped = true
 			}
-			n.nameEnd = int32(i)
+			n.name, n.nameEnd, n.tag = int32(first), int32(i), tagOf(doc, first, i)
 			if i < len(doc) && doc[i] <= ' ' {
 				i = jsonscan.Space(doc, i)
 			}
@@ -97,7 +106,7 @@ value: // A member or element starts at i.
 				i = jsonscan.Space(doc, i)
 			}
 		} else {
-			n.name, n.nameEnd = index, 0
+			n.name, n.nameEnd, n.tag = index, 0, 0
 			index++
 		}
 		if i >= len(doc) {

@@ -13,6 +13,7 @@ import (
 type tree struct {
 	a, b    tape
 	visits  []visit
+	places  []place // see alike
 	mode    mode
 	root    jsonpath.State // at the container that was taken over
 	spare   int            // bytes that may still be compared on the off chance that they are the same
@@ -50,14 +51,13 @@ const (
 )
 
 // large reports whether the scratch is too big to keep.
-func (t *tree) large() bool { return cap(t.a.nodes)+cap(t.b.nodes) > 1<<19 } // 12 MiB of nodes
+func (t *tree) large() bool { return cap(t.a.nodes)+cap(t.b.nodes) > 1<<19 } // 14 MiB of nodes
 
 // compareTrees compares the containers on the tapes. State and e are what the
 // rules say about them.
 func (s *comparison) compareTrees(state jsonpath.State, e effect, how mode) outcome {
 	t := &s.tree
 	t.mode, t.root = how, state
-	t.spare = 8 * (len(s.a) + len(s.b))
 	t.visits = t.visits[:0]
 	found := s.visit(0, 0, state, state, &e)
 	for len(t.visits) > 0 && found != full {
@@ -119,7 +119,7 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 		v.unpaired = s.pairKeyed(a, b, s.c.members[v.keyed])
 	case e.unordered >= 0:
 		s.took(e.unordered)
-		v.unpaired = s.pairUnordered(a, b, stA, stB)
+		v.unpaired = s.pairUnordered(a, b)
 	case t.mode == aligned || t.mode == verdictAligned:
 		v.ordered = true
 		var reordered bool

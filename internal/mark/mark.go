@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"strings"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -71,19 +72,30 @@ func Find(r *http.Request) (id string, ok bool) {
 	return "", strings.HasSuffix(host, "-shadow")
 }
 
-// inBaggage tells whether a baggage header has the member shadow=true.
+// inBaggage tells whether a baggage header has the member shadow=true. Values are
+// percent-encoded (W3C Baggage section 3.3.1.3).
 func inBaggage(list string) bool {
 	if !strings.Contains(list, BaggageMember) {
 		return false
 	}
 	for member := range strings.SplitSeq(list, ",") {
-		pair, _, _ := strings.Cut(member, ";")
-		k, v, _ := strings.Cut(pair, "=")
-		if textproto.TrimString(k) == BaggageMember && textproto.TrimString(v) == "true" {
+		key, value := split(member)
+		if key == BaggageMember && value == "true" {
 			return true
 		}
 	}
 	return false
+}
+
+// split returns key and decoded value of a baggage member.
+func split(member string) (key, value string) {
+	pair, _, _ := strings.Cut(member, ";")
+	key, value, _ = strings.Cut(pair, "=")
+	value = textproto.TrimString(value)
+	if plain, err := url.PathUnescape(value); err == nil {
+		value = plain
+	}
+	return textproto.TrimString(key), value
 }
 
 // Strip removes every mark from h.
@@ -92,17 +104,15 @@ func Strip(h http.Header) {
 	for _, name := range foreign {
 		delete(h, name)
 	}
-	lines, marked := h["Baggage"], false
-	for _, v := range lines {
-		marked = marked || inBaggage(v)
-	}
-	if !marked {
+	lines := h["Baggage"]
+	if len(lines) == 0 {
 		return
 	}
 	var kept []string
 	for _, v := range lines {
 		for member := range strings.SplitSeq(v, ",") {
-			if member = textproto.TrimString(member); member != "" && !inBaggage(member) {
+			member = textproto.TrimString(member)
+			if key, _ := split(member); member != "" && key != BaggageMember {
 				kept = append(kept, member)
 			}
 		}
@@ -127,12 +137,9 @@ func Set(h http.Header, id string, store *[2]string) baggage.Baggage {
 	if len(lines) == 0 {
 		return Only
 	}
-	bag, err := baggage.Parse(strings.Join(lines, ","))
-	if err != nil {
-		return Only
-	}
-	bag, err = bag.SetMember(Only.Member(BaggageMember))
-	if err != nil || len(bag.String()) > maxBaggage {
+	bag, _ := baggage.Parse(strings.Join(lines, ",")) // with an error too it has the valid members
+	bag, err := bag.SetMember(Only.Member(BaggageMember))
+	if err != nil || bag.Len() > maxMembers || len(bag.String()) > maxBaggage {
 		return Only
 	}
 	values[1] = bag.String()
@@ -150,5 +157,9 @@ var Only = func() baggage.Baggage {
 	return bag
 }()
 
-// maxBaggage is what every platform must propagate (W3C Baggage section 3.3.2).
-const maxBaggage = 8192
+// maxMembers and maxBaggage (bytes) are what every platform must propagate (W3C Baggage
+// section 3.3.2): of more the mark might be what is lost.
+const (
+	maxMembers = 64
+	maxBaggage = 8192
+)

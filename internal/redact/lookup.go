@@ -19,7 +19,7 @@ func Lookup(doc []byte, pointer string) []byte {
 			return nil
 		}
 		token, rest, more := strings.Cut(pointer[1:], "/")
-		if at = child(doc, at, unescape(token)); at < 0 {
+		if at = child(doc, at, Unescape(token)); at < 0 {
 			return nil
 		}
 		if pointer = ""; more {
@@ -49,6 +49,7 @@ func child(doc []byte, at int, token string) int {
 	return -1
 }
 
-func unescape(token string) string {
+// Unescape returns what a token of an RFC 6901 pointer stands for.
+func Unescape(token string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }

@@ -4,7 +4,13 @@ package telemetry
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -43,6 +49,8 @@ type Config struct {
 	Propagator propagation.TextMapPropagator
 	// Read reads the mirror's ledger, when metrics are collected.
 	Read func() Reading
+	// Panicked is told what a part of the user's code panicked with. It may be nil.
+	Panicked func(part string, v any)
 }
 
 // Reading is the ledger at one instant.
@@ -61,13 +69,16 @@ type Count struct {
 	N               uint64
 }
 
-// Telemetry records what a mirror does. The nil Telemetry records nothing.
+// Telemetry records what a mirror does. It is safe for concurrent use.
 type Telemetry struct {
 	mirror     attribute.KeyValue
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
+	stripped   []string // headers that carry the primary's trace
+	panicked   func(part string, v any)
+	provider   metric.MeterProvider
+	routes     routes
 
-	metrics     bool
 	duration    metric.Float64Histogram
 	comparisons metric.Int64Counter
 	differences metric.Int64Counter
@@ -77,15 +88,28 @@ type Telemetry struct {
 
 // New returns the Telemetry of one mirror. It registers instruments, and starts nothing.
 func New(c Config) (*Telemetry, error) {
-	t := &Telemetry{mirror: keyMirror.String(c.Mirror), propagator: c.Propagator}
+	t := &Telemetry{mirror: keyMirror.String(valid(c.Mirror)), propagator: c.Propagator,
+		stripped: traceHeaders[:], panicked: c.Panicked, provider: c.Meter, routes: routes{seen: map[string]bool{}}}
+	if t.panicked == nil {
+		t.panicked = func(string, any) {}
+	}
+	if c.Propagator != nil {
+		t.stripped = slices.Clone(t.stripped)
+		for _, name := range c.Propagator.Fields() {
+			if name = http.CanonicalHeaderKey(name); name != "Baggage" {
+				t.stripped = append(t.stripped, name)
+			}
+		}
+	}
 	if c.Tracer != nil {
 		t.tracer = c.Tracer.Tracer(scope)
 	}
-	if c.Meter == nil {
-		return t, nil
+	if c.Meter != nil {
+		if err := t.register(c); err != nil {
+			return nil, fmt.Errorf("shadow: MeterProvider: %w", err)
+		}
 	}
-	t.metrics = true
-	return t, t.register(c)
+	return t, nil
 }
 
 // seconds are the bucket bounds that the HTTP semantic conventions advise.
@@ -93,12 +117,8 @@ var seconds = metric.WithExplicitBucketBoundaries(
 	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
 func (t *Telemetry) register(c Config) error {
-	var first error
-	must := func(err error) {
-		if first == nil {
-			first = err
-		}
-	}
+	var errs []error
+	must := func(err error) { errs = append(errs, err) }
 	meter := c.Meter.Meter(scope)
 	var err error
 	t.duration, err = meter.Float64Histogram("shadow.request.duration", metric.WithUnit("s"), seconds,
@@ -132,10 +152,10 @@ func (t *Telemetry) register(c Config) error {
 	up, err := meter.Int64ObservableGauge("shadow.up", metric.WithUnit("1"),
 		metric.WithDescription("1 while requests are copied, 0 while the mirror is switched off."))
 	must(err)
-	if first != nil {
-		return first
+	if err := errors.Join(errs...); err != nil {
+		return err
 	}
-	base := []attribute.KeyValue{t.mirror, keyTarget.String(c.Target)}
+	base := []attribute.KeyValue{t.mirror, keyTarget.String(valid(c.Target))}
 	with := func(kv ...attribute.KeyValue) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(append(kv, base...)...))
 	}
@@ -162,7 +182,16 @@ func (t *Telemetry) register(c Config) error {
 	return err
 }
 
-// Close stops the observation of the ledger.
+// Flush has the provider collect and export the ledger now, if it can: after Close it
+// is not seen any more.
+func (t *Telemetry) Flush(ctx context.Context) error {
+	if f, ok := t.provider.(interface{ ForceFlush(context.Context) error }); ok {
+		return f.ForceFlush(ctx)
+	}
+	return nil
+}
+
+// Close stops the observation of the ledger. It may be called again.
 func (t *Telemetry) Close() error {
 	if t.observed == nil {
 		return nil
@@ -173,27 +202,24 @@ func (t *Telemetry) Close() error {
 // Traced tells whether spans are recorded.
 func (t *Telemetry) Traced() bool { return t.tracer != nil }
 
-// traceHeaders carry the trace context of the tracing systems in use.
+// traceHeaders carry the trace context of the tracing systems in use: W3C; OpenCensus
+// and Google Cloud; Zipkin; Jaeger, AWS X-Ray; OpenTracing; and those of the vendors.
 var traceHeaders = [...]string{
-	"Traceparent", "Tracestate", // W3C Trace Context
+	"Traceparent", "Tracestate",
+	"Grpc-Trace-Bin", "X-Cloud-Trace-Context",
 	"B3", "X-B3-Traceid", "X-B3-Spanid", "X-B3-Parentspanid", "X-B3-Sampled", "X-B3-Flags",
-	"Uber-Trace-Id", "X-Amzn-Trace-Id", "X-Cloud-Trace-Context", "Sentry-Trace",
-	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority", "X-Datadog-Tags",
+	"Uber-Trace-Id", "X-Amzn-Trace-Id",
+	"Ot-Tracer-Traceid", "Ot-Tracer-Spanid", "Ot-Tracer-Sampled", "X-Ot-Span-Context",
+	"X-Datadog-Trace-Id", "X-Datadog-Parent-Id", "X-Datadog-Sampling-Priority", "X-Datadog-Origin", "X-Datadog-Tags",
+	"Elastic-Apm-Traceparent", "Newrelic", "Sentry-Trace", "Sw8",
+	"X-Instana-T", "X-Instana-S", "X-Instana-L",
 }
 
 // Strip removes the trace context of the primary from the header of a copy: what the
 // shadow does is no part of that trace.
 func (t *Telemetry) Strip(h http.Header) {
-	for _, name := range traceHeaders {
+	for _, name := range t.stripped {
 		delete(h, name)
-	}
-	if t.propagator == nil {
-		return
-	}
-	for _, name := range t.propagator.Fields() {
-		if name = http.CanonicalHeaderKey(name); name != "Baggage" {
-			delete(h, name)
-		}
 	}
 }
 
@@ -204,39 +230,58 @@ type Copy struct {
 }
 
 // Start begins the span of a copy, a new root that is linked to the primary's, and
-// writes it to the header of the copy. End it with End.
-func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (context.Context, trace.Span) {
+// writes it to the header of the copy. End it with End. Where the provider panics the
+// copy goes on without a span.
+func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (with context.Context, span trace.Span) {
 	if t.tracer == nil {
 		return ctx, nil
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			t.panicked("TracerProvider", v)
+			with, span = ctx, nil
+		}
+	}()
 	opts := []trace.SpanStartOption{
 		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient),
-		trace.WithAttributes(t.mirror, keyTarget.String(c.Target), keyID.String(c.ID),
-			keyMethod.String(c.Method), keyRoute.String(c.Route), keyRole.String("shadow")),
+		trace.WithAttributes(t.mirror, keyTarget.String(valid(c.Target)), keyID.String(valid(c.ID)),
+			keyMethod.String(c.Method), keyRoute.String(valid(c.Route)), keyRole.String("shadow")),
 	}
 	if c.Primary.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: c.Primary}))
 	}
-	ctx, span := t.tracer.Start(ctx, "shadow "+c.Target, opts...)
+	with, span = t.tracer.Start(ctx, "shadow "+valid(c.Target), opts...)
 	if t.propagator != nil {
-		t.propagator.Inject(ctx, propagation.HeaderCarrier(h))
+		t.propagator.Inject(with, propagation.HeaderCarrier(h))
 	}
-	return ctx, span
+	return with, span
 }
 
-// End ends a span of Start with what came of the copy: a status, or the type of an error.
+// End ends a span of Start with what came of the copy: a status, or the type of an
+// error. With neither, a panic or an exit of the goroutine is under way. What the
+// provider panics with is dropped.
 func End(span trace.Span, status int, errType string) {
 	if span == nil {
 		return
 	}
+	defer func() { _ = recover() }()
+	defer span.End()
+	switch {
+	case errType != "":
+		fail(span, errType, errType)
+	case status == 0:
+		fail(span, "panic", "panic")
+	case status >= http.StatusInternalServerError:
+		fail(span, strconv.Itoa(status), "") // the code says it all
+	}
 	if status != 0 {
 		span.SetAttributes(keyStatus.Int(status))
 	}
-	if errType != "" {
-		span.SetAttributes(keyError.String(errType))
-		span.SetStatus(codes.Error, errType)
-	}
-	span.End()
+}
+
+func fail(span trace.Span, errType, description string) {
+	span.SetAttributes(keyError.String(errType))
+	span.SetStatus(codes.Error, description)
 }
 
 // Outcome is what became of one copy.
@@ -255,10 +300,10 @@ type Difference struct{ Kind, Class string }
 
 // Record counts o.
 func (t *Telemetry) Record(ctx context.Context, o *Outcome) {
-	if !t.metrics {
+	if t.provider == nil {
 		return
 	}
-	base := []attribute.KeyValue{t.mirror, keyTarget.String(o.Target), keyRoute.String(o.Route)}
+	base := []attribute.KeyValue{t.mirror, keyTarget.String(valid(o.Target)), keyRoute.String(t.routes.name(o.Route))}
 	with := func(kv ...attribute.KeyValue) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(append(kv, base...)...))
 	}
@@ -272,6 +317,44 @@ func (t *Telemetry) Record(ctx context.Context, o *Outcome) {
 	t.lag.Record(ctx, o.Lag.Seconds(), with())
 	t.comparisons.Add(ctx, 1, with(keyResult.String(o.Result)))
 	for d, n := range o.Differences {
-		t.differences.Add(ctx, int64(n), with(keyKind.String(d.Kind), keyClass.String(d.Class)))
+		kv := []attribute.KeyValue{keyKind.String(valid(d.Kind))}
+		if d.Class != "" {
+			kv = append(kv, keyClass.String(valid(d.Class)))
+		}
+		t.differences.Add(ctx, int64(n), with(kv...))
 	}
 }
+
+// routes are the routes that metrics tell apart. A path without a pattern is named by a
+// template of itself, and any client can ask for any path.
+type routes struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+// Routes beyond maxRoutes, and those longer than maxRoute bytes, are counted together.
+const (
+	maxRoutes   = 500
+	maxRoute    = 256
+	otherRoutes = "_OTHER" // as the semantic conventions call what is not known
+)
+
+// name returns route, or otherRoutes.
+func (r *routes) name(route string) string {
+	if len(route) > maxRoute {
+		return otherRoutes
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.seen[route] {
+		if len(r.seen) == maxRoutes {
+			return otherRoutes
+		}
+		r.seen[route] = true
+	}
+	return valid(route)
+}
+
+// valid makes s fit for an exporter: one attribute that is not UTF-8 makes OTLP refuse
+// the batch and Prometheus the scrape.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

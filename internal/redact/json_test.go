@@ -1,0 +1,255 @@
+package redact_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/goshadow/shadow/internal/jsonpath"
+	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/redact"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const mask = `"***"`
+
+func parse(t testing.TB, exprs ...string) (paths []*jsonpath.Path) {
+	t.Helper()
+	for _, expr := range exprs {
+		p, err := jsonpath.Parse(expr)
+		require.NoError(t, err)
+		paths = append(paths, p)
+	}
+	return paths
+}
+
+func TestJSONMasksEveryOccurrenceAndNothingElse(t *testing.T) {
+	for name, c := range map[string]struct {
+		paths    []string
+		doc, out string
+	}{
+		"a member":             {[]string{"$.a"}, `{"a":1,"b":2}`, `{"a":"***","b":2}`},
+		"of any type":          {[]string{"$[*]"}, `[1,"x",null,true,{"a":[]},[[]],-0.5e+10]`, `["***","***","***","***","***","***","***"]`},
+		"nested":               {[]string{"$.a.b[1].c"}, `{"a":{"b":[{"c":1},{"c":{"d":2}}]}}`, `{"a":{"b":[{"c":1},{"c":"***"}]}}`},
+		"duplicates":           {[]string{"$.a"}, `{"a":1,"b":2,"a":[3],"a":4}`, `{"a":"***","b":2,"a":"***","a":"***"}`},
+		"nested duplicates":    {[]string{"$.a.b"}, `{"a":{"b":1},"a":{"b":2,"b":3}}`, `{"a":{"b":"***"},"a":{"b":"***","b":"***"}}`},
+		"an escaped name":      {[]string{"$.a"}, `{"\u0061":1,"\u0041":2}`, `{"\u0061":"***","\u0041":2}`},
+		"an escaped path":      {[]string{`$["\u0061\"\\"]`}, `{"a\"\\":1}`, `{"a\"\\":"***"}`},
+		"beyond the BMP":       {[]string{`$['😀']`}, `{"\ud83d\ude00":1,"😀":2}`, `{"\ud83d\ude00":"***","😀":"***"}`},
+		"descendants":          {[]string{"$..password"}, `{"password":1,"a":[{"password":{"password":2}}]}`, `{"password":"***","a":[{"password":"***"}]}`},
+		"wildcard":             {[]string{"$.*.b"}, `{"a":{"b":1},"c":[{"b":2}],"d":{"b":3}}`, `{"a":{"b":"***"},"c":[{"b":2}],"d":{"b":"***"}}`},
+		"slices":               {[]string{"$[1:4:2]"}, `[0,1,2,3,4]`, `[0,"***",2,"***",4]`},
+		"from the end":         {[]string{"$[-1]"}, `[0,1,2]`, `[0,1,"***"]`},
+		"a filter":             {[]string{"$[?@.kind=='card'].number"}, `[{"kind":"card","number":1},{"kind":"cash","number":2}]`, `[{"kind":"card","number":"***"},{"kind":"cash","number":2}]`},
+		"a filter on all":      {[]string{"$..[?@>1]"}, `{"a":[1,2,{"b":3}],"c":0}`, `{"a":[1,"***",{"b":"***"}],"c":0}`},
+		"filter and walk":      {[]string{"$.a", "$.b[?@=='x']"}, `{"a":1,"b":["x","y"]}`, `{"a":"***","b":["***","y"]}`},
+		"one inside the other": {[]string{"$.a", "$.a.b", "$..c[?@>0]"}, `{"a":{"b":1},"c":[1]}`, `{"a":"***","c":["***"]}`},
+		"everything":           {[]string{"$"}, " {\"a\":1}\n", " \"***\"\n"},
+		"everything, and more": {[]string{"$", "$.a", "$[?@]"}, `{"a":1}`, `"***"`},
+		"white space stays":    {[]string{"$.a"}, " {\t\"a\"\r\n: \n1 , \"b\" :2 } \n", " {\t\"a\"\r\n: \n\"***\" , \"b\" :2 } \n"},
+		"gjson's notation":     {[]string{"a.#.b"}, `{"a":[{"b":1},{"c":2}]}`, `{"a":[{"b":"***"},{"c":2}]}`},
+		"nothing is selected":  {[]string{"$.x", "$.a.b", "$[0]"}, `{"a":1, "\u0062": 1e400}`, `{"a":1, "\u0062": 1e400}`},
+		"no paths":             {nil, `[1, 2]`, `[1, 2]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := []byte(c.doc)
+			got, err := redact.JSON(doc, jsonpath.NewSet(parse(t, c.paths...)...), []byte(mask))
+			require.NoError(t, err)
+			assert.Equal(t, c.out, string(got))
+			assert.Equal(t, c.doc, string(doc), "the document itself is not changed")
+			if c.doc == c.out {
+				assert.Same(t, &doc[0], &got[0], "nothing to copy")
+			}
+		})
+	}
+}
+
+func TestJSONTakesAnyReplacement(t *testing.T) {
+	for _, with := range []string{"null", `""`, `{"masked":true}`, strings.Repeat(" ", 1000) + "0"} {
+		got, err := redact.JSON([]byte(`[1,{"a":2}]`), jsonpath.NewSet(parse(t, "$..a", "$[0]")...), []byte(with))
+		require.NoError(t, err)
+		assert.Equal(t, fmt.Sprintf(`[%s,{"a":%s}]`, with, with), string(got))
+	}
+}
+
+// A body that cannot be read to its end may hide anything: it is an error, also where
+// all that was selected came before.
+func TestWhatIsNotJSONIsAnError(t *testing.T) {
+	for _, doc := range []string{"", " ", "{", "[1", `{"a":1`, `{"a":1}}`, `{"a":1} x`, `{"a":1,}`, `{"a":1,"b":tru}`,
+		`{"a":1,"b":"\x"}`, `{"a":1,"b":01}`, `{"a" 1}`, `{a:1}`, "{\"a\":\"\n\"}", `{"a":{"b":}}`, `{"b":[1,],"a":1}`, `["a"`,
+		"\ufeff{}", "NaN", `{"a":1}{"a":2}`, `{"a":[1}`} {
+		for _, expr := range []string{"$.a", "$", "$.c.d", "$[?@.a]", "$..a"} {
+			got, err := redact.JSON([]byte(doc), jsonpath.NewSet(parse(t, expr)...), []byte(mask))
+			assert.Error(t, err, "%s in %q", expr, doc)
+			assert.Nil(t, got)
+		}
+	}
+}
+
+// Nesting is refused past a depth, wherever the paths lead, and takes no time to speak of
+// before that.
+func TestHostileNestingIsAnError(t *testing.T) {
+	const most = jsonscan.DefaultMaxDepth
+	arrays := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	objects := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
+	for _, expr := range []string{"$.a", "$..b", "$.x", "$..*", "$[?@.b]", "$..[?@.b==1]", "$[0]", "$"} {
+		set := jsonpath.NewSet(parse(t, expr)...)
+		for name, doc := range map[string]func(int) string{"arrays": arrays, "objects": objects} {
+			_, err := redact.JSON([]byte(doc(most+1)), set, []byte(mask))
+			assert.ErrorContains(t, err, "nested deeper", "%s in %s", expr, name)
+			_, err = redact.JSON([]byte(doc(100*most)), set, []byte(mask))
+			assert.ErrorContains(t, err, "nested deeper", "%s in %s", expr, name)
+			got, err := redact.JSON([]byte(doc(most)), set, []byte(mask))
+			if assert.NoError(t, err, "%s in %s", expr, name) {
+				assert.True(t, json.Valid(got))
+			}
+		}
+	}
+	// What is masked is read as carefully as the rest, at any depth.
+	set := jsonpath.NewSet(parse(t, "$..a")...)
+	deep := strings.Repeat("[", most-1) + `{"a":%s}` + strings.Repeat("]", most-1)
+	got, err := redact.JSON(fmt.Appendf(nil, deep, "1"), set, []byte(mask))
+	require.NoError(t, err)
+	assert.Equal(t, fmt.Sprintf(deep, mask), string(got))
+	_, err = redact.JSON(fmt.Appendf(nil, deep, "[]"), set, []byte(mask))
+	assert.ErrorContains(t, err, "nested deeper")
+}
+
+// spliced is the document with the outermost of the values that Select finds replaced.
+func spliced(t testing.TB, doc []byte, paths []*jsonpath.Path) (out []byte, ok bool) {
+	t.Helper()
+	var nodes []jsonpath.Node
+	for _, p := range paths {
+		found, err := p.Select(doc, 0)
+		if err != nil {
+			return nil, false
+		}
+		nodes = append(nodes, found...)
+	}
+	slices.SortFunc(nodes, func(a, b jsonpath.Node) int { // outer ones first
+		if a.Start != b.Start {
+			return a.Start - b.Start
+		}
+		return b.End - a.End
+	})
+	at := 0
+	for _, n := range nodes {
+		if n.Start >= at {
+			out = append(append(out, doc[at:n.Start]...), mask...)
+			at = n.End
+		}
+	}
+	return append(out, doc[at:]...), true
+}
+
+// For any document and path: exactly what Select finds is replaced, and every other byte
+// stays.
+func FuzzJSONReplacesWhatSelectFinds(f *testing.F) {
+	for _, expr := range []string{"$.a", "$..a", "$..*", "$[1:]", "$[-1]", "$[?@.a==1]", "$..[?@>1]", "$", "a.#.b", `$["\u0061"]`} {
+		f.Add(expr, "$..b", []byte(`{"a":[{"a":1,"b":[2,{"a":"x"}]},3],"\u0061":{"b":null},"b":-1e2}`))
+	}
+	f.Add("$.a", "$.b", []byte(` [ { "a" : 1 , "a":{"a":[]}}, "\ud800" ] `))
+	f.Fuzz(func(t *testing.T, first, second string, doc []byte) {
+		var paths []*jsonpath.Path
+		for _, expr := range []string{first, second} {
+			if p, err := jsonpath.Parse(expr); err == nil {
+				paths = append(paths, p)
+			}
+		}
+		before := bytes.Clone(doc)
+		got, err := redact.JSON(doc, jsonpath.NewSet(paths...), []byte(mask))
+		require.Equal(t, before, doc)
+		if jsonscan.Valid(doc, 0) != nil {
+			require.Error(t, err)
+			return
+		}
+		want, ok := spliced(t, doc, paths)
+		if !ok || err != nil {
+			return // given up as too much work, which either may do first
+		}
+		require.Equal(t, string(want), string(got))
+		require.True(t, json.Valid(got), "JSON stays JSON")
+	})
+}
+
+// No selected value survives: what the paths find in the masked document is the mask, or
+// had been something that the mask does not have either.
+func TestNoSelectedValueSurvives(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	pick := func(of ...string) string { return of[rng.IntN(len(of))] }
+	secrets := 0
+	var value func(depth int) string
+	value = func(depth int) string {
+		if depth == 0 || rng.IntN(3) == 0 {
+			secrets++
+			return fmt.Sprintf(`"secret-%d-"`, secrets)
+		}
+		open, name, end := "[", func() string { return "" }, "]"
+		if rng.IntN(2) == 0 {
+			open, name, end = "{", func() string { return pick(`"a"`, `"b"`, `"\u0061"`, `"c"`, `"A"`) + ":" }, "}"
+		}
+		var members []string
+		for range rng.IntN(5) {
+			members = append(members, name()+value(depth-1))
+		}
+		return open + strings.Join(members, pick(",", " , ")) + end
+	}
+	masked := 0
+	for range 2000 {
+		var exprs []string
+		for range 1 + rng.IntN(3) {
+			expr := "$"
+			for range 1 + rng.IntN(3) {
+				expr += pick(".a", "..a", ".*", "[0]", "[1:]", "[-1]", "['b','c']", "[?@.a]", "..[?@.b]", "[::2]")
+			}
+			exprs = append(exprs, expr)
+		}
+		paths, doc := parse(t, exprs...), []byte(value(5))
+		if rng.IntN(3) == 0 {
+			for i := range paths {
+				paths[i] = paths[i].Fold()
+			}
+		}
+		got, err := redact.JSON(doc, jsonpath.NewSet(paths...), []byte(mask))
+		require.NoError(t, err)
+		want, ok := spliced(t, doc, paths)
+		require.True(t, ok)
+		require.Equal(t, string(want), string(got), "%v in %s", exprs, doc)
+		for _, p := range paths {
+			nodes, err := p.Select(doc, 0)
+			require.NoError(t, err)
+			for _, n := range nodes {
+				for secret := range strings.SplitSeq(string(doc[n.Start:n.End]), `"`) {
+					if strings.HasPrefix(secret, "secret-") {
+						masked++
+						require.NotContains(t, string(got), secret, "%v in %s", exprs, doc)
+					}
+				}
+			}
+		}
+	}
+	assert.Greater(t, masked, 5000, "there was something to mask")
+}
+
+func BenchmarkJSON(b *testing.B) {
+	doc := []byte(`[` + strings.TrimSuffix(strings.Repeat(`{"id":1,"name":"a name","card":{"number":"4111","owner":"me"},"tags":["a","b"]},`, 100), ",") + `]`)
+	for name, expr := range map[string]string{"walked": "$[*].card.number", "descendants": "$..number", "filter": "$[?@.id==1].card.number", "nothing": "$.x"} {
+		b.Run(name, func(b *testing.B) {
+			set := jsonpath.NewSet(parse(b, expr)...)
+			b.SetBytes(int64(len(doc)))
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _ = redact.JSON(doc, set, []byte(mask))
+			}
+		})
+	}
+}

@@ -1,0 +1,234 @@
+package shadow
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/telemetry"
+)
+
+// errMask means that the target's Masker failed and nothing was sent.
+var errMask = errors.New("shadow: mask failed")
+
+// attempt is one copy to one target.
+type attempt struct {
+	m      *Mirror
+	j      *job
+	target *Target
+	in     *Message // the request
+	raw    []byte   // its body as transferred
+	route  string
+	most   int64 // bytes of answer after which there is no use in more
+
+	got Message        // the answer
+	buf capture.Buffer // its body, until the copy is settled
+}
+
+// send sends the copy and returns the answer, or ErrTimeout where it took too long.
+func (a *attempt) send() (answer *Message, err error) {
+	m, j, t := a.m, a.j, a.target
+	defer func() {
+		if v := recover(); v != nil {
+			m.panicked("Transport", v)
+			answer, err = nil, &panicError{part: "Transport", value: v}
+		}
+	}()
+	out, uri, body := a.in, j.uri, a.raw
+	if t.Masker != nil {
+		out, uri = a.in.Clone(), ""
+		if m.guard("Masker", func() error { return t.Masker.Mask(out) }) != nil || !valid(out) {
+			return nil, errMask
+		}
+	}
+	h := a.header(out)
+	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
+		body = out.Body
+		fixHeader(h, len(body))
+	}
+
+	var c struct { // in one allocation
+		context copyContext
+		request http.Request
+		marks   [2]string
+	}
+	c.context = copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
+		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
+		hold: holding{pool: m.pool, limit: m.maxBody, most: a.most}}
+	ctx, cancel := context.WithTimeoutCause(&c.context, t.timeout(), ErrTimeout)
+	defer cancel()
+	if bag := mark.Set(h, j.id, &c.marks); bag.Len() > 1 {
+		ctx = baggage.ContextWithBaggage(ctx, bag)
+	}
+	if m.telemetry.Traced() {
+		var span trace.Span
+		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
+			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: j.span}, h)
+		defer func() { telemetry.End(span, status(answer), errorType(err)) }()
+	}
+
+	start := time.Now()
+	outgoing(ctx, &c.request, out, h, body)
+	resp, err := t.Transport.RoundTrip(&c.request)
+	switch {
+	case err == nil && resp == nil:
+		err = errors.New("shadow: the Transport returned neither a response nor an error")
+	case err == nil:
+		answer, err = a.read(resp, start)
+	}
+	if err != nil && context.Cause(ctx) == ErrTimeout {
+		return nil, ErrTimeout
+	}
+	return answer, err
+}
+
+// read reads what the target answered.
+func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
+	msg, buf := &a.got, &a.buf
+	*msg = Message{
+		Host: a.target.Name, Proto: resp.Proto, StatusCode: resp.StatusCode, Header: resp.Header,
+		TTFB: time.Since(start),
+	}
+	if resp.Request != nil {
+		msg.Method, msg.Host = resp.Request.Method, resp.Request.Host
+	}
+	limit := a.m.maxBody
+	if a.target.Discard {
+		limit = 0
+	}
+	if resp.Body != nil {
+		defer resp.Body.Close()
+		if own, ok := resp.Body.(*recorded); ok {
+			*buf = own.take()
+		} else {
+			buf.Init(a.m.pool, limit)
+			if err := buf.Read(resp.Body, resp.ContentLength, a.most); err != nil {
+				var long *longBody
+				if !errors.As(err, &long) {
+					return nil, err
+				}
+				buf.Resume(long.size, long.sum)
+			}
+		}
+	}
+	msg.Took = time.Since(start)
+	msg.Trailer = resp.Trailer
+	a.m.content(msg, buf)
+	return msg, nil
+}
+
+// header is the header of the copy that out describes.
+func (a *attempt) header(out *Message) http.Header {
+	h := out.Header // a clone, where a mask has been over it
+	if a.target.Masker == nil {
+		h = a.j.header.Clone().Header(2)
+	}
+	if h == nil {
+		h = http.Header{}
+	}
+	fields.StripHopByHop(h)
+	delete(h, "Expect")
+	a.m.telemetry.Strip(h)
+	if a.m.requestID != "" && a.j.minted {
+		h[a.m.requestID] = []string{a.j.id}
+	}
+	return h
+}
+
+// fixHeader removes from h what no longer holds of a body that was masked, and gives it
+// its new length.
+func fixHeader(h http.Header, length int) {
+	for _, name := range [...]string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest",
+		"Repr-Digest", "Signature", "Signature-Input"} {
+		delete(h, name)
+	}
+	if len(h["Content-Length"]) > 0 {
+		h["Content-Length"] = []string{strconv.Itoa(length)}
+	}
+}
+
+// outgoing fills r with the copy as a client sends it.
+func outgoing(ctx context.Context, r *http.Request, out *Message, h http.Header, body []byte) {
+	*r = http.Request{
+		Method: out.Method, URL: out.URL, Host: out.Host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	*r = *r.WithContext(ctx)
+	if len(body) > 0 {
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}
+	if len(out.Trailer) > 0 { // they need chunks
+		r.Trailer = out.Trailer.Clone()
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
+	}
+}
+
+func status(m *Message) int {
+	if m == nil {
+		return 0
+	}
+	return m.StatusCode
+}
+
+// errorType is a low-cardinality name of err.
+func errorType(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrTimeout):
+		return "timeout"
+	case errors.Is(err, ErrPanic):
+		return "panic"
+	case errors.Is(err, errMask):
+		return "mask-failed"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	}
+	return "transport"
+}
+
+// copyContext is the context of a copy: the mark, the values the user asked for, and
+// nothing else of the request it is a copy of.
+type copyContext struct {
+	context.Context
+	mark   mark.Mark
+	hold   holding
+	keys   []any
+	values []any
+}
+
+func (c *copyContext) Value(key any) any {
+	switch key {
+	case mark.Key:
+		return &c.mark
+	case holdingKey{}:
+		return &c.hold
+	}
+	for i, k := range c.keys {
+		if k == key {
+			return c.values[i]
+		}
+	}
+	return c.Context.Value(key)
+}
+
+// holding tells an in-process target where, and how much of, its answer is kept.
+type holding struct {
+	pool  *capture.Pool
+	limit int64       // bytes kept
+	most  int64       // bytes after which there is no use in more
+	taken atomic.Bool // by the handler that is running: not for what it calls itself
+}
+
+type holdingKey struct{}
