@@ -304,7 +304,7 @@ func looksLikeJSON(body []byte) bool {
 }
 
 // MaskAll masks with each of m in turn. It stops at the first error.
-func MaskAll(m ...Masker) Masker { return maskAll(m) }
+func MaskAll(m ...Masker) Masker { return append(maskAll{}, m...) }
 
 type maskAll []Masker
 

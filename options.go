@@ -83,10 +83,19 @@ func (c *config) fail(format string, args ...any) {
 // once notes that the option name was given value, and complains about a second,
 // different one.
 func (c *config) once(name string, value any) {
-	if old, ok := c.given[name]; ok && !reflect.DeepEqual(old, value) {
+	if old, ok := c.given[name]; ok && !same(old, value) {
 		c.fail("%s: given twice with different values", name)
 	}
 	c.given[name] = value
+}
+
+// same tells whether two values are equal; functions are where their code is one.
+func same(a, b any) bool {
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	if x.Kind() == reflect.Func && y.Kind() == reflect.Func {
+		return x.Pointer() == y.Pointer()
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // Options joins options into one, for presets that several mirrors share.
@@ -236,7 +245,8 @@ func WithQueue(n int, bytes int64) Option {
 	})
 }
 
-// WithMaxBody caps the bytes that are kept of one body, 1 MiB by default. A request
+// WithMaxBody caps the bytes that are kept of one body: 1 MiB by default, or all the bytes
+// of WithQueue where those are fewer. A request
 // with a larger body is not copied. Larger answers are compared by length and hash.
 func WithMaxBody(bytes int64) Option {
 	return optionFunc(func(c *config) {
@@ -251,7 +261,7 @@ func WithMaxBody(bytes int64) Option {
 func WithContextKeys(keys ...any) Option {
 	return optionFunc(func(c *config) {
 		for _, key := range keys {
-			if key == nil || !reflect.TypeOf(key).Comparable() {
+			if key == nil || !reflect.ValueOf(key).Comparable() {
 				c.fail("WithContextKeys: %T cannot be a context key", key)
 				continue
 			}
@@ -279,7 +289,7 @@ func WithRequestID(header string) Option {
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
 		c.once("WithLogger", l)
-		if l == nil {
+		if isNil(l) {
 			c.fail("WithLogger: nil logger")
 		}
 		c.logger = l
@@ -291,7 +301,7 @@ func WithLogger(l *slog.Logger) Option {
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return optionFunc(func(c *config) {
 		c.once("WithTracerProvider", tp)
-		if tp == nil {
+		if isNil(tp) {
 			c.fail("WithTracerProvider: nil provider")
 		}
 		c.tracer = tp
@@ -302,7 +312,7 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) {
 		c.once("WithMeterProvider", mp)
-		if mp == nil {
+		if isNil(mp) {
 			c.fail("WithMeterProvider: nil provider")
 		}
 		c.meter = mp
@@ -315,7 +325,7 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) {
 		c.once("WithPropagator", p)
-		if p == nil {
+		if isNil(p) {
 			c.fail("WithPropagator: nil propagator")
 		}
 		c.propagator = p
@@ -391,8 +401,11 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	if c.control != nil && c.control.Discard {
 		c.fail("WithControl: control %q has Discard set, so there is nothing to compare", c.control.Name)
 	}
-	if c.queueBytes < c.maxBody && c.given["WithQueue"] != nil && c.given["WithMaxBody"] != nil {
-		c.fail("WithMaxBody: %d bytes are more than the %d bytes of WithQueue", c.maxBody, c.queueBytes)
+	if c.maxBody > c.queueBytes && c.queueBytes > 0 {
+		if c.given["WithMaxBody"] != nil {
+			c.fail("WithMaxBody: %d bytes are more than the %d bytes of WithQueue", c.maxBody, c.queueBytes)
+		}
+		c.maxBody = c.queueBytes
 	}
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)

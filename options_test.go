@@ -229,7 +229,6 @@ func TestAFaultyPathIsReportedWithItsPosition(t *testing.T) {
 // The same value twice is what presets come to that have something in common.
 func TestTheSameValueTwiceIsFine(t *testing.T) {
 	sampler, route, compare := &shadow.RateVar{}, shadow.WithRoute(func(*http.Request) string { return "" }), shadow.CompareOptions{Ignore: []string{"$.a"}}
-	function := shadow.SamplerFunc(func(*http.Request) bool { return true })
 	for name, preset := range map[string]func() shadow.Option{
 		"values": func() shadow.Option {
 			return shadow.Options(shadow.WithName("a"), shadow.WithMethods("GET", "PUT"), shadow.WithConcurrency(1), shadow.WithQueue(2, 3<<20), shadow.WithMaxBody(4),
@@ -240,7 +239,6 @@ func TestTheSameValueTwiceIsFine(t *testing.T) {
 		"a comparator":         func() shadow.Option { return shadow.WithComparator(never{}) },
 		"a control":            func() shadow.Option { return shadow.WithControl(shadow.InProcess("control", never{})) },
 		"one option twice":     func() shadow.Option { return route },
-		"one function":         func() shadow.Option { return shadow.WithSampler(function) },
 		"options that add up":  func() shadow.Option { return shadow.WithReporter(&reports{}) },
 		"maskers that add up":  func() shadow.Option { return shadow.WithMasker(shadow.MaskHeaders("X-A")) },
 		"keys that add up":     func() shadow.Option { return shadow.WithContextKeys("a", 1, struct{}{}) },

@@ -85,7 +85,7 @@ func powerOfTen(n uint64) bool {
 
 // MultiReporter reports to each of r in turn. All of them are told, whatever the
 // others return or panic with; the errors are joined.
-func MultiReporter(r ...Reporter) Reporter { return multiReporter(r) }
+func MultiReporter(r ...Reporter) Reporter { return append(multiReporter{}, r...) }
 
 type multiReporter []Reporter
 
@@ -140,7 +140,7 @@ func listeners(c *config) []Reporter {
 		if !ok || isNil(r) {
 			return
 		}
-		if reflect.TypeOf(r).Comparable() {
+		if reflect.ValueOf(r).Comparable() {
 			if told[r] {
 				return
 			}

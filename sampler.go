@@ -172,7 +172,7 @@ func (s *byRoute) Sample(r *http.Request) bool {
 // All samples what every one of s samples. It asks in order and stops at the first
 // that says no, so that a PerSecond at the end is only asked for requests that the
 // others let through. With no samplers it samples everything.
-func All(s ...Sampler) Sampler { return allOf(s) }
+func All(s ...Sampler) Sampler { return append(allOf{}, s...) }
 
 type allOf []Sampler
 
@@ -190,7 +190,7 @@ func (s allOf) Sample(r *http.Request) bool {
 
 // Any samples what at least one of s samples. It asks in order and stops at the first
 // that says yes. With no samplers it samples nothing.
-func Any(s ...Sampler) Sampler { return anyOf(s) }
+func Any(s ...Sampler) Sampler { return append(anyOf{}, s...) }
 
 type anyOf []Sampler
 

@@ -56,6 +56,7 @@ var marks = map[string]func(*http.Request){
 	"empty header":    func(r *http.Request) { r.Header.Set("Shadow-Request", "") },
 	"own baggage":     func(r *http.Request) { r.Header.Set("Baggage", "shadow=true") },
 	"among baggage":   func(r *http.Request) { r.Header.Set("Baggage", "tenant=7, shadow = true ;p=1") },
+	"escaped baggage": func(r *http.Request) { r.Header.Set("Baggage", "shadow=%74rue") },
 	"second baggage":  func(r *http.Request) { r.Header["Baggage"] = []string{"tenant=7", "shadow=true"} },
 	"skipper":         func(r *http.Request) { r.Header.Set("X-Skipper-Shadow-Traffic", "a") },
 	"skipper's loop":  func(r *http.Request) { r.Header.Set("X-Tee-Loopback-Key", "a") },

@@ -79,23 +79,14 @@ func inBaggage(list string) bool {
 		return false
 	}
 	for member := range strings.SplitSeq(list, ",") {
-		key, value := split(member)
-		if key == BaggageMember && value == "true" {
+		pair, _, _ := strings.Cut(member, ";")
+		key, value, _ := strings.Cut(pair, "=")
+		value, err := url.PathUnescape(textproto.TrimString(value))
+		if err == nil && textproto.TrimString(key) == BaggageMember && value == "true" {
 			return true
 		}
 	}
 	return false
-}
-
-// split returns key and decoded value of a baggage member.
-func split(member string) (key, value string) {
-	pair, _, _ := strings.Cut(member, ";")
-	key, value, _ = strings.Cut(pair, "=")
-	value = textproto.TrimString(value)
-	if plain, err := url.PathUnescape(value); err == nil {
-		value = plain
-	}
-	return textproto.TrimString(key), value
 }
 
 // Strip removes every mark from h.
@@ -104,24 +95,25 @@ func Strip(h http.Header) {
 	for _, name := range foreign {
 		delete(h, name)
 	}
-	lines := h["Baggage"]
-	if len(lines) == 0 {
-		return
-	}
 	var kept []string
-	for _, v := range lines {
+	marked := false
+	for _, v := range h["Baggage"] {
 		for member := range strings.SplitSeq(v, ",") {
 			member = textproto.TrimString(member)
-			if key, _ := split(member); member != "" && key != BaggageMember {
+			if inBaggage(member) {
+				marked = true
+			} else if member != "" {
 				kept = append(kept, member)
 			}
 		}
 	}
-	if len(kept) == 0 {
+	switch {
+	case !marked:
+	case len(kept) == 0:
 		delete(h, "Baggage")
-		return
+	default:
+		h["Baggage"] = []string{strings.Join(kept, ",")}
 	}
-	h["Baggage"] = []string{strings.Join(kept, ",")}
 }
 
 // Set marks h as a copy with the given ID and returns the baggage that goes with it:

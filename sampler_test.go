@@ -1,0 +1,503 @@
+package shadow_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/goshadow/shadow"
+)
+
+// sampledOf returns how many of n requests s samples.
+func sampledOf(s shadow.Sampler, n int) (sampled int) {
+	r := get()
+	for range n {
+		if s.Sample(r) {
+			sampled++
+		}
+	}
+	return sampled
+}
+
+// inBand tells whether k of n is within three standard deviations of the expectation
+// n*p, as the Gateway API conformance test of request mirroring has it.
+func inBand(k, n int, p float64) bool {
+	return math.Abs(float64(k)-float64(n)*p) <= 3*math.Sqrt(float64(n)*p*(1-p))
+}
+
+// isFraction expects that s samples the share p. A sampler that does so leaves the band
+// once in 370 times, and four times in a row once in 10^10 times. One that is a
+// tenth of p off, for p >= 0.01, is never in it: of 1,000,000 draws that is ten standard
+// deviations or more.
+func isFraction(t *testing.T, s shadow.Sampler, p float64) {
+	t.Helper()
+	const n = 1_000_000
+	for range 4 {
+		if inBand(sampledOf(s, n), n, p) {
+			return
+		}
+	}
+	t.Errorf("not the share %v of %d", p, n)
+}
+
+// exactShares are rates that are no fraction, and whether they sample.
+var exactShares = map[float64]bool{
+	1: true, math.Nextafter(1, 2): true, 2: true, math.MaxFloat64: true, math.Inf(1): true,
+	0: false, math.Copysign(0, -1): false, -1: false, -math.SmallestNonzeroFloat64: false, -math.MaxFloat64: false, math.Inf(-1): false,
+}
+
+func eachExactShare(t *testing.T, test func(t *testing.T, p float64, want int)) {
+	const n = 10_000
+	for p, all := range exactShares {
+		want := 0
+		if all {
+			want = n
+		}
+		t.Run(fmt.Sprint(p), func(t *testing.T) { test(t, p, want) })
+	}
+	t.Run("NaN", func(t *testing.T) { test(t, math.NaN(), 0) }) // which is no key of a map twice
+}
+
+func TestRateIsExactAtTheEnds(t *testing.T) {
+	eachExactShare(t, func(t *testing.T, p float64, want int) {
+		assert.Equal(t, want, sampledOf(shadow.Rate(p), 10_000))
+		var v shadow.RateVar
+		v.Set(p)
+		assert.Equal(t, want, sampledOf(&v, 10_000))
+		key := 0
+		byKey := shadow.ByKey(p, func(*http.Request) string { key++; return strconv.Itoa(key) })
+		assert.Equal(t, want, sampledOf(byKey, 10_000))
+	})
+}
+
+func TestRateSamplesAFraction(t *testing.T) {
+	for _, p := range []float64{0.01, 0.1, 0.5, 0.9} {
+		isFraction(t, shadow.Rate(p), p)
+		var v shadow.RateVar
+		v.Set(p)
+		isFraction(t, &v, p)
+	}
+}
+
+// What is next to 0 and 1 is not the same as 0 and 1, but hardly anybody sees that.
+func TestRateNextToTheEnds(t *testing.T) {
+	for p, want := range map[float64]int{1e-18: 0, math.SmallestNonzeroFloat64: 0, math.Nextafter(1, 0): 1000} {
+		assert.Equal(t, want, sampledOf(shadow.Rate(p), 1000)) // wrong once in 10^12 times
+	}
+}
+
+func TestRateVar(t *testing.T) {
+	var v shadow.RateVar
+	assert.Zero(t, v.Get())
+	assert.Zero(t, sampledOf(&v, 1000))
+	for _, p := range []float64{1, 0.25, 0, -3, 17, math.Inf(1)} {
+		v.Set(p)
+		assert.Equal(t, p, v.Get())
+	}
+	v.Set(math.NaN())
+	assert.True(t, math.IsNaN(v.Get()))
+}
+
+func TestRateVarMayBeSetWhileItSamples(t *testing.T) {
+	var v shadow.RateVar
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for n := range 1000 {
+				switch i {
+				case 0:
+					v.Set(float64(n % 2))
+				case 1:
+					p := v.Get()
+					assert.True(t, p == 0 || p == 1)
+				default:
+					v.Sample(nil)
+				}
+			}
+		})
+	}
+	all.Wait()
+	v.Set(1)
+	assert.Equal(t, 1000, sampledOf(&v, 1000))
+}
+
+func TestPerSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := shadow.PerSecond(10, 5)
+		assert.Equal(t, 5, sampledOf(s, 1000), "the burst")
+		time.Sleep(99 * time.Millisecond)
+		assert.Equal(t, 0, sampledOf(s, 1000))
+		time.Sleep(time.Millisecond)
+		assert.Equal(t, 1, sampledOf(s, 1000), "one every 100 ms")
+		time.Sleep(300 * time.Millisecond)
+		assert.Equal(t, 3, sampledOf(s, 1000))
+		time.Sleep(time.Hour)
+		assert.Equal(t, 5, sampledOf(s, 1000), "no more than the burst")
+
+		// However often it is asked, it is n a second.
+		total := 0
+		for range 10_000 {
+			time.Sleep(time.Millisecond)
+			total += sampledOf(s, 3)
+		}
+		assert.InDelta(t, 100, total, 1)
+	})
+	for _, s := range []shadow.Sampler{
+		shadow.PerSecond(0, 1), shadow.PerSecond(-1, 1), shadow.PerSecond(math.NaN(), 1), shadow.PerSecond(math.Inf(-1), 1),
+		shadow.PerSecond(1, 0), shadow.PerSecond(1, -1), shadow.PerSecond(math.Inf(1), 0),
+	} {
+		assert.Zero(t, sampledOf(s, 1000))
+	}
+}
+
+func TestPerSecondIsExactAmongManyGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // the clock stands still
+		s := shadow.PerSecond(1, 100)
+		counts := make(chan int, 8)
+		for range cap(counts) {
+			go func() { counts <- sampledOf(s, 1000) }()
+		}
+		total := 0
+		for range cap(counts) {
+			total += <-counts
+		}
+		assert.Equal(t, 100, total)
+	})
+}
+
+// byHeader is a key function.
+func byHeader(r *http.Request) string { return r.Header.Get("X-Key") }
+
+func keyed(key string) *http.Request {
+	r := get()
+	r.Header.Set("X-Key", key)
+	return r
+}
+
+// The least share at which a key is sampled, in units of 2^-63, computed elsewhere: the
+// 64-bit FNV-1a hash, mixed by the finalizer of SplitMix64, halved. Every replica of
+// every release must come to the same: a change splits the samples of a fleet while it
+// is rolled out.
+var goldenKeys = map[string]uint64{
+	"a":                                    0x1605edfa40a107c,
+	"b":                                    0x1f1ad90dfdcdb202,
+	"user-1":                               0x624cdafc5390efac,
+	"user-2":                               0x27d9c7a0a2c8543d,
+	"user-3":                               0x3e58914b8511d851,
+	"42":                                   0x5214672a388b1d81,
+	"alice@example.com":                    0x2f8925f7e70189dc,
+	"0198c0de-0000-7000-8000-000000000001": 0x2c325a745a7fdbec,
+	"tenant-7/köln":                        0x582b2c814e9a7d70,
+	" ":                                    0x542a36453c5ec191,
+}
+
+func TestByKeyDecidesAlikeEverywhere(t *testing.T) {
+	for key, at := range goldenKeys {
+		below := float64(at) / (1 << 63) * (1 - 1e-12)
+		above := float64(at) / (1 << 63) * (1 + 1e-12)
+		for range 3 { // instances
+			assert.False(t, shadow.ByKey(below, byHeader).Sample(keyed(key)), key)
+			assert.True(t, shadow.ByKey(above, byHeader).Sample(keyed(key)), key)
+		}
+	}
+}
+
+func TestByKeySharesAreNested(t *testing.T) {
+	shares := []float64{0, 0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.99, 1}
+	var samplers []shadow.Sampler
+	for _, p := range shares {
+		samplers = append(samplers, shadow.ByKey(p, byHeader))
+	}
+	for i := range 10_000 {
+		r, before := keyed("user-"+strconv.Itoa(i)), false
+		for k, s := range samplers {
+			now := s.Sample(r)
+			if before && !now {
+				t.Fatalf("%s is sampled at %v and not at %v", r.Header, shares[k-1], shares[k])
+			}
+			before = now
+		}
+		assert.True(t, before)
+	}
+}
+
+// Keys are never as random as a hash would like them. The decisions are the same in
+// every run, and within three standard deviations.
+func TestByKeyIsUniform(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for name, key := range map[string]func(i int) string{
+		"numbers":   strconv.Itoa,
+		"padded":    func(i int) string { return fmt.Sprintf("%012d", i) },
+		"prefixed":  func(i int) string { return "tenant-7/user-" + strconv.Itoa(i) },
+		"suffixed":  func(i int) string { return strconv.Itoa(i) + "@example.com" },
+		"addresses": func(i int) string { return fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255) },
+		"random UUIDs": func(int) string {
+			return fmt.Sprintf("%08x-0000-4000-8000-%012x", random.Uint32(), random.Uint64()>>16)
+		},
+		"ordered UUIDs": func(i int) string { return fmt.Sprintf("0198c0de-%04x-7000-8000-%012x", i>>16, i) },
+		"even numbers":  func(i int) string { return strconv.Itoa(2 * i) },
+		"binary":        func(i int) string { return string([]byte{byte(i), byte(i >> 8), byte(i >> 16)}) + "\x00" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 100_000
+			for _, p := range []float64{0.01, 0.1, 0.5, 0.9} {
+				i := 0
+				s := shadow.ByKey(p, func(*http.Request) string { i++; return key(i) })
+				k := sampledOf(s, n)
+				assert.True(t, inBand(k, n, p), "%d of %d at %v", k, n, p)
+			}
+		})
+	}
+}
+
+func TestByKeyNeedsAKey(t *testing.T) {
+	assert.False(t, shadow.ByKey(1, byHeader).Sample(get()))
+	assert.True(t, shadow.ByKey(1, byHeader).Sample(keyed(" ")))
+}
+
+// tells is a Sampler that says whether it was asked.
+type tells struct {
+	answer bool
+	asked  int
+}
+
+func (s *tells) Sample(*http.Request) bool {
+	s.asked++
+	return s.answer
+}
+
+func TestByRoute(t *testing.T) {
+	names := map[*tells]string{}
+	rule := func(name string) *tells {
+		s := &tells{answer: true}
+		names[s] = name
+		return s
+	}
+	rules := map[string]shadow.Sampler{}
+	for _, pattern := range []string{
+		"/", "/api/", "/api/v1/", "GET /api/v1/users", "/api/v1/users", "/api/v1/users/{id}", "GET /api/v1/users/{id}", "GET /api/v1/users/me",
+		"/files/{path...}", "/exact/{$}", "static.example.com/", "POST static.example.com/upload", "/a/b/",
+	} {
+		rules[pattern] = rule(pattern)
+	}
+	delete(rules, "/") // what matches none is otherwise's
+	s := shadow.ByRoute(rules, rule("otherwise"))
+	require.Empty(t, faultsOf(t, candidate(), shadow.WithSampler(s)))
+	request := func(method, host, path, pattern string) *http.Request {
+		r := httptest.NewRequest(method, path, nil)
+		r.Host, r.Pattern = host, pattern
+		return r
+	}
+	for _, c := range []struct{ method, host, path, pattern, want string }{
+		{method: "GET", path: "/api/v1/users", want: "GET /api/v1/users"},
+		{method: "HEAD", path: "/api/v1/users", want: "GET /api/v1/users"},
+		{method: "POST", path: "/api/v1/users", want: "/api/v1/users"},
+		{method: "GET", path: "/api/v1/users?x=/", want: "GET /api/v1/users"},
+		{method: "GET", path: "/api/v1/users/7", want: "GET /api/v1/users/{id}"},
+		{method: "PUT", path: "/api/v1/users/7", want: "/api/v1/users/{id}"},
+		{method: "GET", path: "/api/v1/users/me", want: "GET /api/v1/users/me"},
+		{method: "PUT", path: "/api/v1/users/me", want: "/api/v1/users/{id}"},
+		{method: "GET", path: "/api/v1/users/7/cart", want: "/api/v1/"},
+		{method: "GET", path: "/api/v2", want: "/api/"},
+		{method: "GET", path: "/other", want: "otherwise"},
+		{method: "GET", path: "/", want: "otherwise"},
+		{method: "GET", path: "/files/a/b/c", want: "/files/{path...}"},
+		{method: "GET", path: "/exact/", want: "/exact/{$}"},
+		{method: "GET", path: "/exact/more", want: "otherwise"},
+		{method: "GET", host: "static.example.com", path: "/other", want: "static.example.com/"},
+		{method: "GET", host: "static.example.com:8080", path: "/api/v1/users", want: "static.example.com/"},
+		{method: "POST", host: "static.example.com", path: "/upload", want: "POST static.example.com/upload"},
+		{method: "DELETE", host: "static.example.com", path: "/upload", want: "static.example.com/"},
+		{method: "GET", path: "/files/a%2Fb", want: "/files/{path...}"},
+
+		// Whatever a router outside has matched, the rules decide.
+		{method: "GET", path: "/a/b/c", pattern: "/", want: "/a/b/"},
+		{method: "GET", path: "/api/v1/users/me", pattern: "GET /{path...}", want: "GET /api/v1/users/me"},
+		{method: "GET", path: "/api/v1/x", pattern: "/api/", want: "/api/v1/"},
+		{method: "GET", path: "/api/v1/users/me", pattern: "/api/v1/users/{id}", want: "GET /api/v1/users/me"},
+	} {
+		t.Run(c.method+" "+c.host+c.path+" "+c.pattern, func(t *testing.T) {
+			r := request(c.method, c.host, c.path, c.pattern)
+			before := *r
+			assert.True(t, s.Sample(r))
+			for one, name := range names {
+				if name == c.want && (c.want == "otherwise" || rules[name] == shadow.Sampler(one)) {
+					assert.Equal(t, 1, one.asked, name)
+				} else {
+					assert.Zero(t, one.asked, name)
+				}
+				one.asked = 0
+			}
+			assert.Equal(t, before.Pattern, r.Pattern)
+			assert.Equal(t, before.URL, r.URL)
+		})
+	}
+}
+
+func TestByRouteAsItsRulesSay(t *testing.T) {
+	rules := map[string]shadow.Sampler{"/none": shadow.Rate(0), "/all": shadow.Rate(1)}
+	at := func(path string) *http.Request { return httptest.NewRequest("GET", path, nil) }
+	s := shadow.ByRoute(rules, nil)
+	rules["/none"], rules["/new"] = shadow.Rate(1), shadow.Rate(1)
+	assert.False(t, s.Sample(at("/none")), "the rules are those it was made with")
+	assert.False(t, s.Sample(at("/new")))
+	assert.True(t, s.Sample(at("/all")))
+	assert.False(t, s.Sample(at("/other")))
+	assert.True(t, shadow.ByRoute(nil, shadow.Rate(1)).Sample(at("/other")))
+	assert.False(t, shadow.ByRoute(nil, nil).Sample(at("/other")))
+}
+
+func TestAllAndAnyAskInOrderAndStop(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		of      func(...shadow.Sampler) shadow.Sampler
+		answers []bool
+		want    bool
+		asked   int
+	}{
+		{"all of none", shadow.All, nil, true, 0},
+		{"all yes", shadow.All, []bool{true, true, true}, true, 3},
+		{"all but the first", shadow.All, []bool{false, true, true}, false, 1},
+		{"all but the second", shadow.All, []bool{true, false, true}, false, 2},
+		{"any of none", shadow.Any, nil, false, 0},
+		{"any no", shadow.Any, []bool{false, false, false}, false, 3},
+		{"any, the first", shadow.Any, []bool{true, false, false}, true, 1},
+		{"any, the second", shadow.Any, []bool{false, true, false}, true, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var parts []*tells
+			var list []shadow.Sampler
+			for _, answer := range c.answers {
+				parts = append(parts, &tells{answer: answer})
+				list = append(list, parts[len(parts)-1])
+			}
+			assert.Equal(t, c.want, c.of(list...).Sample(get()))
+			for i, part := range parts {
+				assert.Equal(t, i < c.asked, part.asked == 1, "number %d", i)
+			}
+		})
+	}
+}
+
+// The tokens of a PerSecond behind others are kept for what the others let through.
+func TestAPerSecondAtTheEndIsSpentOnWhatTheOthersSample(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gate shadow.RateVar
+		s := shadow.All(&gate, shadow.PerSecond(1, 3))
+		assert.Zero(t, sampledOf(s, 1000))
+		gate.Set(1)
+		assert.Equal(t, 3, sampledOf(s, 1000))
+
+		always := shadow.Any(&gate, shadow.PerSecond(1, 3))
+		assert.Equal(t, 1000, sampledOf(always, 1000))
+		gate.Set(0)
+		assert.Equal(t, 3, sampledOf(always, 1000))
+	})
+}
+
+func TestCompositesKeepTheirOwnList(t *testing.T) {
+	list := []shadow.Sampler{shadow.Rate(1), shadow.Rate(1)}
+	all, anyOf := shadow.All(list...), shadow.Any(list...)
+	list[0], list[1] = shadow.Rate(0), shadow.Rate(0)
+	assert.True(t, all.Sample(get()))
+	assert.True(t, anyOf.Sample(get()))
+}
+
+func TestSamplersDoNotAllocate(t *testing.T) {
+	var v shadow.RateVar
+	v.Set(0.5)
+	key := shadow.ByKey(0.5, func(r *http.Request) string { return r.RemoteAddr })
+	for name, s := range map[string]shadow.Sampler{
+		"Rate":      shadow.Rate(0.5),
+		"RateVar":   &v,
+		"PerSecond": shadow.PerSecond(1000, 1000),
+		"ByKey":     key,
+		"ByRoute":   shadow.ByRoute(map[string]shadow.Sampler{"/a/": shadow.Rate(1), "GET /a/b": shadow.Rate(0)}, key),
+		"All":       shadow.All(shadow.Rate(1), &v, key),
+		"Any":       shadow.Any(shadow.Rate(0), &v, key),
+	} {
+		r := httptest.NewRequest("GET", "/a/b", nil)
+		assert.Zero(t, testing.AllocsPerRun(100, func() { s.Sample(r) }), name)
+	}
+}
+
+// Whatever the reason for which a request is not copied, once it is known that costs
+// nothing, and the primary gets the very request and writer.
+func TestNotCopiedCostsNoAllocation(t *testing.T) {
+	var off shadow.RateVar
+	m, _ := mirror(t, candidate(), shadow.WithSampler(shadow.All(&off, shadow.ByKey(1, byHeader))))
+	disabled, _ := mirror(t, candidate())
+	disabled.SetEnabled(false)
+	closed, _ := mirror(t, candidate())
+	require.NoError(t, closed.Close())
+	all, _ := mirror(t, candidate())
+
+	marked, putting := get(), httptest.NewRequest("PUT", "/", nil)
+	marked.Header.Set("Shadow-Request", "1")
+	upgrade := get()
+	upgrade.Header.Set("Upgrade", "websocket")
+	for name, c := range map[string]struct {
+		m      *shadow.Mirror
+		r      *http.Request
+		reason shadow.Reason
+	}{
+		"not sampled": {m, get(), shadow.ReasonNotSampled},
+		"disabled":    {disabled, get(), shadow.ReasonDisabled},
+		"method":      {all, putting, shadow.ReasonMethod},
+		"loop":        {all, marked, shadow.ReasonLoop},
+		"upgrade":     {all, upgrade, shadow.ReasonUpgrade},
+		"shut down":   {closed, get(), shadow.ReasonShutDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w http.ResponseWriter = handle{}
+			same := true
+			h := c.m.Handler(http.HandlerFunc(func(gotW http.ResponseWriter, gotR *http.Request) { same = same && gotW == w && gotR == c.r }))
+			resp := &http.Response{StatusCode: 200, Body: http.NoBody}
+			rt := c.m.Transport(rounds(func(gotR *http.Request) (*http.Response, error) { same = same && gotR == c.r; return resp, nil }))
+			before := counted(c.m, c.reason)
+			assert.Zero(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(w, c.r) }))
+			assert.Zero(t, testing.AllocsPerRun(100, func() {
+				if got, err := rt.RoundTrip(c.r); got != resp || err != nil {
+					same = false
+				}
+			}))
+			assert.True(t, same)
+			assert.Equal(t, before+202, counted(c.m, c.reason), "AllocsPerRun runs once more")
+		})
+	}
+}
+
+// handle is a ResponseWriter that can be compared and allocates nothing.
+type handle struct{}
+
+func (handle) Header() http.Header         { return nil }
+func (handle) Write(p []byte) (int, error) { return len(p), nil }
+func (handle) WriteHeader(int)             {}
+
+// rounds is a function as a RoundTripper.
+type rounds func(*http.Request) (*http.Response, error)
+
+func (f rounds) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func counted(m *shadow.Mirror, reason shadow.Reason) uint64 {
+	s := m.Stats()
+	return s.Skipped[reason] + s.Dropped[reason]
+}
+
+func TestASamplerThatPanicsSamplesNothing(t *testing.T) {
+	m, results := mirror(t, candidate(), shadow.WithSampler(shadow.Any(shadow.Rate(0), shadow.SamplerFunc(func(*http.Request) bool { panic("secret") }))))
+	m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
+	require.NoError(t, m.Shutdown(t.Context()))
+	assert.Equal(t, map[string]uint64{"sampler-failed": 1}, ledger(t, m))
+	assert.Empty(t, results.all())
+}
