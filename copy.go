@@ -155,6 +155,9 @@ func (m *Mirror) run(j *job) {
 			}
 			m.finish(j, res, outcome, err)
 		}
+		if control != nil {
+			control.wait()
+		}
 		j.release()
 		all.candidate.buf.Release()
 		switch {

@@ -390,7 +390,7 @@ func TestBodiesOverTheLimit(t *testing.T) {
 	long := saidText(strings.Repeat("long ", limit))
 	turned := saidText(long.body[:len(long.body)-1] + "!")
 	longer := saidText(long.body + "!")
-	bomb := saidText(strings.Repeat("\x00", 4<<20))
+	bomb := saidText(strings.Repeat("\x00", 256<<10))
 	random := saidJSON(`"` + strings.Repeat("0123456789abcdef", 40) + `"`)
 	cut := said{header: random.zipped(9).header, body: random.zipped(9).body[:40]}
 	for _, c := range []struct {
@@ -436,7 +436,7 @@ func TestBodiesOverTheLimit(t *testing.T) {
 }
 
 func TestTheRestIsComparedWhereBodiesCannotBe(t *testing.T) {
-	bomb := saidText(strings.Repeat("\x00", 1<<20))
+	bomb := saidText(strings.Repeat("\x00", 256<<10))
 	other := bomb.zipped(1)
 	other.status = 500
 	res := exchange(t, bomb.zipped(9), shadow.InProcess("candidate", other), get(), shadow.WithMaxBody(1<<10))

@@ -1457,3 +1457,78 @@ func TestANilPrimaryPanics(t *testing.T) {
 	require.Panics(t, func() { m.Handler(nil) })
 	require.Panics(t, func() { m.Handler(http.HandlerFunc(nil)) })
 }
+
+// Trailers of a request reach the primary, and its copy, over HTTP/2 too.
+func TestRequestTrailersOverHTTP2(t *testing.T) {
+	target := newNetwork(t)
+	m, _ := mirror(t, shadow.Remote("v2", target.url), allMethods)
+	srv, handlers := server(t, m.Handler(http.HandlerFunc(echo)), true)
+	req, err := http.NewRequest("POST", srv.URL, io.MultiReader(strings.NewReader("hello")))
+	require.NoError(t, err)
+	req.Trailer = http.Header{"X-Sum": {"7"}}
+	resp, err := srv.Client().Do(req)
+	require.NoError(t, err)
+	b, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	resp.Body.Close()
+	require.Equal(t, `5 "hello" <nil> map[X-Sum:[7]]`, string(b))
+	handlers.Wait()
+	require.NoError(t, m.Shutdown(t.Context()))
+	got, body := parse(t, <-target.raw)
+	require.Equal(t, "hello", body)
+	require.Equal(t, http.Header{"X-Sum": {"7"}}, got.Trailer)
+}
+
+// A body that the primary refused, but that has arrived with the head of its request, is
+// there to be copied: the answer of a gatekeeper is worth comparing.
+func TestARefusedBodyThatHasArrivedIsCopied(t *testing.T) {
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.ReadFull(r.Body, make([]byte, len(r.URL.Path)))
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	m, results := mirror(t, shadow.InProcess("v2", serve), allMethods)
+	s := shape{serve: serve, method: "POST", path: "/reads-some", body: strings.Repeat("0123456789", 100)}
+	require.Equal(t, s.overHTTP1(t, s.h()), s.overHTTP1(t, m.Handler(s.h())))
+	settled(t, m, match, results)
+	require.Equal(t, s.body, string(results.all()[0].Request.Body))
+}
+
+// Every request of a connection is its own: nothing of one is found in the record of
+// another, however buffers are recycled.
+func TestRecordsAreNeverMixedUp(t *testing.T) {
+	m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, r.Body)
+	})), allMethods, shadow.WithQueue(1000, 64<<20))
+	srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, r.Body)
+	})), false)
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			for n := range 30 {
+				id := fmt.Sprintf("/%d/%d", i, n)
+				body := strings.Repeat(id+" ", 1+n*n*5)
+				resp, err := srv.Client().Post(srv.URL+id, "text/plain", strings.NewReader(body))
+				if !assert.NoError(t, err) {
+					return
+				}
+				b, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				assert.NoError(t, err)
+				assert.True(t, body == string(b))
+			}
+		})
+	}
+	clients.Wait()
+	handlers.Wait()
+	require.NoError(t, m.Shutdown(t.Context()))
+	ledger(t, m)
+	require.NotEmpty(t, results.all())
+	for _, r := range results.all() {
+		require.Equal(t, shadow.Match, r.Outcome)
+		want := strings.Repeat(r.Request.URL.Path+" ", len(r.Request.Body)/(len(r.Request.URL.Path)+1))
+		require.True(t, want == string(r.Request.Body), r.Request.URL.Path)
+		require.True(t, want == string(r.Primary.Body), r.Request.URL.Path)
+		require.True(t, want == string(r.Shadow.Body), r.Request.URL.Path)
+	}
+}

@@ -352,8 +352,8 @@ func TestWhatAnInProcessCandidateIsAsked(t *testing.T) {
 	assert.Equal(t, "1", results.all()[0].Request.Header.Get("X-A"))
 }
 
-// json answers with doc.
-func json(doc string) http.HandlerFunc {
+// jsonDoc answers with doc.
+func jsonDoc(doc string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, doc)
@@ -376,8 +376,8 @@ func TestNoiseIsSubtracted(t *testing.T) {
 		{"no difference", primary, `{"at":3}`, shadow.Match, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			m, results := mirror(t, shadow.InProcess("v2", json(tt.candidate)), shadow.WithControl(shadow.InProcess("v1", json(tt.control))))
-			getFrom(m.Handler(json(primary)), "/")
+			m, results := mirror(t, shadow.InProcess("v2", jsonDoc(tt.candidate)), shadow.WithControl(shadow.InProcess("v1", jsonDoc(tt.control))))
+			getFrom(m.Handler(jsonDoc(primary)), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
 			ledger(t, m)
 			r := results.all()[0]
@@ -410,14 +410,14 @@ func TestAControlThatFails(t *testing.T) {
 			time.Sleep(time.Hour) // of the bubble
 		}))),
 		"fails":         {Name: "v1", Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("no") })},
-		"is not masked": {Name: "v1", Transport: shadow.HandlerTransport(json(`{"v":3}`)), Masker: shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })},
+		"is not masked": {Name: "v1", Transport: shadow.HandlerTransport(jsonDoc(`{"v":3}`)), Masker: shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				option, results := reporting()
-				m, _ := mirror(t, shadow.InProcess("v2", json(`{"v":2}`)), option, shadow.WithControl(control))
+				m, _ := mirror(t, shadow.InProcess("v2", jsonDoc(`{"v":2}`)), option, shadow.WithControl(control))
 				start := time.Now()
-				w := getFrom(m.Handler(json(`{"v":1}`)), "/")
+				w := getFrom(m.Handler(jsonDoc(`{"v":1}`)), "/")
 				require.Equal(t, `{"v":1}`, w.Body.String())
 				r := <-results
 				require.Equal(t, shadow.Mismatch, r.Outcome)
@@ -588,4 +588,120 @@ func TestTheLimitsEndAtTheCandidate(t *testing.T) {
 	getFrom(m.Handler(text("ok")), "/")
 	settled(t, m, match, results)
 	require.Zero(t, m.Stats().QueuedBytes)
+}
+
+// The times in a result are those of the two answers: to the status line, and to the last
+// byte.
+func TestAResultHasTheTimesOfBothAnswers(t *testing.T) {
+	answer := func(first, rest time.Duration) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(first) // of the bubble
+			io.WriteString(w, "first ")
+			w.(http.Flusher).Flush()
+			time.Sleep(rest)
+			io.WriteString(w, "rest")
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m, results := mirror(t, shadow.InProcess("v2", answer(time.Second, 2*time.Second)))
+		start := time.Now()
+		getFrom(m.Handler(answer(3*time.Second, 4*time.Second)), "/")
+		require.Equal(t, 7*time.Second, time.Since(start))
+		require.NoError(t, m.Shutdown(t.Context()))
+		r := results.all()[0]
+		assert.Equal(t, shadow.Match, r.Outcome)
+		assert.Equal(t, start, r.Start)
+		assert.Zero(t, r.Queued)
+		assert.Equal(t, 3*time.Second, r.Primary.TTFB)
+		assert.Equal(t, 7*time.Second, r.Primary.Took)
+		assert.Equal(t, time.Second, r.Shadow.TTFB)
+		assert.Equal(t, 3*time.Second, r.Shadow.Took)
+	})
+}
+
+// Shutdown waits for the control too: nothing of a Mirror goes on afterwards.
+func TestShutdownWaitsForTheControl(t *testing.T) {
+	for name, candidate := range map[string]http.HandlerFunc{
+		"match":    text("ok"),
+		"mismatch": text("other"),
+		"failed":   func(http.ResponseWriter, *http.Request) { panic("candidate") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				done := false
+				m, _ := mirror(t, shadow.InProcess("v2", candidate),
+					shadow.WithControl(shadow.InProcess("v1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						io.WriteString(w, "begun")
+						select {
+						case <-time.After(time.Second):
+							done = true
+						case <-r.Context().Done():
+						}
+					}))))
+				getFrom(m.Handler(text("ok")), "/")
+				require.NoError(t, m.Shutdown(t.Context()))
+				require.Equal(t, map[string]uint64{name: 1}, ledger(t, m))
+				require.True(t, done)
+				require.Zero(t, m.Stats().QueuedBytes)
+			})
+		})
+	}
+}
+
+// A Shutdown in the middle of traffic loses nobody.
+func TestShutdownUnderTraffic(t *testing.T) {
+	for range 20 {
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithConcurrency(2), shadow.WithQueue(4, 1<<20))
+		h := m.Handler(text("ok"))
+		var traffic sync.WaitGroup
+		begun := make(chan struct{}, 1000)
+		for range 4 {
+			traffic.Go(func() {
+				for range 50 {
+					begun <- struct{}{}
+					assert.Equal(t, "ok", getFrom(h, "/").Body.String())
+				}
+			})
+		}
+		for range 60 {
+			<-begun
+		}
+		require.NoError(t, m.Shutdown(t.Context()))
+		traffic.Wait()
+		ledger(t, m)
+		s := m.Stats()
+		require.EqualValues(t, 200, s.Requests)
+		require.Zero(t, s.Queued)
+		require.Zero(t, s.Running)
+		require.Zero(t, s.QueuedBytes)
+	}
+}
+
+// A HandlerTransport keeps its word where the user wraps it, and for answers over the
+// limit.
+func TestAWrappedHandlerTransport(t *testing.T) {
+	long := strings.Repeat("long ", 1000)
+	for name, candidate := range map[string]string{match: long, mismatch: long[:4999] + "!"} {
+		inner := shadow.HandlerTransport(text(candidate))
+		m, results := mirror(t, shadow.Target{Name: "v2", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := inner.RoundTrip(r)
+			if err == nil {
+				resp.Body = struct{ io.ReadCloser }{resp.Body}
+			}
+			return resp, err
+		})}, shadow.WithMaxBody(100))
+		require.Equal(t, long, getFrom(m.Handler(text(long)), "/").Body.String())
+		settled(t, m, name, results)
+		require.EqualValues(t, 5000, results.all()[0].Shadow.Size)
+		require.Zero(t, m.Stats().QueuedBytes)
+	}
+}
+
+// What Stats returns is the caller's: a map that is written to is nobody else's.
+func TestStatsAreASnapshot(t *testing.T) {
+	m, _ := mirror(t, shadow.InProcess("v2", text("ok")))
+	m.SetEnabled(false)
+	getFrom(m.Handler(text("ok")), "/")
+	m.Stats().Skipped[shadow.ReasonDisabled] = 7
+	require.EqualValues(t, 1, m.Stats().Skipped[shadow.ReasonDisabled])
 }

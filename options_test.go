@@ -340,14 +340,14 @@ func TestDefaults(t *testing.T) {
 		const limit = 1 << 20
 		release := make(chan struct{})
 		m, _ := mirror(t, shadow.InProcess("v2", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release })), posts)
-		for range 80 {
+		for range 68 {
 			m.Handler(reading).ServeHTTP(httptest.NewRecorder(), post("text/plain", "", strings.Repeat("x", limit)))
 		}
 		m.Handler(reading).ServeHTTP(httptest.NewRecorder(), post("text/plain", "", strings.Repeat("x", limit+1)))
 		s := m.Stats()
 		assert.Equal(t, uint64(1), s.Dropped[shadow.ReasonBodyTooLarge])
 		assert.LessOrEqual(t, s.QueuedBytes, int64(64<<20))
-		assert.InDelta(t, 80-64, s.Dropped[shadow.ReasonBytesFull], 1, "besides, there are the answers")
+		assert.InDelta(t, 68-64, s.Dropped[shadow.ReasonBytesFull], 1, "besides, there are the answers")
 		close(release)
 		require.NoError(t, m.Shutdown(t.Context()))
 		ledger(t, m)

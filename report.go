@@ -3,6 +3,7 @@ package shadow
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"reflect"
 	"strconv"
@@ -15,13 +16,16 @@ import (
 // the differences) only the 1st, 10th, 100th ..., with their number as "count". The
 // attributes are those of Result.LogValue, in a group "shadow". Bodies, headers and
 // values are never logged.
-func LogReporter(l *slog.Logger) Reporter { return &logReporter{logger: l, seen: map[string]uint64{}} }
+func LogReporter(l *slog.Logger) Reporter {
+	return &logReporter{logger: l, seed: maphash.MakeSeed(), seen: map[uint64]uint64{}}
+}
 
 type logReporter struct {
 	logger *slog.Logger
+	seed   maphash.Seed
 
 	mu   sync.Mutex
-	seen map[string]uint64
+	seen map[uint64]uint64 // by the hash of what is alike
 }
 
 // maxSeen is how many sorts of results a LogReporter tells apart; what is new after
@@ -57,20 +61,30 @@ func (l *logReporter) Report(ctx context.Context, r *Result) error {
 
 // count counts r among its like.
 func (l *logReporter) count(r *Result) uint64 {
-	key := r.Mirror + "\n" + r.Route + "\n" + string(r.Outcome) + "\n" + errorType(r.Err)
+	var h maphash.Hash
+	h.SetSeed(l.seed)
+	write := func(parts ...string) {
+		for _, part := range parts {
+			h.WriteString(part) //nolint:errcheck // never fails
+			h.WriteByte(0)      //nolint:errcheck // never fails
+		}
+	}
+	write(r.Mirror, r.Target, r.Route, string(r.Outcome), errorType(r.Err))
 	if r.Shadow != nil && r.Primary != nil && r.Shadow.StatusCode != r.Primary.StatusCode {
-		key += "\n" + strconv.Itoa(r.Primary.StatusCode) + " " + strconv.Itoa(r.Shadow.StatusCode)
+		write(strconv.Itoa(r.Primary.StatusCode), strconv.Itoa(r.Shadow.StatusCode))
 	}
 	last := ""
 	for _, d := range r.Diffs {
-		if place := "\n" + fold(d.Path) + " " + string(d.Kind); place != last {
-			key, last = key+place, place
+		if place := fold(d.Path) + " " + string(d.Kind); place != last {
+			write(place)
+			last = place
 		}
 	}
+	key := h.Sum64()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.seen[key]; !ok && len(l.seen) >= maxSeen {
-		key = ""
+		key = 0
 	}
 	l.seen[key]++
 	return l.seen[key]
@@ -90,24 +104,20 @@ func MultiReporter(r ...Reporter) Reporter { return append(multiReporter{}, r...
 type multiReporter []Reporter
 
 func (m multiReporter) fault() error { return faults("MultiReporter", m) }
+func (m multiReporter) parts() []any { return anys(m) }
 
 func (m multiReporter) Report(ctx context.Context, r *Result) error {
-	var errs []error
-	for _, reporter := range m {
-		errs = append(errs, reportTo(ctx, reporter, r))
-	}
-	return errors.Join(errs...)
+	return m.each(func(reporter Reporter) error { return reporter.Report(ctx, r) })
 }
 
 // Flush flushes those of m that can be flushed.
 func (m multiReporter) Flush(ctx context.Context) error {
-	var errs []error
-	for _, reporter := range m {
+	return m.each(func(reporter Reporter) error {
 		if f, ok := reporter.(flusher); ok {
-			errs = append(errs, f.Flush(ctx))
+			return f.Flush(ctx)
 		}
-	}
-	return errors.Join(errs...)
+		return nil
+	})
 }
 
 // flusher is a Reporter that keeps something back until it is flushed.
@@ -115,13 +125,20 @@ type flusher interface {
 	Flush(ctx context.Context) error
 }
 
-func reportTo(ctx context.Context, reporter Reporter, r *Result) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{part: "Reporter", value: v}
-		}
-	}()
-	return reporter.Report(ctx, r)
+// each calls f with every reporter, whatever the others make of it.
+func (m multiReporter) each(f func(Reporter) error) error {
+	errs := make([]error, len(m))
+	for i, reporter := range m {
+		func() {
+			defer func() {
+				if v := recover(); v != nil {
+					errs[i] = &panicError{part: "Reporter", value: v}
+				}
+			}()
+			errs[i] = f(reporter)
+		}()
+	}
+	return errors.Join(errs...)
 }
 
 // listeners are the reporters of c, and every other part that is a Reporter too, each
@@ -135,6 +152,7 @@ func listeners(c *config) []Reporter {
 			for _, one := range p.parts() {
 				visit(one)
 			}
+			return
 		}
 		r, ok := part.(Reporter)
 		if !ok || isNil(r) {

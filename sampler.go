@@ -3,13 +3,12 @@ package shadow
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 
+	"github.com/cespare/xxhash/v2"
 	"golang.org/x/time/rate"
 )
 
@@ -75,8 +74,7 @@ func (s *perSecond) Sample(*http.Request) bool { return s.Allow() }
 // key decides alike in every process and at every time, and keys that are sampled at
 // one p are sampled at every larger one. A request whose key is empty is not sampled.
 //
-// A key is placed by the 64-bit FNV-1a hash of its bytes, mixed by the finalizer of
-// SplitMix64.
+// A key is placed by the xxHash64 of its bytes, with seed 0.
 func ByKey(p float64, key func(*http.Request) string) Sampler {
 	return &byKey{newShare(p), key}
 }
@@ -95,19 +93,7 @@ func (s *byKey) fault() error {
 
 func (s *byKey) Sample(r *http.Request) bool {
 	key := s.key(r)
-	if key == "" {
-		return false
-	}
-	h := fnv.New64a()
-	io.WriteString(h, key) //nolint:errcheck // never fails
-	return s.share.has(mix(h.Sum64()))
-}
-
-// mix spreads x over all 64 bits.
-func mix(x uint64) uint64 {
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
+	return key != "" && s.share.has(xxhash.Sum64String(key))
 }
 
 // ByRoute samples a request as the rule whose pattern it matches says. Patterns are
@@ -159,12 +145,10 @@ func (s *byRoute) parts() []any {
 }
 
 func (s *byRoute) Sample(r *http.Request) bool {
-	rule, ok := s.rules[r.Pattern]
+	_, pattern := s.mux.Handler(r)
+	rule, ok := s.rules[pattern]
 	if !ok {
-		_, pattern := s.mux.Handler(r)
-		if rule, ok = s.rules[pattern]; !ok {
-			rule = s.otherwise
-		}
+		rule = s.otherwise
 	}
 	return rule.Sample(r)
 }

@@ -87,7 +87,7 @@ func (a *attempt) send() (answer *Message, err error) {
 	case err == nil:
 		answer, err = a.read(resp, start)
 	}
-	if err != nil && context.Cause(ctx) == ErrTimeout {
+	if context.Cause(ctx) == ErrTimeout { // an answer that came with it is too late
 		return nil, ErrTimeout
 	}
 	return answer, err

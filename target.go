@@ -86,14 +86,14 @@ func newRemote(baseURL string) *remote {
 	switch {
 	case errors.As(err, &broken):
 		err = fmt.Errorf("base URL: %w", broken.Err) // the URL itself may hold a password
-	case base.Scheme != "http" && base.Scheme != "https":
-		err = fmt.Errorf("base URL: the scheme is %q and must be http or https", base.Scheme)
-	case base.Host == "":
-		err = errors.New("base URL: no host")
 	case base.User != nil:
 		err = fmt.Errorf("base URL of host %q: credentials belong in Target.Masker: SetHeader(\"Authorization\", …)", base.Host)
+	case base.Scheme != "http" && base.Scheme != "https":
+		err = fmt.Errorf("base URL %q: the scheme must be http or https", baseURL)
+	case base.Host == "":
+		err = fmt.Errorf("base URL %q: no host", baseURL)
 	case base.RawQuery != "" || base.Fragment != "":
-		err = fmt.Errorf("base URL of host %q: a query or fragment has no meaning here", base.Host)
+		err = fmt.Errorf("base URL %q: a query or fragment has no meaning here", baseURL)
 	}
 	return &remote{base: base, err: err, Transport: http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,

@@ -46,6 +46,7 @@ type calling struct {
 	job
 	request *http.Request                // the caller's
 	body    atomic.Pointer[capture.Body] // of the latest attempt; nil where there is none
+	over    atomic.Bool                  // no attempt is recorded any more
 }
 
 func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Response, err error) {
@@ -104,12 +105,15 @@ func (c *calling) tee(m *Mirror) *http.Request {
 	if length == 0 {
 		length = -1 // a client request says unknown like this
 	}
-	record := func(body io.ReadCloser) *capture.Body {
+	record := func(body io.ReadCloser) io.ReadCloser {
+		if c.over.Load() {
+			return body
+		}
 		b := &capture.Body{}
 		b.Init(body, length, m.pool, m.maxBody)
-		if last := c.body.Swap(b); last != nil {
-			buf, _ := last.Stop()
-			buf.Release()
+		discard(c.body.Swap(b))
+		if c.over.Load() {
+			discard(b)
 		}
 		return b
 	}
@@ -127,8 +131,17 @@ func (c *calling) tee(m *Mirror) *http.Request {
 	return &out
 }
 
+// discard ends a recording that is of no use.
+func discard(b *capture.Body) {
+	if b != nil {
+		buf, _ := b.Stop()
+		buf.Release()
+	}
+}
+
 // called runs when the exchange is complete, or has come to nothing.
 func (m *Mirror) called(c *calling, w why) {
+	c.over.Store(true)
 	var end capture.End
 	if body := c.body.Load(); body != nil {
 		c.job.body, end = body.Stop()

@@ -93,7 +93,6 @@ type Buffer struct {
 	sum         *uint64       // in its place: see Resume
 	cut         bool          // not all bytes are kept
 	starved     bool          // cut because the Pool had no room
-	blind       bool          // some bytes passed unseen: no hash either
 }
 
 // Init makes b an empty recording of at most limit bytes.
@@ -146,9 +145,6 @@ func (b *Buffer) keep(p []byte, more int64) []byte {
 // overflow turns b into a prefix and starts the hash with the bytes kept.
 func (b *Buffer) overflow() {
 	b.cut = true
-	if b.blind {
-		return
-	}
 	b.hash = new(maphash.Hash)
 	b.hash.SetSeed(b.pool.seed)
 	for c := b.first; c != nil; c = c.next {
@@ -183,11 +179,11 @@ func (b *Buffer) Read(r io.Reader, length, most int64) error {
 // for each goroutine that reads.
 const readClass = 1
 
-// Skip records that n bytes went by unseen.
+// Skip records that n bytes went by unseen: from here on there is no hash either.
 func (b *Buffer) Skip(n int64) {
 	if n > 0 {
 		b.size += n
-		b.cut, b.blind, b.hash = true, true, nil
+		b.cut, b.hash = true, nil
 	}
 }
 

@@ -161,6 +161,14 @@ func shapes(t *testing.T) map[string]http.HandlerFunc {
 			w.WriteHeader(304)
 			send(w, "not sent")
 		},
+		"no content, with a length": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			w.WriteHeader(204)
+		},
+		"not modified, with a length": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			w.WriteHeader(304)
+		},
 		"length": func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "5")
 			send(w, "he")
@@ -484,6 +492,7 @@ func TestReadFromHandsOnTheSourceItselfWhereTheBodyIsNotKept(t *testing.T) {
 		"declared within":               {method: "GET", length: "10"},
 		"not declared":                  {method: "GET"},
 		"HEAD":                          {method: "HEAD"}, // sent nowhere, so no sendfile
+		"HEAD, over the limit":          {method: "HEAD", length: "1000", typed: true},
 		"after the recording has ended": {method: "GET", stopped: true, same: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,132 @@
+package shadow_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/goshadow/shadow"
+
+// allowed are the packages outside of the standard library that everybody pays for who
+// imports the root package, each with its reason. A name that ends in "/..." stands for
+// what is below it, too.
+var allowed = map[string]string{
+	"github.com/andybalholm/brotli/...":        "decodes the content coding br (RFC 7932), which the standard library does not",
+	"github.com/cespare/xxhash/v2":             "hashes attribute sets inside of go.opentelemetry.io/otel/attribute",
+	"github.com/klauspost/compress/...":        "decodes the content coding zstd (RFC 8878), which the standard library does not; zstd and what it is made of",
+	"github.com/tidwall/gjson":                 "reads paths in JSON, if something comes to need more of it than internal/jsonpath has",
+	"github.com/tidwall/match":                 "wildcards inside of gjson",
+	"github.com/tidwall/pretty":                "a modifier inside of gjson",
+	"go.opentelemetry.io/otel/attribute/...":   "OpenTelemetry API: what spans and metrics are labelled with",
+	"go.opentelemetry.io/otel/baggage":         "OpenTelemetry API: the mark shadow=true in W3C baggage",
+	"go.opentelemetry.io/otel/codes":           "OpenTelemetry API: the status of a span",
+	"go.opentelemetry.io/otel/internal/...":    "OpenTelemetry API: inside of baggage and propagation",
+	"go.opentelemetry.io/otel/metric/...":      "OpenTelemetry API: WithMeterProvider",
+	"go.opentelemetry.io/otel/propagation/...": "OpenTelemetry API: WithPropagator",
+	"go.opentelemetry.io/otel/semconv/...":     "OpenTelemetry API: constants inside of trace",
+	"go.opentelemetry.io/otel/trace/...":       "OpenTelemetry API: WithTracerProvider",
+	"golang.org/x/time/rate":                   "PerSecond",
+}
+
+// forbidden are packages that are kept out although it would be easy to allow them.
+var forbidden = map[string]string{
+	"go.opentelemetry.io/otel":         "the global providers: a library takes those it is given, and nothing when it is given none",
+	"go.opentelemetry.io/otel/sdk/...": "the SDK is the program's choice",
+	"github.com/google/go-cmp/...":     "it adds over 2 MB to a user's binary; for tests only",
+	"github.com/stretchr/testify/...":  "for tests only",
+	"html/template":                    "it adds over 2 MB to a user's binary; belongs in report/dashboard",
+	"testing":                          "for tests only",
+	"expvar":                           "it registers a handler in http.DefaultServeMux",
+	"net/http/pprof":                   "it registers handlers in http.DefaultServeMux",
+	"net/http/httptest":                "for tests only; it registers a flag",
+	"os/exec":                          "a mirror starts no programs",
+	"plugin":                           "a mirror loads no code",
+	module + "/middleware":             "imports point from middleware to the root",
+	module + "/report/...":             "imports point from report to the root",
+	module + "/examples/...":           "imports point from examples to the root",
+}
+
+// covers tells whether a pattern of these lists is about the package path.
+func covers(pattern, path string) bool {
+	parent, below := strings.CutSuffix(pattern, "/...")
+	return path == parent || below && strings.HasPrefix(path, parent+"/")
+}
+
+func reasonFor(list map[string]string, path string) (string, bool) {
+	for pattern, reason := range list {
+		if covers(pattern, path) {
+			return reason, true
+		}
+	}
+	return "", false
+}
+
+// goList returns the lines of go list.
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	if err != nil {
+		if failed, ok := err.(*exec.ExitError); ok {
+			t.Logf("%s", failed.Stderr)
+		}
+		require.NoError(t, err)
+	}
+	return strings.Fields(string(out))
+}
+
+func TestTheRootImportsOnlyWhatWasArguedFor(t *testing.T) {
+	standard := map[string]bool{}
+	for _, path := range goList(t, "std") {
+		standard[path] = true
+	}
+	used := map[string]bool{}
+	for _, path := range goList(t, "-deps", ".") {
+		if reason, bad := reasonFor(forbidden, path); bad {
+			t.Errorf("the root package imports %s, somehow: %s", path, reason)
+			continue
+		}
+		if standard[path] || path == module || strings.HasPrefix(path, module+"/internal/") {
+			continue
+		}
+		if _, ok := reasonFor(allowed, path); !ok {
+			t.Errorf("the root package imports %s, somehow. Everybody who imports shadow pays for that: do without, or say here what for", path)
+		}
+		for pattern := range allowed {
+			used[pattern] = used[pattern] || covers(pattern, path)
+		}
+	}
+	for pattern := range allowed {
+		if !used[pattern] && !strings.HasPrefix(pattern, "github.com/tidwall/") {
+			t.Errorf("%s is allowed and not imported any more: take it off the list", pattern)
+		}
+	}
+}
+
+func TestInternalPackagesAreLeaves(t *testing.T) {
+	packages := goList(t, "-f", "{{.ImportPath}}:{{join .Imports \",\"}}", "./internal/...")
+	require.NotEmpty(t, packages)
+	for _, line := range packages {
+		path, imports, _ := strings.Cut(line, ":")
+		for one := range strings.SplitSeq(imports, ",") {
+			if one == module || strings.HasPrefix(one, module+"/") && !strings.HasPrefix(one, module+"/internal/") {
+				t.Errorf("%s imports %s: internal packages never import what is made of them", path, one)
+			}
+		}
+	}
+}
+
+// A list that is wrong about a package would let it pass.
+func TestTheListsOfImportsDoNotOverlap(t *testing.T) {
+	for pattern := range forbidden {
+		_, both := reasonFor(allowed, strings.TrimSuffix(pattern, "/..."))
+		assert.False(t, both, pattern)
+	}
+	assert.True(t, covers("a/b/...", "a/b"))
+	assert.True(t, covers("a/b/...", "a/b/c/d"))
+	assert.False(t, covers("a/b/...", "a/bc"))
+	assert.False(t, covers("a/b", "a/b/c"))
+}
