@@ -43,6 +43,11 @@ type CompareOptions struct {
 	Keyed map[string]string
 	// Tolerances lets numbers and times differ a little: path -> how much.
 	Tolerances map[string]Tolerance
+	// Bodies registers comparators of bodies by media type, in place of the built-in
+	// one: "application/vnd.acme+json", a suffix "+xml", or all of a type "image/*". The
+	// primary's Content-Type decides. Status, header fields and trailers are compared as
+	// ever.
+	Bodies map[string]Comparator
 	// StatusClass compares only the class of the status: 200 equals 201.
 	StatusClass bool
 	// MaxDiffs is how many differences are reported of one exchange; 0 is 100. Where
@@ -100,6 +105,11 @@ func NewComparator(o CompareOptions) (Comparator, error) {
 		rules.Tolerances = append(rules.Tolerances,
 			jsondiff.Tolerance{Path: parse("Tolerances", path), Abs: t.Abs, Rel: t.Rel, Time: t.Time})
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.Bodies)) {
+		if err := c.register(name, o.Bodies[name]); err != nil {
+			fail("Bodies: %w", err)
+		}
+	}
 	if o.Headers == nil {
 		o.Headers = defaultHeaders
 	}
@@ -121,8 +131,100 @@ func NewComparator(o CompareOptions) (Comparator, error) {
 		return nil, errors.Join(errs...)
 	}
 	rules.MaxDiffs = c.maxDiffs
+	c.rules = ruleNames(o)
 	c.json = jsondiff.New(rules)
 	return c, nil
+}
+
+// RuleCounter is a Comparator that counts how often its rules take effect, as that of
+// NewComparator does. A rule that stays at zero while answers differ matches nothing, or
+// nothing that ever differs: it may be misspelt.
+type RuleCounter interface {
+	Comparator
+	// Rules returns the rules in the order Ignore, Unordered, Keyed, Tolerances, and
+	// their counts so far.
+	Rules() []RuleUse
+}
+
+// RuleUse is one rule of CompareOptions and how often it took effect: on values that are
+// not the same bytes on both sides. A value that is looked at twice counts twice.
+type RuleUse struct {
+	Option string // Ignore, Unordered, Keyed or Tolerances
+	Path   string
+	Count  uint64
+}
+
+// ruleNames are the rules of o, in the order in which they are compiled.
+func ruleNames(o CompareOptions) (rules []RuleUse) {
+	add := func(option string, paths []string) {
+		for _, path := range paths {
+			rules = append(rules, RuleUse{Option: option, Path: path})
+		}
+	}
+	add("Ignore", o.Ignore)
+	add("Unordered", o.Unordered)
+	add("Keyed", slices.Sorted(maps.Keys(o.Keyed)))
+	add("Tolerances", slices.Sorted(maps.Keys(o.Tolerances)))
+	return rules
+}
+
+// Rules counts how often the rules took effect.
+func (c *comparator) Rules() []RuleUse {
+	m := c.json.Matches()
+	counts := slices.Concat(m.Ignore, m.Unordered, m.Keyed, m.Tolerances)
+	rules := slices.Clone(c.rules)
+	for i := range rules {
+		rules[i].Count = counts[i]
+	}
+	return rules
+}
+
+// register makes cmp the comparator of bodies of a media type.
+func (c *comparator) register(name string, cmp Comparator) error {
+	if err := faultOf(fmt.Sprintf("%q", name), cmp); err != nil {
+		return err
+	}
+	suffix, isSuffix := strings.CutPrefix(name, "+")
+	major, minor, isType := strings.Cut(name, "/")
+	switch {
+	case isSuffix && fields.IsToken(suffix):
+	case isType && fields.IsToken(major) && fields.IsToken(minor):
+	default:
+		return fmt.Errorf("%q is neither a media type (RFC 9110 section 8.3.1) nor a suffix such as +json", name)
+	}
+	if c.own == nil {
+		c.own = map[string]Comparator{}
+	}
+	c.own[strings.ToLower(name)] = cmp
+	return nil
+}
+
+// registered returns the comparator that was registered for a Content-Type, or nil: the
+// most specific one.
+func (c *comparator) registered(contentType string) Comparator {
+	if len(c.own) == 0 {
+		return nil
+	}
+	name, _, _ := strings.Cut(contentType, ";")
+	name = strings.ToLower(textproto.TrimString(name))
+	if cmp, ok := c.own[name]; ok {
+		return cmp
+	}
+	if i := strings.LastIndexByte(name, '+'); i >= 0 {
+		if cmp, ok := c.own[name[i:]]; ok {
+			return cmp
+		}
+	}
+	major, _, _ := strings.Cut(name, "/")
+	return c.own[major+"/*"]
+}
+
+func (c *comparator) parts() []any {
+	parts := make([]any, 0, len(c.own))
+	for _, cmp := range c.own {
+		parts = append(parts, cmp)
+	}
+	return parts
 }
 
 // comparator is the built-in Comparator.
@@ -131,6 +233,8 @@ type comparator struct {
 	statusClass bool
 	maxDiffs    int
 	json        *jsondiff.Comparer
+	rules       []RuleUse
+	own         map[string]Comparator // by media type, +suffix or type/*, in lower case
 }
 
 // Compare compares the two answers of x.
@@ -147,7 +251,11 @@ func (c *comparator) Compare(x *Exchange) []Diff {
 // others; an error that the bodies could not be compared.
 func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 	p, s := x.Primary, x.Shadow
-	diffs, more, err = c.bodies(p, s)
+	if own := c.registered(p.Header.Get("Content-Type")); own != nil {
+		diffs = own.Compare(x)
+	} else {
+		diffs, more, err = c.bodies(p, s)
+	}
 	rest := c.fieldDiffs("/header/", p.Header, s.Header, c.headers)
 	if !c.sameStatus(p.StatusCode, s.StatusCode) {
 		rest = append(rest, Diff{Path: "/status", Kind: Changed})

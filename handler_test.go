@@ -13,7 +13,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/http/httputil"
 	"net/textproto"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -1496,12 +1498,12 @@ func TestARefusedBodyThatHasArrivedIsCopied(t *testing.T) {
 // Every request of a connection is its own: nothing of one is found in the record of
 // another, however buffers are recycled.
 func TestRecordsAreNeverMixedUp(t *testing.T) {
-	m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(w, r.Body)
-	})), allMethods, shadow.WithQueue(1000, 64<<20))
-	srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.Copy(w, r.Body)
-	})), false)
+	back := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		w.Write(b)
+	})
+	m, results := mirror(t, shadow.InProcess("v2", back), allMethods, shadow.WithQueue(1000, 64<<20))
+	srv, handlers := server(t, m.Handler(back), false)
 	var clients sync.WaitGroup
 	for i := range 8 {
 		clients.Go(func() {
@@ -1530,5 +1532,46 @@ func TestRecordsAreNeverMixedUp(t *testing.T) {
 		require.True(t, want == string(r.Request.Body), r.Request.URL.Path)
 		require.True(t, want == string(r.Primary.Body), r.Request.URL.Path)
 		require.True(t, want == string(r.Shadow.Body), r.Request.URL.Path)
+	}
+}
+
+// A reverse proxy is a primary, and a candidate, like any other: early hints, flushes and
+// trailers of what is behind it pass through.
+func TestAReverseProxyIsMirrored(t *testing.T) {
+	backend, _ := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Set("Trailer", "X-Sum")
+		b, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %s %d", r.Method, r.URL, len(b))
+		w.(http.Flusher).Flush()
+		io.WriteString(w, strings.Repeat(" more", 5000))
+		w.Header().Set("X-Sum", "1")
+		w.Header().Set(http.TrailerPrefix+"X-Late", "2")
+	}), false)
+	to, err := url.Parse(backend.URL)
+	require.NoError(t, err)
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(to) },
+		Transport: transport,
+	}
+	for _, s := range []shape{
+		{name: "GET", path: "/a?b=c"},
+		{name: "POST", method: "POST", body: strings.Repeat("x", 100<<10)},
+		{name: "HEAD", method: "HEAD"},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			bare, bare2 := s.overHTTP1(t, proxy), s.overHTTP2(t, proxy)
+			for _, kind := range []string{"in process", "remote"} {
+				m, results := mirrorTo(t, kind, proxy)
+				assert.Equal(t, bare, s.overHTTP1(t, m.Handler(proxy)))
+				settled(t, m, match, results)
+				m, results = mirrorTo(t, kind, proxy)
+				assert.Equal(t, bare2, s.overHTTP2(t, m.Handler(proxy)))
+				settled(t, m, match, results)
+			}
+		})
 	}
 }

@@ -631,7 +631,7 @@ func TestShutdownWaitsForTheControl(t *testing.T) {
 				done := false
 				m, _ := mirror(t, shadow.InProcess("v2", candidate),
 					shadow.WithControl(shadow.InProcess("v1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-						io.WriteString(w, "begun")
+						io.WriteString(w, "ok")
 						select {
 						case <-time.After(time.Second):
 							done = true

@@ -106,6 +106,30 @@ func TestItemsRunInTheOrderTheyCame(t *testing.T) {
 	})
 }
 
+func TestTheOrderHoldsWhereTheRingGrowsInTheMiddle(t *testing.T) {
+	for pops := range 8 {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(1, 100)
+			var want []int
+			put := func(n int) {
+				for range n {
+					b.put(t, queue.Accepted, len(want))
+					want = append(want, len(want))
+				}
+			}
+			put(9)
+			for range pops {
+				b.word <- struct{}{}
+				synctest.Wait()
+			}
+			put(90)
+			close(b.word)
+			synctest.Wait()
+			assert.Equal(t, want, b.started)
+		})
+	}
+}
+
 // Nothing waits where a worker is free, and without room to wait a free worker still
 // takes an item.
 func TestDepthZeroIsNoRoomToWait(t *testing.T) {
