@@ -1535,6 +1535,11 @@ func TestRecordsAreNeverMixedUp(t *testing.T) {
 	}
 }
 
+// unchunked takes out where chunks begin: with a proxy that depends on what has arrived.
+func unchunked(s string) string { return chunkLine.ReplaceAllString(s, "") }
+
+var chunkLine = regexp.MustCompile(`\r\n[0-9a-f]+\r\n`)
+
 // A reverse proxy is a primary, and a candidate, like any other: early hints, flushes and
 // trailers of what is behind it pass through.
 func TestAReverseProxyIsMirrored(t *testing.T) {
@@ -1563,10 +1568,10 @@ func TestAReverseProxyIsMirrored(t *testing.T) {
 		{name: "HEAD", method: "HEAD"},
 	} {
 		t.Run(s.name, func(t *testing.T) {
-			bare, bare2 := s.overHTTP1(t, proxy), s.overHTTP2(t, proxy)
+			bare, bare2 := unchunked(s.overHTTP1(t, proxy)), s.overHTTP2(t, proxy)
 			for _, kind := range []string{"in process", "remote"} {
 				m, results := mirrorTo(t, kind, proxy)
-				assert.Equal(t, bare, s.overHTTP1(t, m.Handler(proxy)))
+				assert.Equal(t, bare, unchunked(s.overHTTP1(t, m.Handler(proxy))))
 				settled(t, m, match, results)
 				m, results = mirrorTo(t, kind, proxy)
 				assert.Equal(t, bare2, s.overHTTP2(t, m.Handler(proxy)))

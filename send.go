@@ -110,7 +110,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	if resp.Body != nil {
 		defer resp.Body.Close()
 		if own, ok := resp.Body.(*recorded); ok {
-			*buf = own.take()
+			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
 			buf.Init(a.m.pool, limit)
 			if err := buf.Read(resp.Body, resp.ContentLength, a.most); err != nil {

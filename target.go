@@ -185,6 +185,7 @@ type recorded struct {
 	sink   sink
 	writer capture.Writer
 	resp   http.Response
+	first  time.Time // when the status was written
 	buf    capture.Buffer
 	body   *bytes.Reader
 }
@@ -228,7 +229,7 @@ func leadsTo(uri string, u *url.URL) bool {
 
 func (r *recorded) response(req *http.Request) *http.Response {
 	got := r.writer.Stop()
-	r.buf = got.Body
+	r.buf, r.first = got.Body, got.First
 	resp := &r.resp
 	*resp = http.Response{
 		Status:     strconv.Itoa(got.Status) + " " + http.StatusText(got.Status),
