@@ -31,7 +31,9 @@ import (
 // NDJSON and JSON sequences they are applied to each record.
 type CompareOptions struct {
 	// Headers are the header fields compared; nil are Content-Type and Location, an
-	// empty slice is none.
+	// empty slice is none. Media types are compared by type and parameters; lists whose
+	// order has no meaning (Vary, Allow, Cache-Control, Link and their like) as sets;
+	// Set-Cookie by cookie, with differences at /header/Set-Cookie/<name>.
 	Headers []string
 	// Ignore selects values that are left out, wherever they are, and whose absence
 	// does not matter.
@@ -261,7 +263,7 @@ func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 		rest = append(rest, Diff{Path: "/status", Kind: Changed})
 	}
 	if len(p.Trailer)+len(s.Trailer) > 0 {
-		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, names(p.Trailer, s.Trailer))...)
+		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, slices.Sorted(maps.Keys(union(p.Trailer, s.Trailer))))...)
 	}
 	if len(rest) > c.maxDiffs {
 		rest, more = rest[:c.maxDiffs], true
@@ -276,21 +278,16 @@ func (c *comparator) sameStatus(a, b int) bool {
 	return a == b || c.statusClass && a/100 == b/100
 }
 
-func names(a, b http.Header) []string {
-	all := maps.Clone(a)
-	if all == nil {
-		all = http.Header{}
-	}
-	maps.Copy(all, b)
-	return slices.Sorted(maps.Keys(all))
-}
-
 // fieldDiffs compares the named fields of two headers.
 func (c *comparator) fieldDiffs(prefix string, p, s http.Header, list []string) (diffs []Diff) {
 	for _, name := range list {
 		a, b := p.Values(name), s.Values(name)
 		name = http.CanonicalHeaderKey(name)
 		if slices.Equal(a, b) || sameField(name, a, b) {
+			continue
+		}
+		if name == "Set-Cookie" {
+			diffs = append(diffs, cookieDiffs(prefix+name+"/", a, b)...)
 			continue
 		}
 		d := Diff{Path: prefix + name}
@@ -318,10 +315,62 @@ func sameField(name string, a, b []string) bool {
 	case "Accept-Ranges", "Allow", "Cache-Control", "Link", "Vary",
 		"Access-Control-Allow-Headers", "Access-Control-Allow-Methods", "Access-Control-Expose-Headers":
 		return slices.Equal(sortedList(name, a), sortedList(name, b)) // sets, as HTTP has it
-	case "Set-Cookie":
-		return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 	}
 	return false
+}
+
+// cookieDiffs compares the cookies that two answers set, by name: values and attributes,
+// but for the date of Expires.
+func cookieDiffs(prefix string, p, s []string) (diffs []Diff) {
+	a, b := cookies(p), cookies(s)
+	for _, name := range slices.Sorted(maps.Keys(union(a, b))) {
+		x, inA := a[name]
+		y, inB := b[name]
+		d := Diff{Path: prefix + redact.Escape(name)}
+		switch {
+		case x == y && inA == inB:
+			continue
+		case !inB:
+			d.Kind = Missing
+		case !inA:
+			d.Kind = Extra
+		default:
+			d.Kind = Changed
+		}
+		diffs = append(diffs, d)
+	}
+	return diffs
+}
+
+// cookies are the cookies set, by name. Of several with one name the last counts, as it
+// does for a browser.
+func cookies(lines []string) map[string]string {
+	set := map[string]string{}
+	for _, line := range lines {
+		pair, attributes, _ := strings.Cut(line, ";")
+		name, value, _ := strings.Cut(pair, "=")
+		list := []string{textproto.TrimString(value)}
+		for attribute := range strings.SplitSeq(attributes, ";") {
+			key, v, _ := strings.Cut(attribute, "=")
+			key, v = strings.ToLower(textproto.TrimString(key)), textproto.TrimString(v)
+			if key == "expires" {
+				v = ""
+			}
+			if key != "" {
+				list = append(list, key+"="+v)
+			}
+		}
+		slices.Sort(list[1:])
+		set[textproto.TrimString(name)] = strings.Join(list, "; ")
+	}
+	return set
+}
+
+func union[V any](a, b map[string]V) map[string]V {
+	all := make(map[string]V, len(a)+len(b))
+	maps.Copy(all, a)
+	maps.Copy(all, b)
+	return all
 }
 
 func sameMediaType(a, b string) bool {
@@ -638,6 +687,9 @@ func (v *view) resolve(places *jsondiff.Comparer, from, to record, diffs []Diff,
 func (v *view) value(i int, path string, at span) json.RawMessage {
 	if path == "/status" {
 		return strconv.AppendInt(nil, int64(v.m.StatusCode), 10)
+	}
+	if strings.HasPrefix(path, "/header/Set-Cookie/") {
+		return maskedJSON // the value is a credential
 	}
 	if name, ok := strings.CutPrefix(path, "/header/"); ok {
 		return fieldValue(v.m.Header.Values(name))

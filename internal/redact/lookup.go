@@ -53,3 +53,8 @@ func child(doc []byte, at int, token string) int {
 func Unescape(token string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
 }
+
+// Escape makes of s a token of an RFC 6901 pointer.
+func Escape(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
+}
