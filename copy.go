@@ -133,7 +133,7 @@ func (m *Mirror) run(j *job) {
 	}
 	var control *second
 	defer func() {
-		if control != nil { // its goroutine is part of this worker
+		if control != nil { // its goroutine is part of this worker, however late it is
 			<-control.done
 			control.buf.Release()
 		}
@@ -155,8 +155,8 @@ func (m *Mirror) run(j *job) {
 			}
 			m.finish(j, res, outcome, err)
 		}
-		if control != nil {
-			control.wait()
+		if control != nil && control.wait() {
+			control.buf.Release()
 		}
 		j.release()
 		all.candidate.buf.Release()
@@ -234,27 +234,25 @@ func (s *second) run() {
 	s.answer, s.err = s.send()
 }
 
-// wait returns the answer, nil where there is none within the target's timeout.
-func (s *second) wait() *Message {
+// wait waits for the control, not longer than its timeout, and tells whether it is done.
+func (s *second) wait() bool {
 	expired := time.NewTimer(time.Until(s.started.Add(s.target.timeout())))
 	defer expired.Stop()
 	select {
 	case <-s.done:
-		if s.err == nil {
-			return s.answer
-		}
+		return true
 	case <-expired.C:
+		return false
 	}
-	return nil
 }
 
 // compare compares the answers, takes the noise out and finishes j.
 func (m *Mirror) compare(j *job, res *Result, control *second) {
 	diffs, more, err := m.diff(&res.Exchange)
 	if control != nil && len(diffs) > 0 {
-		if answer := control.wait(); answer != nil {
+		if control.wait() && control.err == nil {
 			x := res.Exchange
-			x.Shadow = answer
+			x.Shadow = control.answer
 			noise, _, _ := m.diff(&x)
 			diffs, res.Noise = subtract(diffs, noise)
 		}

@@ -181,23 +181,23 @@ func (c *comparator) Rules() []RuleUse {
 	return rules
 }
 
-// register makes cmp the comparator of bodies of a media type.
-func (c *comparator) register(name string, cmp Comparator) error {
-	if err := faultOf(fmt.Sprintf("%q", name), cmp); err != nil {
+// register makes own the comparator of bodies of a media type.
+func (c *comparator) register(name string, own Comparator) error {
+	if err := faultOf(fmt.Sprintf("%q", name), own); err != nil {
 		return err
 	}
 	suffix, isSuffix := strings.CutPrefix(name, "+")
 	major, minor, isType := strings.Cut(name, "/")
 	switch {
 	case isSuffix && fields.IsToken(suffix):
-	case isType && fields.IsToken(major) && fields.IsToken(minor):
+	case isType && fields.IsToken(major) && fields.IsToken(minor) && major != "*":
 	default:
 		return fmt.Errorf("%q is neither a media type (RFC 9110 section 8.3.1) nor a suffix such as +json", name)
 	}
 	if c.own == nil {
 		c.own = map[string]Comparator{}
 	}
-	c.own[strings.ToLower(name)] = cmp
+	c.own[strings.ToLower(name)] = own
 	return nil
 }
 
@@ -209,12 +209,12 @@ func (c *comparator) registered(contentType string) Comparator {
 	}
 	name, _, _ := strings.Cut(contentType, ";")
 	name = strings.ToLower(textproto.TrimString(name))
-	if cmp, ok := c.own[name]; ok {
-		return cmp
+	if own, ok := c.own[name]; ok {
+		return own
 	}
 	if i := strings.LastIndexByte(name, '+'); i >= 0 {
-		if cmp, ok := c.own[name[i:]]; ok {
-			return cmp
+		if own, ok := c.own[name[i:]]; ok {
+			return own
 		}
 	}
 	major, _, _ := strings.Cut(name, "/")
@@ -223,8 +223,8 @@ func (c *comparator) registered(contentType string) Comparator {
 
 func (c *comparator) parts() []any {
 	parts := make([]any, 0, len(c.own))
-	for _, cmp := range c.own {
-		parts = append(parts, cmp)
+	for _, own := range c.own {
+		parts = append(parts, own)
 	}
 	return parts
 }
@@ -253,10 +253,15 @@ func (c *comparator) Compare(x *Exchange) []Diff {
 // others; an error that the bodies could not be compared.
 func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 	p, s := x.Primary, x.Shadow
-	if own := c.registered(p.Header.Get("Content-Type")); own != nil {
-		diffs = own.Compare(x)
-	} else {
+	switch own := c.registered(p.Header.Get("Content-Type")).(type) {
+	case nil:
 		diffs, more, err = c.bodies(p, s)
+	case *comparator:
+		diffs, more, err = own.bodies(p, s)
+	default:
+		diffs = slices.DeleteFunc(own.Compare(x), func(d Diff) bool { // those are ours
+			return d.Path == "/status" || strings.HasPrefix(d.Path, "/header/") || strings.HasPrefix(d.Path, "/trailer/")
+		})
 	}
 	rest := c.fieldDiffs("/header/", p.Header, s.Header, c.headers)
 	if !c.sameStatus(p.StatusCode, s.StatusCode) {
@@ -319,16 +324,16 @@ func sameField(name string, a, b []string) bool {
 	return false
 }
 
-// cookieDiffs compares the cookies that two answers set, by name: values and attributes,
-// but for the date of Expires.
+// cookieDiffs compares the cookies that two answers set: their values and attributes.
 func cookieDiffs(prefix string, p, s []string) (diffs []Diff) {
-	a, b := cookies(p), cookies(s)
+	now := time.Now()
+	a, b := cookies(p, now), cookies(s, now)
 	for _, name := range slices.Sorted(maps.Keys(union(a, b))) {
 		x, inA := a[name]
 		y, inB := b[name]
 		d := Diff{Path: prefix + redact.Escape(name)}
 		switch {
-		case x == y && inA == inB:
+		case maps.Equal(x, y):
 			continue
 		case !inB:
 			d.Kind = Missing
@@ -342,32 +347,48 @@ func cookieDiffs(prefix string, p, s []string) (diffs []Diff) {
 	return diffs
 }
 
-// cookies are the cookies set, by name. Of several with one name the last counts, as it
-// does for a browser.
-func cookies(lines []string) map[string]string {
-	set := map[string]string{}
+// scope is what tells cookies of one name apart (RFC 6265 section 5.3, step 11).
+type scope struct{ domain, path string }
+
+// cookies are the cookies that are set, by name: their values and attributes. Of several
+// with one name and scope the last counts, as it does for a browser. A date counts as past
+// or future.
+func cookies(lines []string, now time.Time) map[string]map[scope]string {
+	set := map[string]map[scope]string{}
 	for _, line := range lines {
 		pair, attributes, _ := strings.Cut(line, ";")
 		name, value, _ := strings.Cut(pair, "=")
+		name = textproto.TrimString(name)
+		at := scope{}
 		list := []string{textproto.TrimString(value)}
 		for attribute := range strings.SplitSeq(attributes, ";") {
 			key, v, _ := strings.Cut(attribute, "=")
 			key, v = strings.ToLower(textproto.TrimString(key)), textproto.TrimString(v)
-			if key == "expires" {
-				v = ""
+			switch key {
+			case "":
+				continue
+			case "domain":
+				at.domain = strings.ToLower(v)
+			case "path":
+				at.path = v
+			case "expires":
+				if t, err := http.ParseTime(v); err == nil {
+					v = strconv.FormatBool(t.After(now))
+				}
 			}
-			if key != "" {
-				list = append(list, key+"="+v)
-			}
+			list = append(list, key+"="+v)
 		}
 		slices.Sort(list[1:])
-		set[textproto.TrimString(name)] = strings.Join(list, "; ")
+		if set[name] == nil {
+			set[name] = map[scope]string{}
+		}
+		set[name][at] = strings.Join(list, "; ")
 	}
 	return set
 }
 
-func union[V any](a, b map[string]V) map[string]V {
-	all := make(map[string]V, len(a)+len(b))
+func union[K comparable, V any](a, b map[K]V) map[K]V {
+	all := make(map[K]V, len(a)+len(b))
 	maps.Copy(all, a)
 	maps.Copy(all, b)
 	return all

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -196,6 +198,20 @@ func TestAnswersAreCompared(t *testing.T) {
 				`/header/Link changed "\u003c/A\u003e" "\u003c/a\u003e"`, `/header/Vary changed "Accept" "Accept, Origin"`}},
 		{name: "cookies in another order", o: shadow.CompareOptions{Headers: []string{"Set-Cookie"}},
 			primary: said{header: field("Set-Cookie", "a=1", "b=2")}, shadow: said{header: field("Set-Cookie", "b=2", "a=1")}},
+		{name: "cookies with attributes in another order, and at another time", o: shadow.CompareOptions{Headers: []string{"Set-Cookie"}},
+			primary: said{header: field("Set-Cookie", "a=1; Path=/; HttpOnly; Expires=Wed, 01 Jan 2098 00:00:00 GMT")},
+			shadow:  said{header: field("Set-Cookie", "a=1;httponly; expires=Wed, 01 Jan 2098 00:00:01 GMT;path=/")}},
+		{name: "cookies, by name and without values", o: shadow.CompareOptions{Headers: []string{"Set-Cookie"}},
+			primary: said{header: field("Set-Cookie", "a=1", "b=1; Secure", "c/~=1", "d=1", "e=1; Path=/a")},
+			shadow:  said{header: field("Set-Cookie", "a=2", "b=1", "d=1", "e=1; Path=/A", "f=1")},
+			want: []string{`/header/Set-Cookie/a changed "[masked]" "[masked]"`, `/header/Set-Cookie/b changed "[masked]" "[masked]"`,
+				`/header/Set-Cookie/c~1~0 missing "[masked]" -`, `/header/Set-Cookie/e changed "[masked]" "[masked]"`, `/header/Set-Cookie/f extra - "[masked]"`}},
+		{name: "cookies of one name on two paths", o: shadow.CompareOptions{Headers: []string{"Set-Cookie"}}, // RFC 6265 section 5.3, step 11
+			primary: said{header: field("Set-Cookie", "a=1; Path=/x", "a=2; Path=/y")}, shadow: said{header: field("Set-Cookie", "a=2; Path=/y")},
+			want: []string{`/header/Set-Cookie/a changed "[masked]" "[masked]"`}},
+		{name: "a cookie that is set and one that is removed", o: shadow.CompareOptions{Headers: []string{"Set-Cookie"}},
+			primary: said{header: field("Set-Cookie", "a=; Expires=Thu, 01 Jan 1970 00:00:00 GMT")}, shadow: said{header: field("Set-Cookie", "a=; Expires=Wed, 01 Jan 2098 00:00:00 GMT")},
+			want: []string{`/header/Set-Cookie/a changed "[masked]" "[masked]"`}},
 
 		// Trailers.
 		{name: "trailers", primary: said{body: "x", trailer: field("Grpc-Status", "0")}, shadow: said{body: "x", trailer: field("Grpc-Status", "0")}},
@@ -357,6 +373,11 @@ func TestDifferencesAreCapped(t *testing.T) {
 }
 
 func TestBodiesAreComparedDecoded(t *testing.T) {
+	coded := func(s said, codings ...string) said {
+		h := s.header.Clone()
+		h.Set("Content-Encoding", strings.ReplaceAll(strings.Join(codings, ", "), "bare ", ""))
+		return said{header: h, body: encode(t, s.body, codings...)}
+	}
 	doc := saidJSON(`{"a":1,"text":"` + strings.Repeat("x", 500) + `"}`)
 	other := saidJSON(strings.Replace(doc.body, `"a":1`, `"a":2`, 1))
 	for _, c := range []struct {
@@ -369,9 +390,15 @@ func TestBodiesAreComparedDecoded(t *testing.T) {
 		{"gzip at two levels", doc.zipped(9), doc.zipped(gzip.NoCompression), nil},
 		{"another gzip", doc.zipped(9), other.zipped(1), []string{"/body/a changed 1 2"}},
 		{"another identity", doc.zipped(9), other, []string{"/body/a changed 1 2"}},
+		{"brotli and zstd", coded(doc, "br"), coded(doc, "zstd"), nil},
+		{"two kinds of deflate", coded(doc, "deflate"), coded(doc, "bare deflate"), nil},
+		{"one over the other", coded(doc, "gzip", "br"), coded(other, "zstd", "deflate"), []string{"/body/a changed 1 2"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachWay(t, c.shadow, func(t *testing.T, target shadow.Target) {
+				masked := exchange(t, c.primary, target, get(), shadow.WithMasker(shadow.MaskJSON("$.text")))
+				assert.Equal(t, append([]string{}, c.want...), written(masked.Diffs))
+				assert.Equal(t, `{"a":1,"text":"[masked]"}`, string(masked.Primary.Body))
 				res := exchange(t, c.primary, target, get())
 				assert.Equal(t, append([]string{}, c.want...), written(res.Diffs))
 				assert.Equal(t, int64(len(c.primary.body)), res.Primary.Size)
@@ -512,7 +539,7 @@ func TestValuesOfADiffComeFromTheMaskedRecord(t *testing.T) {
 		{"header fields and trailers", shadow.CompareOptions{Headers: []string{"Set-Cookie", "X-Pin"}}, shadow.MaskHeaders("x-pin", "x-Trailer"),
 			said{header: http.Header{"X-Pin": {"secret"}, "Set-Cookie": {"a=secret"}}, body: "x", trailer: field("X-Trailer", "secret")},
 			said{header: http.Header{"X-Pin": {"secret", "2"}, "Set-Cookie": {"a=secret2"}}, body: "x", trailer: field("X-Trailer", "secret2")},
-			[]string{"/header/Set-Cookie changed " + m + " " + m, `/header/X-Pin changed "[masked]" ["[masked]","[masked]"]`, "/trailer/X-Trailer changed " + m + " " + m}},
+			[]string{"/header/Set-Cookie/a changed " + m + " " + m, `/header/X-Pin changed "[masked]" ["[masked]","[masked]"]`, "/trailer/X-Trailer changed " + m + " " + m}},
 		{"the query of a Location", shadow.CompareOptions{}, shadow.MaskQuery("code"),
 			said{status: 302, header: field("Location", "/cb?code=secret&v=1")}, said{status: 302, header: field("Location", "/cb?code=secret2&v=2")},
 			[]string{`/header/Location changed "/cb?code=%5Bmasked%5D\u0026v=1" "/cb?code=%5Bmasked%5D\u0026v=2"`}},
@@ -653,6 +680,85 @@ func TestAComparatorMayNormalizeBeforeItCompares(t *testing.T) {
 				shadow.WithComparator(normalize), shadow.WithMasker(mask))
 			assert.Equal(t, []string{"/body/v/0 changed 1 2"}, written(res.Diffs))
 		})
+	}
+}
+
+// A comparator for one media type says how bodies differ; everything else is compared as
+// ever, and once.
+func TestBodiesOfOneTypeHaveTheirOwnComparator(t *testing.T) {
+	strict, err := shadow.NewComparator(shadow.CompareOptions{Keyed: map[string]string{"$.l": "id"}})
+	require.NoError(t, err)
+	never := shadow.ComparatorFunc(func(*shadow.Exchange) []shadow.Diff { return nil })
+	differs := func(path string) shadow.Comparator {
+		return shadow.ComparatorFunc(func(*shadow.Exchange) []shadow.Diff { return []shadow.Diff{{Path: path, Kind: shadow.Changed}} })
+	}
+	of := func(ctype, body string, status int) said {
+		return said{status: status, header: http.Header{"Content-Type": {ctype}, "Location": {fmt.Sprint(status)}}, body: body}
+	}
+	bodies := map[string]shadow.Comparator{
+		"application/vnd.acme+json": strict, "+json": differs("/body/suffix"), "Image/*": never, "image/png": differs("/body"), "text/html": differs("/latency"),
+	}
+	status := []string{`/header/Location changed "200" "500"`, "/status changed 200 500"}
+	for _, c := range []struct {
+		ctype, primary, shadow string
+		want                   []string
+	}{
+		{"application/vnd.acme+json", `{"a":1}`, `{"a":2}`, append([]string{"/body/a changed 1 2"}, status...)},
+		{"application/vnd.acme+json; v=1", `{"l":[{"id":1,"v":1},{"id":2}]}`, `{"l":[{"id":2},{"id":1,"v":2}]}`, append([]string{"/body/l/id=1/v changed 1 2"}, status...)},
+		{"application/vnd.other+json", `{"suffix":1}`, `{"suffix":2}`, append([]string{"/body/suffix changed 1 2"}, status...)},
+		{"IMAGE/GIF", "a", "b", status},
+		{"image/png", "a", "a", append([]string{`/body changed "a" "a"`}, status...)},
+		{"application/json", `{"a":1}`, `{"a":2}`, append([]string{"/body/a changed 1 2"}, status...)},
+		{"text/html", "a", "b", append(slices.Clone(status[:1]), "/latency changed - -", status[1])},
+	} {
+		t.Run(c.ctype, func(t *testing.T) {
+			eachWay(t, of(c.ctype, c.shadow, 500), func(t *testing.T, target shadow.Target) {
+				res := exchange(t, of(c.ctype, c.primary, 200), target, get(), shadow.WithCompare(shadow.CompareOptions{Bodies: bodies}))
+				if c.ctype == "text/html" { // whose order is that of its paths, or of its makers
+					assert.ElementsMatch(t, c.want, written(res.Diffs))
+				} else {
+					assert.Equal(t, c.want, written(res.Diffs))
+				}
+				assert.False(t, res.More)
+			})
+		})
+	}
+}
+
+func TestComparatorsOfBodiesAreChecked(t *testing.T) {
+	for name, cmp := range map[string]shadow.Comparator{
+		"": never{}, "html": never{}, "text/": never{}, "/html": never{}, "text/html; charset=utf-8": never{}, "text html": never{}, "+": never{},
+		"*/*": never{}, "*/json": never{}, "text/html": nil, "text/xml": shadow.ComparatorFunc(nil),
+	} {
+		_, err := shadow.NewComparator(shadow.CompareOptions{Bodies: map[string]shadow.Comparator{name: cmp}})
+		assert.ErrorContains(t, err, fmt.Sprintf("CompareOptions.Bodies: %q", name))
+	}
+}
+
+// A rule that never takes effect while answers differ is probably misspelt.
+func TestRulesCountTheirEffect(t *testing.T) {
+	compare, err := shadow.NewComparator(shadow.CompareOptions{
+		Ignore: []string{"$.at", "$.At"}, Unordered: []string{"$.l"}, Keyed: map[string]string{"$.k": "id"},
+		Tolerances: map[string]shadow.Tolerance{"$.n": {Abs: 1}, "$.m": {Abs: 1}},
+	})
+	require.NoError(t, err)
+	counter, _ := compare.(shadow.RuleCounter)
+	require.NotNil(t, counter)
+	none := []shadow.RuleUse{{"Ignore", "$.at", 0}, {"Ignore", "$.At", 0}, {"Unordered", "$.l", 0}, {"Keyed", "$.k", 0}, {"Tolerances", "$.m", 0}, {"Tolerances", "$.n", 0}}
+	assert.Equal(t, none, counter.Rules())
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			compare.Compare(&shadow.Exchange{
+				Primary: saidJSON(`{"at":1,"l":[1,2],"k":[{"id":1},{"id":2}],"n":1,"m":5}`).message(),
+				Shadow:  saidJSON(`{"at":2,"l":[2,1],"k":[{"id":2},{"id":1}],"n":2,"m":5}`).message()})
+			counter.Rules()
+		})
+	}
+	all.Wait()
+	for i, rule := range counter.Rules() {
+		assert.Equal(t, rule.Path != "$.At" && rule.Path != "$.m", rule.Count >= 4, "%+v", rule)
+		assert.Equal(t, none[i].Path, rule.Path)
 	}
 }
 

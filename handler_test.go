@@ -87,7 +87,7 @@ func shapes(t *testing.T) []shape {
 		require.NoError(t, os.WriteFile(path, bytes.Repeat([]byte("nothing but text"), size/16), 0o600))
 		return path
 	}
-	small, large := file("small.txt", 8<<10), file("large.bin", 2<<20)
+	small, large := file("small.txt", 8<<10), file("large.bin", 1<<20+1<<16)
 	modified := time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
 	content := strings.Repeat("content ", 700)
 	serveContent := func(w http.ResponseWriter, r *http.Request) {
@@ -95,7 +95,7 @@ func shapes(t *testing.T) []shape {
 		http.ServeContent(w, r, "doc.txt", modified, strings.NewReader(content))
 	}
 	long := strings.Repeat("x", 100<<10)
-	huge := strings.Repeat("h", 3<<20)
+	huge := strings.Repeat("h", 1<<20+1<<16)
 	post := func(size int) string { return strings.Repeat("p", size) }
 	openFile := func(path string) *os.File {
 		f, err := os.Open(path)
@@ -454,7 +454,7 @@ func shapes(t *testing.T) []shape {
 		{name: "get with a body", method: "GET", body: "unusual", serve: echo, want: match},
 		{name: "chunked", raw: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n", serve: echo, want: match, h2: "-"},
 		{name: "chunked over the limit", raw: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
-			fmt.Sprintf("%x\r\n", 2<<20) + post(2<<20) + "\r\n0\r\n\r\n", serve: echo, want: "body-too-large", h2: "-"},
+			fmt.Sprintf("%x\r\n", 1<<20+100) + post(1<<20+100) + "\r\n0\r\n\r\n", serve: echo, want: "body-too-large", h2: "-"},
 		{name: "chunked malformed", raw: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nZZ\r\n", serve: echo, want: "body-failed", h2: "-"},
 		{name: "body read twice", method: "POST", body: "hello", serve: func(w http.ResponseWriter, r *http.Request) {
 			echo(w, r)
@@ -1579,4 +1579,43 @@ func TestAReverseProxyIsMirrored(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that has the whole answer is not gone, though its stream or connection may
+// be, and with it the context of a handler that is still busy.
+func TestAClientThatLeavesWithTheWholeAnswer(t *testing.T) {
+	const body = "the whole answer"
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		for _, method := range []string{"HEAD", "GET"} {
+			if h2 && method == "GET" {
+				continue // a stream is open until the handler has returned
+			}
+			t.Run(method, func(t *testing.T) {
+				m, results := mirror(t, shadow.InProcess("v2", text(body)))
+				srv, handlers := server(t, m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+					w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+					io.WriteString(w, body)
+					w.(http.Flusher).Flush()
+					<-r.Context().Done()
+				})), h2)
+				req, err := http.NewRequest(method, srv.URL, nil)
+				require.NoError(t, err)
+				resp, err := srv.Client().Do(req)
+				require.NoError(t, err)
+				b, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.Equal(t, map[string]string{"GET": body, "HEAD": ""}[method], string(b))
+				resp.Body.Close()
+				srv.Client().CloseIdleConnections()
+				handlers.Wait()
+				if method == "HEAD" {
+					require.NoError(t, m.Shutdown(t.Context()))
+					require.NotContains(t, ledger(t, m), "client-gone")
+					return // in process nobody sniffs the type of nothing
+				}
+				settled(t, m, match, results)
+			})
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package shadow_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -617,6 +619,45 @@ func TestCredentialsStayHere(t *testing.T) {
 				assert.NotRegexp(t, aSecret, more)
 			})
 		}
+	}
+}
+
+// The errors of net/http quote what they cannot read. That is not masked.
+func TestAMalformedAnswerIsNotQuoted(t *testing.T) {
+	for name, answer := range map[string]string{
+		"status line":    "secret answer\r\n\r\n",
+		"status code":    "HTTP/1.1 secret OK\r\n\r\n",
+		"header line":    "HTTP/1.1 200 OK\r\nSet-Cookie secret\r\n\r\n",
+		"header value":   "HTTP/1.1 200 OK\r\nX-A: secret\x00\r\n\r\n",
+		"length":         "HTTP/1.1 200 OK\r\nContent-Length: secret\r\n\r\n",
+		"two lengths":    "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\nX-A: secret\r\n\r\nx",
+		"coding":         "HTTP/1.1 200 OK\r\nTransfer-Encoding: secret\r\n\r\nx",
+		"chunk":          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nsecret\r\n",
+		"trailer":        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-A\r\n\r\n0\r\nX-A secret\r\n\r\n",
+		"trailer's name": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Length, secret\r\n\r\n0\r\n\r\n",
+		"cut short":      "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsecret",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			var served sync.WaitGroup
+			served.Go(func() {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					io.WriteString(conn, answer)
+				}
+			})
+			defer served.Wait()
+			defer listener.Close()
+			res := exchange(t, saidText("x"), shadow.Remote("v2", "http://"+listener.Addr().String()), get())
+			assert.Equal(t, shadow.Failed, res.Outcome)
+			require.Error(t, res.Err)
+			noSecrets(t, res)
+		})
 	}
 }
 

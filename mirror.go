@@ -63,7 +63,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.listeners = listeners(c)
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
-		Read: m.read,
+		Read: m.read, Panicked: m.panicked,
 	})
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			}
 		}
 	}
-	err = errors.Join(err, m.flush(ctx))
+	err = errors.Join(err, m.flush(ctx), m.telemetry.Flush(ctx))
 	m.cancel()
 	m.closeIdle()
 	return errors.Join(err, m.telemetry.Close())

@@ -190,7 +190,6 @@ type never struct{ id int }
 
 func (never) Compare(*shadow.Exchange) []shadow.Diff          { return nil }
 func (never) ServeHTTP(http.ResponseWriter, *http.Request)    {}
-func (never) Sample(*http.Request) bool                       { return false }
 func (never) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrUseLastResponse }
 
 type otherTracers struct{ trace.TracerProvider }

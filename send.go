@@ -3,11 +3,15 @@ package shadow
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -90,8 +94,37 @@ func (a *attempt) send() (answer *Message, err error) {
 	if context.Cause(ctx) == ErrTimeout { // an answer that came with it is too late
 		return nil, ErrTimeout
 	}
-	return answer, err
+	return answer, quiet(err)
 }
+
+// quiet returns an error that does not quote what the target answered, as those of
+// net/http do where they cannot read it.
+func quiet(err error) error {
+	var (
+		network  net.Error
+		verify   *tls.CertificateVerificationError
+		record   tls.RecordHeaderError
+		errno    syscall.Errno
+		panicked *panicError
+	)
+	switch {
+	case err == nil, err == io.EOF, err == io.ErrUnexpectedEOF,
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		errors.As(err, &network), errors.As(err, &verify), errors.As(err, &record),
+		errors.As(err, &errno), errors.As(err, &panicked):
+		return err
+	}
+	return &quietError{err}
+}
+
+// quietError is an error of a Transport whose text may hold anything. It can be matched,
+// but does not show.
+type quietError struct{ err error }
+
+func (e *quietError) Error() string { return fmt.Sprintf("%v: %T", ErrTransport, e.err) }
+
+func (e *quietError) Is(target error) bool { return target == ErrTransport || errors.Is(e.err, target) }
+func (e *quietError) As(target any) bool   { return errors.As(e.err, target) }
 
 // read reads what the target answered.
 func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {

@@ -109,7 +109,7 @@ type Exchange struct {
 
 	Request *Message
 	Primary *Message
-	Shadow  *Message // nil where the shadow did not answer
+	Shadow  *Message // nil where the shadow did not answer, or its answer was discarded
 }
 
 // DiffKind is how two values differ.
@@ -240,6 +240,9 @@ var (
 	ErrPanic   = errors.New("shadow: panic")
 	ErrExited  = errors.New("shadow: goroutine exited without an answer")
 	ErrBody    = errors.New("shadow: body cannot be compared")
+	// ErrTransport stands for an error of the Transport whose text might quote the answer.
+	// Errors.Is and errors.As see the Transport's own behind it.
+	ErrTransport = errors.New("shadow: the transport failed")
 )
 
 // Sampler decides which requests are copied. Sample runs on the goroutine of the
