@@ -228,7 +228,7 @@ func (m *Mirror) panicked(part string, v any) {
 	if _, again := m.panics.LoadOrStore(part, true); again {
 		return
 	}
-	defer func() { recover() }() // the logger is user code too
+	defer func() { _ = recover() }() // the logger is user code too
 	m.logger.Error("shadow: recovered a panic; further ones are counted only",
 		slog.String("mirror", m.name), slog.String("part", part),
 		slog.String("panic", describe(v)), slog.String("stack", string(debug.Stack())))

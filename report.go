@@ -65,8 +65,8 @@ func (l *logReporter) count(r *Result) uint64 {
 	h.SetSeed(l.seed)
 	write := func(parts ...string) {
 		for _, part := range parts {
-			h.WriteString(part) //nolint:errcheck // never fails
-			h.WriteByte(0)      //nolint:errcheck // never fails
+			h.WriteString(part)
+			h.WriteByte(0)     
 		}
 	}
 	write(r.Mirror, r.Target, r.Route, string(r.Outcome), errorType(r.Err))

@@ -78,7 +78,6 @@ type Message struct {
 	TTFB time.Duration // of a response: from the start to its status line
 	Took time.Duration // of a response: from the start to its last byte
 
-	coded  bool   // Body was decoded from Content-Encoding
 	sum    uint64 // hash of the content as transferred, where it is Truncated and summed
 	summed bool
 }

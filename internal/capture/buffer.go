@@ -112,7 +112,7 @@ func (b *Buffer) Write(p []byte, more int64) {
 		b.overflow()
 	}
 	if b.hash != nil {
-		b.hash.Write(p) //nolint:errcheck // never fails
+		b.hash.Write(p)
 	}
 }
 
@@ -148,7 +148,7 @@ func (b *Buffer) overflow() {
 	b.hash = new(maphash.Hash)
 	b.hash.SetSeed(b.pool.seed)
 	for c := b.first; c != nil; c = c.next {
-		b.hash.Write(c.data) //nolint:errcheck // never fails
+		b.hash.Write(c.data)
 	}
 }
 
@@ -190,9 +190,10 @@ func (b *Buffer) Skip(n int64) {
 // Size is the number of bytes that went by.
 func (b *Buffer) Size() int64 { return b.size }
 
-// Cut tells that the bytes kept are only a prefix, and Starved that they are so
-// because the Pool had no room.
-func (b *Buffer) Cut() bool     { return b.cut }
+// Cut tells that the bytes kept are only a prefix.
+func (b *Buffer) Cut() bool { return b.cut }
+
+// Starved tells that the bytes kept are only a prefix because the Pool had no room.
 func (b *Buffer) Starved() bool { return b.starved }
 
 // Sum is the hash of all bytes that went by; ok is false while Cut is, and where

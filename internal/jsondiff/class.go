@@ -15,6 +15,7 @@ import (
 // differ. It is a guess for people; nothing is decided by it.
 type Class uint8
 
+// The classes.
 const (
 	ClassNone          Class = iota // nothing in particular, or one side has no value
 	ClassTimestamp                  // two dates, times, or recent and close counts since 1970

@@ -89,6 +89,7 @@ type Tolerance struct {
 // Kind says in what way two values differ.
 type Kind uint8
 
+// The kinds.
 const (
 	Changed     Kind = iota // another value of the same type
 	TypeChanged             // a value of another type
