@@ -66,7 +66,7 @@ func (l *logReporter) count(r *Result) uint64 {
 	write := func(parts ...string) {
 		for _, part := range parts {
 			h.WriteString(part)
-			h.WriteByte(0)     
+			h.WriteByte(0)
 		}
 	}
 	write(r.Mirror, r.Target, r.Route, string(r.Outcome), errorType(r.Err))
