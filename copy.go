@@ -375,7 +375,7 @@ func (m *Mirror) record(j *job, res *Result) {
 // maskRecord turns res into what may be reported: its messages masked in place, and
 // the values of its differences read from them.
 func (m *Mirror) maskRecord(res *Result) error {
-	primary, shadow := body(res.Primary), body(res.Shadow)
+	primary, shadow := original(res.Primary), original(res.Shadow)
 	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
 		if msg == nil {
 			continue
@@ -386,16 +386,9 @@ func (m *Mirror) maskRecord(res *Result) error {
 	}
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
-	if !bytes.Equal(primary, body(res.Primary)) || !bytes.Equal(shadow, body(res.Shadow)) {
+	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
 		hideKeys(res.Diffs, res.Primary, res.Shadow)
 		hideKeys(res.Noise, res.Primary, res.Shadow)
 	}
 	return nil
-}
-
-func body(m *Message) []byte {
-	if m == nil {
-		return nil
-	}
-	return m.Body
 }

@@ -159,7 +159,7 @@ func (s *serving) verdict(body capture.End) why {
 		return whyUpgrade
 	case s.resp.Hijacked:
 		return whyHijacked
-	case s.resp.Broken || s.server.Context().Err() != nil:
+	case s.resp.Broken || s.server.Context().Err() != nil && !s.resp.Whole:
 		return whyClientGone
 	case s.resp.Short:
 		return whyPrimaryIncomplete

@@ -12,6 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/baggage"
 
+	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
@@ -32,9 +33,9 @@ type Mirror struct {
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
-	mask      Masker // the record mask
-	places    *jsondiff.Comparer
-	listeners []Reporter // the reporters, and all parts that are Reporters too
+	mask      Masker      // the record mask
+	places    *bodies.Set // finds the places of differences in masked answers
+	listeners []Reporter  // the reporters, and all parts that are Reporters too
 	telemetry *telemetry.Telemetry
 
 	unreported atomic.Uint64
@@ -59,7 +60,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = MaskAll(append([]Masker{maskCredentials()}, c.maskers...)...)
-	m.places = jsondiff.New(jsondiff.Options{})
+	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,

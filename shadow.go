@@ -52,6 +52,7 @@ import (
 	"net/url"
 	"time"
 
+	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/mark"
 )
 
@@ -152,11 +153,8 @@ type Diff struct {
 	// Result they are read from the masked answers.
 	Primary, Shadow json.RawMessage
 
-	primary, shadow span // where the values are, in the bodies that were compared
+	place bodies.Place // of the values, in the bodies that were compared
 }
-
-// span is a place in a body; the zero span is none.
-type span struct{ start, end int }
 
 // Outcome is how the copy of a request ended.
 type Outcome string

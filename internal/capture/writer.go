@@ -26,6 +26,7 @@ type Response struct {
 	First    time.Time       // when the status was written
 	Hijacked bool            // the handler took the connection, or switched protocols
 	Broken   bool            // a write failed: the client has less than was written
+	Whole    bool            // all of Content-Length was written, or a flush sent all there was to send
 	Short    bool            // what was written is not what Content-Length says
 	Body     Buffer
 
@@ -65,6 +66,7 @@ type Writer struct {
 	mu      sync.Mutex
 	on      bool
 	sniffed bool  // the beginning of the body that the Content-Type depends on is over
+	sent    bool  // a flush has sent the header
 	length  int64 // Content-Length, -1 if not declared
 	resp    Response
 }
@@ -85,6 +87,7 @@ func (w *Writer) Stop() Response {
 	if w.on && !w.resp.Hijacked {
 		w.begin(http.StatusOK)
 		w.resp.Trailer = trailers(w.resp.Header, w.w.Header())
+		w.resp.Whole = w.sent && w.bodiless() || w.length >= 0 && w.length == w.resp.Body.Size()
 		w.resp.Short = w.resp.Short || w.length >= 0 && w.length != w.resp.Body.Size() && !w.bodiless()
 	}
 	resp := w.resp
@@ -223,7 +226,7 @@ func (w *Writer) failed(refused int, err error) {
 func (w *Writer) flushing() {
 	w.beginImplicit()
 	w.mu.Lock()
-	w.sniffed = true
+	w.sniffed, w.sent = true, true
 	w.mu.Unlock()
 }
 

@@ -1,0 +1,251 @@
+package bodies
+
+import "slices"
+
+// none is no element.
+const none int32 = -1
+
+// matching pairs the elements of two lists, which are given by their hashes. The cost
+// is O(n log n). Same and traits are called for an element a bounded number of times.
+type matching struct {
+	x, y  []uint64
+	more  elements
+	mates []int32 // for each of x the index in y, or none
+	head  int     // so many at the beginning of both are the same,
+	tail  int     // and so many at the end
+}
+
+// elements tells more about the elements of two lists than their hashes.
+type elements interface {
+	same(i, j int) bool     // whether x[i] equals y[j]; their hashes may differ
+	traitsX(i int) []uint64 // what makes x[i] what it is, in ascending order
+	traitsY(j int) []uint64
+}
+
+// match pairs the elements that are the same: those before the first that are not,
+// those after the last, and of what is between them the k-th of a hash with the k-th
+// of that hash.
+func match(x, y []uint64, more elements) *matching {
+	m := &matching{x: x, y: y, more: more, mates: make([]int32, len(x))}
+	shorter := min(len(x), len(y))
+	for m.head < shorter && more.same(m.head, m.head) {
+		m.mates[m.head] = int32(m.head)
+		m.head++
+	}
+	for m.tail < shorter-m.head && more.same(len(x)-1-m.tail, len(y)-1-m.tail) {
+		m.tail++
+		m.mates[len(x)-m.tail] = int32(len(y) - m.tail)
+	}
+	first := make(map[uint64]int32, len(y)-m.head-m.tail) // the next of a hash in y
+	after := make([]int32, len(y))                        // the one after it
+	for j := len(y) - m.tail - 1; j >= m.head; j-- {
+		next, ok := first[y[j]]
+		if !ok {
+			next = none
+		}
+		first[y[j]], after[j] = int32(j), next
+	}
+	for i := m.head; i < len(x)-m.tail; i++ {
+		j, ok := first[x[i]]
+		if !ok {
+			j = none
+		}
+		if m.mates[i] = j; j != none {
+			first[x[i]] = after[j]
+		}
+	}
+	return m
+}
+
+// permuted reports whether the lists hold the same elements in another order.
+func (m *matching) permuted() bool {
+	return len(m.x) == len(m.y) && !slices.Contains(m.mates, none) && !slices.IsSorted(m.mates)
+}
+
+// ascend drops pairs until all are in the same order on both sides, as few as can be,
+// and adds those that fit between them.
+func (m *matching) ascend() {
+	m.chain()
+	i, j := 0, 0
+	for k := 0; k <= len(m.x); k++ {
+		to := len(m.y)
+		if k < len(m.x) {
+			if m.mates[k] == none {
+				continue
+			}
+			to = int(m.mates[k])
+		}
+		m.between(i, k, j, to)
+		i, j = k+1, to+1
+	}
+}
+
+// between pairs what is the same among x[i:iEnd] and y[j:jEnd], in order.
+func (m *matching) between(i, iEnd, j, jEnd int) {
+	for i < iEnd && j < jEnd && m.more.same(i, j) {
+		m.mates[i] = int32(j)
+		i, j = i+1, j+1
+	}
+	for i < iEnd && j < jEnd && m.more.same(iEnd-1, jEnd-1) {
+		iEnd, jEnd = iEnd-1, jEnd-1
+		m.mates[iEnd] = int32(jEnd)
+	}
+	if i < iEnd && j < jEnd && iEnd-i <= maxBetween && jEnd-j <= maxBetween {
+		m.longest(i, iEnd, j, jEnd)
+	}
+}
+
+// maxBetween is up to how many elements are compared each with each.
+const maxBetween = 16
+
+// longest pairs a longest common subsequence of x[i:iEnd] and y[j:jEnd].
+func (m *matching) longest(i, iEnd, j, jEnd int) {
+	var length [maxBetween + 1][maxBetween + 1]int8 // of that of the elements from here on
+	var same [maxBetween][maxBetween]bool
+	for p := iEnd - i - 1; p >= 0; p-- {
+		for q := jEnd - j - 1; q >= 0; q-- {
+			same[p][q] = m.more.same(i+p, j+q)
+			if same[p][q] {
+				length[p][q] = length[p+1][q+1] + 1
+			} else {
+				length[p][q] = max(length[p+1][q], length[p][q+1])
+			}
+		}
+	}
+	for p, q := 0, 0; p < iEnd-i && q < jEnd-j; {
+		switch {
+		case same[p][q]:
+			m.mates[i+p] = int32(j + q)
+			p, q = p+1, q+1
+		case length[p+1][q] >= length[p][q+1]:
+			p++
+		default:
+			q++
+		}
+	}
+}
+
+// chain keeps a longest ascending chain of mates.
+func (m *matching) chain() {
+	// ends[n] is the place of the smallest mate that ends an ascending chain of n+1;
+	// before is the place of the one that precedes it there.
+	var ends []int32
+	before := make([]int32, len(m.mates))
+	for i, j := range m.mates {
+		if j == none {
+			continue
+		}
+		n, _ := slices.BinarySearchFunc(ends, j, func(k, j int32) int { return int(m.mates[k] - j) })
+		before[i] = none
+		if n > 0 {
+			before[i] = ends[n-1]
+		}
+		if n == len(ends) {
+			ends = append(ends, int32(i))
+		} else {
+			ends[n] = int32(i)
+		}
+	}
+	keep := none
+	if len(ends) > 0 {
+		keep = ends[len(ends)-1]
+	}
+	for i := int32(len(m.mates)) - 1; i >= 0; i-- {
+		if i == keep {
+			keep = before[i]
+		} else {
+			m.mates[i] = none
+		}
+	}
+}
+
+// face pairs what ascend left over: between two pairs, in order, and so that the pairs
+// have as much in common as possible. A changed element thus faces what it was before,
+// though others were inserted or removed beside it.
+func (m *matching) face() {
+	i, j := 0, 0
+	for k := 0; k <= len(m.x); k++ {
+		to := len(m.y)
+		if k < len(m.x) {
+			if m.mates[k] == none {
+				continue
+			}
+			to = int(m.mates[k])
+		}
+		if k-i <= maxFacing && to-j <= maxFacing && k-i+to-j > 2 {
+			m.likest(i, k, j, to)
+		} else {
+			for n := range min(k-i, to-j) {
+				m.mates[i+n] = int32(j + n)
+			}
+		}
+		i, j = k+1, to+1
+	}
+}
+
+// maxFacing is up to how many elements are weighed against each other. More face each
+// other by their position.
+const maxFacing = 32
+
+// likest pairs x[i:iEnd] and y[j:jEnd] by what they have in common.
+func (m *matching) likest(i, iEnd, j, jEnd int) {
+	if i == iEnd || j == jEnd {
+		return
+	}
+	var y [maxFacing][]uint64
+	for q := range jEnd - j {
+		y[q] = m.more.traitsY(j + q)
+	}
+	// best is the most that the elements from here on can have in common, in pairs;
+	// being a pair at all is worth a little.
+	var best [maxFacing + 1][maxFacing + 1]int32
+	var paired [maxFacing][maxFacing]int32
+	for p := iEnd - i - 1; p >= 0; p-- {
+		x := m.more.traitsX(i + p)
+		for q := jEnd - j - 1; q >= 0; q-- {
+			paired[p][q] = best[p+1][q+1] + 1 + maxFacing*inCommon(x, y[q])
+			best[p][q] = max(paired[p][q], best[p+1][q], best[p][q+1])
+		}
+	}
+	for p, q := 0, 0; p < iEnd-i && q < jEnd-j; {
+		switch best[p][q] {
+		case paired[p][q]:
+			m.mates[i+p] = int32(j + q)
+			p, q = p+1, q+1
+		case best[p+1][q]:
+			p++
+		default:
+			q++
+		}
+	}
+}
+
+// inCommon counts the numbers that are in both of two ascending lists.
+func inCommon(a, b []uint64) (n int32) {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0] < b[0]:
+			a = a[1:]
+		case a[0] > b[0]:
+			b = b[1:]
+		default:
+			n++
+			a, b = a[1:], b[1:]
+		}
+	}
+	return n
+}
+
+// inverse returns for each of y the index in x, or none.
+func (m *matching) inverse() []int32 {
+	back := make([]int32, len(m.y))
+	for j := range back {
+		back[j] = none
+	}
+	for i, j := range m.mates {
+		if j != none {
+			back[j] = int32(i)
+		}
+	}
+	return back
+}

@@ -1,0 +1,190 @@
+// Package bodies compares message bodies by their media type.
+//
+// A body is read into a tape (tape.go): a flat tree whose leaves are texts and whose
+// containers are lists or fields. Each media type is one reader that fills it: records.go,
+// events.go, form.go, multipart.go, xml.go, lines.go. Everything else is written once:
+// how two tapes are compared (compare.go), how lists are aligned so that one inserted
+// element is one difference (align.go), and how the values of the differences are read
+// from the masked bodies (show.go). JSON texts, wherever they are, go to package
+// jsondiff.
+//
+// What is equal:
+//
+//   - JSON: see package jsondiff.
+//   - NDJSON and JSON sequences: the same JSON texts in the same order.
+//   - text/event-stream: the same events in the same order; see events.go.
+//   - application/x-www-form-urlencoded: the same values of the same names, decoded; the
+//     values of one name in the same order.
+//   - multipart: the same parts, those of form-data by name, else in the same order. A
+//     part is its media type, its file name, its range and its content, which is
+//     compared by its media type. Boundary, preamble and epilogue never matter.
+//   - XML: the same tree; see xml.go.
+//   - text: the same lines.
+//   - everything else: the same bytes.
+//
+// A body that is not what its media type says is one difference; where neither is, they
+// are compared by their bytes. Charsets are not converted: with the same charset on both
+// sides, which is what matters for a candidate, equal text is equal bytes; with different
+// ones the Content-Type differs too, and clients that do not look at it see other text.
+// Text is read in any charset that contains ASCII, and UTF-16 falls back to bytes. More is
+// not worth the tables of golang.org/x/text in every user's binary.
+//
+// Bounds: the time is O(n log n) and the memory O(n) in the size of the bodies, whatever
+// they hold. XML nests at most 1000 levels, multipart 8; deeper is not read.
+//
+// Two parts of a body that are not JSON are taken for equal where their 64-bit hashes
+// are. The hash is keyed with a secret of the process, so that nobody can make two parts
+// collide, and by chance they do once in 2^64 comparisons.
+package bodies
+
+import (
+	"bytes"
+	"cmp"
+	"hash/maphash"
+	"math"
+	"slices"
+
+	"github.com/goshadow/shadow/internal/jsondiff"
+)
+
+// Set holds what the comparisons of all media types share. It is safe for concurrent
+// use.
+type Set struct {
+	json     *jsondiff.Comparer
+	exact    *jsondiff.Comparer // without rules, for the classes of texts
+	seed     maphash.Seed
+	maxDiffs int
+}
+
+// NewSet returns a Set that compares JSON by json, and reports at most maxDiffs
+// differences of two bodies; 0 or less is 100.
+func NewSet(json *jsondiff.Comparer, maxDiffs int) *Set {
+	return &Set{
+		json:     json,
+		exact:    jsondiff.New(jsondiff.Options{}),
+		seed:     maphash.MakeSeed(),
+		maxDiffs: cmp.Or(max(maxDiffs, 0), 100),
+	}
+}
+
+// Comparer compares bodies of two media types, which are the same as a rule. It is safe
+// for concurrent use.
+type Comparer struct {
+	set  *Set
+	a, b format
+}
+
+// For returns the Comparer for bodies with the given Content-Type field values. Where
+// they are of different kinds, both bodies are read as the one that has more structure.
+func (s *Set) For(typeA, typeB string) Comparer {
+	c := Comparer{s, formatOf(typeA), formatOf(typeB)}
+	switch { // a boundary of the other side is none
+	case c.a.kind < c.b.kind:
+		c.a = format{kind: c.b.kind}
+	case c.a.kind > c.b.kind:
+		c.b = format{kind: c.a.kind}
+	}
+	return c
+}
+
+// Diff is one difference.
+type Diff struct {
+	// Path is a JSON Pointer (RFC 6901) that begins with the prefix given to Compare.
+	// Indexes are those of A, for Extra those of B. A list counts from 0; what has a
+	// name has an index too where the name occurs several times.
+	Path  string
+	Kind  jsondiff.Kind
+	Class jsondiff.Class
+	Place Place
+}
+
+// Place is where the two values of a difference are, for [Comparer.Show]. The zero
+// value is nowhere.
+type Place struct{ a, b ref }
+
+// ref is a run of nodes of a tape, or a value inside the JSON text of one. The zero
+// value is none.
+type ref struct {
+	first, end int32
+	inside     jsondiff.Span // its End is 0 where it is the whole node
+}
+
+// whole is the whole body: the root of every tape.
+var whole = ref{first: 0, end: 1}
+
+func one(node int32) ref { return ref{first: node, end: node + 1} }
+
+// Result is what a comparison found. It owns its memory.
+type Result struct {
+	// Diffs are in the order of their paths, numbers in paths by value.
+	Diffs []Diff
+
+	// More is true where there are differences besides Diffs.
+	More bool
+
+	// ErrA and ErrB say why A and B are not what their media type says. Where only
+	// one is set, Diffs is one TypeChanged of the whole bodies; where both are, they
+	// were compared by their bytes. Neither quotes more of a body than a character.
+	ErrA, ErrB error
+}
+
+// Compare compares a and b. Paths begin with prefix. Neither body is modified or kept.
+func (c Comparer) Compare(a, b []byte, prefix string) Result {
+	differ := func(kind jsondiff.Kind, errA, errB error) Result {
+		d := Diff{Path: prefix, Kind: kind, Place: Place{whole, whole}}
+		switch kind {
+		case jsondiff.Missing:
+			d.Place.b = ref{}
+		case jsondiff.Extra:
+			d.Place.a = ref{}
+		}
+		return Result{Diffs: []Diff{d}, ErrA: errA, ErrB: errB}
+	}
+	switch {
+	case bytes.Equal(a, b):
+		return Result{}
+	case len(b) == 0:
+		return differ(jsondiff.Missing, nil, nil)
+	case len(a) == 0:
+		return differ(jsondiff.Extra, nil, nil)
+	case c.a.kind == formatBytes || max(len(a), len(b)) > math.MaxInt32:
+		return differ(jsondiff.Changed, nil, nil)
+	case c.a.kind == formatJSON:
+		got := c.set.json.Compare(a, b, prefix)
+		if got.ErrA != nil && got.ErrB != nil {
+			return differ(jsondiff.Changed, got.ErrA, got.ErrB)
+		}
+		r := Result{More: got.More, ErrA: got.ErrA, ErrB: got.ErrB}
+		for _, d := range got.Diffs {
+			r.Diffs = append(r.Diffs, fromJSON(d, 0, 0))
+		}
+		return r
+	}
+
+	names := newNames()
+	w := &comparison{set: c.set, names: names, path: []byte(prefix), flipped: bytes.Compare(a, b) > 0}
+	var errA, errB error
+	w.a, errA = c.set.read(a, c.a, names)
+	w.b, errB = c.set.read(b, c.b, names)
+	switch {
+	case errA != nil && errB != nil:
+		return differ(jsondiff.Changed, errA, errB)
+	case errA != nil || errB != nil:
+		return differ(jsondiff.TypeChanged, errA, errB)
+	}
+	w.pair(0, 0)
+	slices.SortStableFunc(w.result.Diffs, func(x, y Diff) int { return comparePaths(x.Path, y.Path) })
+	return w.result
+}
+
+// fromJSON is a difference in the JSON texts of nodes x and y.
+func fromJSON(d jsondiff.Diff, x, y int32) Diff {
+	to := Diff{Path: d.Path, Kind: d.Kind, Class: d.Class}
+	if d.A.Start >= 0 {
+		to.Place.a = ref{x, x + 1, d.A}
+	}
+	if d.B.Start >= 0 {
+		to.Place.b = ref{y, y + 1, d.B}
+	}
+	return to
+}
