@@ -297,7 +297,7 @@ func shapes(t *testing.T) []shape {
 		// Files.
 		{name: "ServeContent", serve: serveContent, want: match},
 		{name: "ServeContent range", header: []string{"Range: bytes=10-19"}, serve: serveContent, want: match},
-		{name: "ServeContent ranges", header: []string{"Range: bytes=0-4,100-104"}, serve: serveContent, want: mismatch}, // random boundary
+		{name: "ServeContent ranges", header: []string{"Range: bytes=0-4,100-104"}, serve: serveContent, want: match}, // whatever the boundary
 		{name: "ServeContent bad range", header: []string{"Range: bytes=100000-"}, serve: serveContent, want: match},
 		{name: "ServeContent not modified", header: []string{`If-None-Match: "v1"`}, serve: serveContent, want: match},
 		{name: "ServeContent not modified since", header: []string{"If-Modified-Since: Wed, 01 May 2024 12:00:00 GMT"}, serve: serveContent, want: match},
