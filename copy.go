@@ -41,7 +41,7 @@ type job struct {
 	// While it ran, and after.
 	body    capture.Buffer
 	trailer fields.Snapshot
-	resp    capture.Response
+	resp    *capture.Response // of the primary
 	ended   time.Time
 	route   string
 
@@ -89,7 +89,9 @@ func newID() string {
 // release gives the bytes of j back.
 func (j *job) release() {
 	j.body.Release()
-	j.resp.Body.Release()
+	if j.resp != nil {
+		j.resp.Body.Release()
+	}
 }
 
 // route names the endpoint of j, on the goroutine of the request.
@@ -104,8 +106,8 @@ func (m *Mirror) nameRoute(j *job, r *http.Request) {
 	})
 }
 
-// put admits j to the queue, or drops it.
-func (m *Mirror) put(j *job) {
+// put admits j, the copy of r, to the queue, or drops it.
+func (m *Mirror) put(j *job, r *http.Request) {
 	w := whyQueueFull
 	switch m.queue.Put(j) {
 	case queue.Accepted:
@@ -114,7 +116,7 @@ func (m *Mirror) put(j *job) {
 		w = whyShutDown
 	}
 	j.release()
-	m.tally.add(w)
+	m.tally.add(r, w)
 }
 
 // run takes j to its Result. It is the queue's worker.

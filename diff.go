@@ -42,7 +42,7 @@ type CompareOptions struct {
 	// Bodies registers comparators of bodies by media type, in place of the built-in
 	// one: "application/vnd.acme+json", a suffix "+xml", or all of a type "image/*". The
 	// primary's Content-Type decides. Status, header fields and trailers are compared as
-	// ever.
+	// ever, and so are bodies that were not kept as a whole.
 	Bodies map[string]Comparator
 	// StatusClass compares only the class of the status: 200 equals 201.
 	StatusClass bool
@@ -236,9 +236,13 @@ type comparator struct {
 	own         map[string]Comparator // by media type, +suffix or type/*, in lower case
 }
 
-// Compare compares the two answers of x.
+// Compare compares the two answers of x. Bodies that cannot be compared are a difference
+// at /body: whoever calls a Comparator takes no differences for a match.
 func (c *comparator) Compare(x *Exchange) []Diff {
-	diffs, _, _ := c.compare(x)
+	diffs, _, err := c.compare(x)
+	if err != nil && len(diffs) == 0 {
+		diffs = append(diffs, Diff{Path: "/body", Kind: Changed})
+	}
 	fill(c.set, diffs, x.Primary, x.Shadow, original(x.Primary), original(x.Shadow))
 	for i := range diffs { // a caller may have compared other messages than those recorded
 		diffs[i].place = bodies.Place{}
@@ -250,7 +254,11 @@ func (c *comparator) Compare(x *Exchange) []Diff {
 // others; an error that the bodies could not be compared.
 func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 	p, s := x.Primary, x.Shadow
-	switch own := c.registered(p.Header.Get("Content-Type")).(type) {
+	own := c.registered(p.Header.Get("Content-Type"))
+	if p.Truncated || s.Truncated {
+		own = nil // nobody can read a part
+	}
+	switch own := own.(type) {
 	case nil:
 		diffs, more, err = c.bodies(p, s)
 	case *comparator:

@@ -39,7 +39,7 @@ type handler struct {
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if w := h.m.decide(r); w != whyCopied {
-		h.m.tally.add(w)
+		h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
 		return
 	}
@@ -109,12 +109,12 @@ func (m *Mirror) served(s *serving, w why) {
 	}
 	if w != whyCopied {
 		s.release()
-		m.tally.add(w)
+		m.tally.add(s.server, w)
 		return
 	}
 	s.trailer = fields.Take(s.server.Trailer)
 	m.nameRoute(&s.job, s.given)
-	m.put(&s.job)
+	m.put(&s.job, s.server)
 }
 
 // handBack gives the server's request what the primary made of its own: temporary files

@@ -1,7 +1,8 @@
 package shadow
 
 import (
-	"math/rand/v2"
+	"net/http"
+	"reflect"
 	"runtime"
 	"sync/atomic"
 
@@ -84,8 +85,8 @@ func outcomeEnd(o Outcome) end {
 func whyEnd(w why) end { return len(outcomes) + int(w) }
 
 // tally counts the requests that were never queued. A request that is not sampled
-// costs one addition to one of many stripes, picked at random, so that processors do
-// not fight over a cache line.
+// costs one addition to one of many stripes, picked by the address of the request, so that
+// processors do not fight over a cache line.
 type tally struct {
 	stripes []stripe // a power of two of them
 }
@@ -103,8 +104,9 @@ func newTally() tally {
 	return tally{stripes: make([]stripe, n)}
 }
 
-func (t *tally) add(w why) {
-	t.stripes[rand.Uint32()&uint32(len(t.stripes)-1)].n[w].Add(1)
+func (t *tally) add(r *http.Request, w why) {
+	at := uint64(reflect.ValueOf(r).Pointer()) * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing
+	t.stripes[at&uint64(len(t.stripes)-1)].n[w].Add(1)
 }
 
 func (t *tally) read(w why) (n uint64) {

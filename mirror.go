@@ -157,7 +157,17 @@ func (m *Mirror) decide(r *http.Request) why {
 	if !m.copies(r.Method) {
 		return whyMethod
 	}
-	if m.sampler != nil {
+	switch s := m.sampler.(type) {
+	case nil:
+	case fixedRate: // the commonest ones are asked without a call, and cannot panic
+		if !share(s).drawn() {
+			return whyNotSampled
+		}
+	case *RateVar:
+		if !s.share().drawn() {
+			return whyNotSampled
+		}
+	default:
 		if w := m.sample(r); w != whyCopied {
 			return w
 		}

@@ -30,13 +30,16 @@ func newShare(p float64) share {
 // has tells whether a number drawn from all 64-bit numbers falls into the share.
 func (s share) has(draw uint64) bool { return share(draw>>1) < s }
 
+// drawn draws a number and tells whether it falls into the share.
+func (s share) drawn() bool { return s != 0 && s.has(rand.Uint64()) }
+
 // Rate samples each request with probability p, on its own: none where p is 0, less or
 // NaN, all where p is 1 or more.
 func Rate(p float64) Sampler { return fixedRate(newShare(p)) }
 
 type fixedRate share
 
-func (r fixedRate) Sample(*http.Request) bool { return share(r).has(rand.Uint64()) }
+func (r fixedRate) Sample(*http.Request) bool { return share(r).drawn() }
 
 // RateVar is a Rate that can be changed while requests are served. The zero value
 // samples nothing. It is safe for concurrent use and must not be copied.
@@ -55,7 +58,9 @@ func (v *RateVar) Set(p float64) {
 func (v *RateVar) Get() float64 { return math.Float64frombits(v.p.Load()) }
 
 // Sample draws.
-func (v *RateVar) Sample(*http.Request) bool { return share(v.s.Load()).has(rand.Uint64()) }
+func (v *RateVar) Sample(*http.Request) bool { return v.share().drawn() }
+
+func (v *RateVar) share() share { return share(v.s.Load()) }
 
 // PerSecond samples at most n requests a second, and up to burst at once after a quiet
 // time (a token bucket). It samples none where n or burst is 0 or less.

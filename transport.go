@@ -35,7 +35,7 @@ func (t *transport) CloseIdleConnections() {
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w := t.m.decide(r); w != whyCopied {
-		t.m.tally.add(w)
+		t.m.tally.add(r, w)
 		return t.primary.RoundTrip(r)
 	}
 	return t.m.call(t.primary, r)
@@ -44,6 +44,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // calling is a request through a primary RoundTripper that is going to be copied.
 type calling struct {
 	job
+	answer  capture.Response
 	request *http.Request                // the caller's
 	body    atomic.Pointer[capture.Body] // of the latest attempt; nil where there is none
 	over    atomic.Bool                  // no attempt is recorded any more
@@ -51,6 +52,7 @@ type calling struct {
 
 func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Response, err error) {
 	c := &calling{request: r}
+	c.resp = &c.answer
 	m.snapshot(&c.job, r)
 	c.scheme = r.URL.Scheme
 	out := r
@@ -156,10 +158,10 @@ func (m *Mirror) called(c *calling, w why) {
 	}
 	if w != whyCopied {
 		c.release()
-		m.tally.add(w)
+		m.tally.add(c.request, w)
 		return
 	}
 	c.trailer = fields.Take(c.request.Trailer)
 	m.nameRoute(&c.job, c.request)
-	m.put(&c.job)
+	m.put(&c.job, c.request)
 }

@@ -78,21 +78,24 @@ func (w *Writer) Init(dst http.ResponseWriter, method string, p *Pool, limit int
 	w.resp.Body.Init(p, limit)
 }
 
-// Stop ends the recording and hands it over. A handler that writes after it has
-// returned writes unrecorded. A response that was never begun is the 200 that
-// net/http makes of it.
-func (w *Writer) Stop() Response {
+// Stop ends the recording and hands it over; a second call returns an empty one. A handler
+// that writes after it has returned writes unrecorded. A response that was never begun is
+// the 200 that net/http makes of it.
+func (w *Writer) Stop() *Response {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.on && !w.resp.Hijacked {
-		w.begin(http.StatusOK)
-		w.resp.Trailer = trailers(w.resp.Header, w.w.Header())
-		w.resp.Whole = w.sent && w.bodiless() || w.length >= 0 && w.length == w.resp.Body.Size()
-		w.resp.Short = w.resp.Short || w.length >= 0 && w.length != w.resp.Body.Size() && !w.bodiless()
+	if !w.on {
+		return &Response{}
 	}
-	resp := w.resp
-	w.resp, w.on = Response{}, false
-	return resp
+	w.on = false // from here on resp is the caller's
+	r := &w.resp
+	if !r.Hijacked {
+		w.begin(http.StatusOK)
+		r.Trailer = trailers(r.Header, w.w.Header())
+		r.Whole = w.sent && w.bodiless() || w.length >= 0 && w.length == r.Body.Size()
+		r.Short = r.Short || w.length >= 0 && w.length != r.Body.Size() && !w.bodiless()
+	}
+	return r
 }
 
 // bodiless tells that a response never has a body, whatever its Content-Length.
@@ -214,7 +217,7 @@ func (w *Writer) failed(refused int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case err == nil, err == http.ErrBodyNotAllowed, w.head:
+	case !w.on, err == nil, err == http.ErrBodyNotAllowed, w.head:
 	case w.length >= 0 && w.resp.Body.Size()+int64(refused) > w.length:
 		w.resp.Short = true // more than declared: the client was sent a part of it
 	default:
@@ -232,13 +235,18 @@ func (w *Writer) flushing() {
 
 func (w *Writer) flushed(err error) {
 	w.mu.Lock()
-	w.resp.Broken = w.resp.Broken || err != nil
+	if w.on {
+		w.resp.Broken = w.resp.Broken || err != nil
+	}
 	w.mu.Unlock()
 }
 
 // trailers are the fields of h that are sent after the body: those that the header sent
 // before it announced, and those with http.TrailerPrefix.
 func trailers(sent fields.Snapshot, h http.Header) fields.Snapshot {
+	if !announced(sent) && !prefixed(h) {
+		return nil
+	}
 	t := http.Header{}
 	for name, values := range h {
 		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
@@ -257,6 +265,26 @@ func trailers(sent fields.Snapshot, h http.Header) fields.Snapshot {
 		}
 	}
 	return fields.Take(t)
+}
+
+// announced tells whether a header that was sent has a field Trailer.
+func announced(sent fields.Snapshot) bool {
+	for name := range sent.All() {
+		if name == "Trailer" {
+			return true
+		}
+	}
+	return false
+}
+
+// prefixed tells whether h has a field with http.TrailerPrefix.
+func prefixed(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, http.TrailerPrefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // The optional methods of a ResponseWriter. Wrap gives the handler those that the
@@ -282,7 +310,9 @@ func (w *Writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (w *Writer) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil {
 		w.mu.Lock()
-		w.resp.Hijacked = true
+		if w.on {
+			w.resp.Hijacked = true
+		}
 		w.mu.Unlock()
 	}
 	return conn, rw, err

@@ -86,7 +86,7 @@ func observe(t *testing.T, proto, method string, h http.HandlerFunc) observed {
 	o.seen = exchange(t, proto, method, func(rw http.ResponseWriter, r *http.Request) {
 		var w capture.Writer
 		w.Init(rw, r.Method, o.pool, limit)
-		defer func() { recorded <- w.Stop() }()
+		defer func() { recorded <- *w.Stop() }()
 		h(w.Wrap(), r)
 	})
 	o.resp = <-recorded
@@ -722,7 +722,7 @@ func TestWritesAfterStopGoByUnrecorded(t *testing.T) {
 		assert.Equal(t, bytes.Repeat([]byte("0123456789"), len(body)/10), body[:len(body)/10*10])
 		resp.Body.Release()
 		assert.Zero(t, pool.Held())
-		assert.Zero(t, w.Stop(), "the recording was handed over")
+		assert.Zero(t, *w.Stop(), "the recording was handed over")
 	}
 }
 

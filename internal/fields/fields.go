@@ -21,17 +21,17 @@ var counts = strings.Repeat("#", most)
 
 // Take copies h. Names without a value are left out.
 func Take(h http.Header) Snapshot {
-	n := 0
-	for _, values := range h {
-		n += len(values) + 2*((len(values)+most-1)/most)
-	}
-	if n == 0 {
+	if len(h) == 0 {
 		return nil
 	}
-	s := make(Snapshot, 0, n)
+	s := make(Snapshot, 0, 3*len(h)) // enough where no name has several values
 	for name, values := range h {
-		for part := range slices.Chunk(values, most) {
-			s = append(append(s, name, counts[:len(part)]), part...)
+		for len(values) > most {
+			s = append(append(s, name, counts), values[:most]...)
+			values = values[most:]
+		}
+		if len(values) > 0 {
+			s = append(append(s, name, counts[:len(values)]), values...)
 		}
 	}
 	return s
