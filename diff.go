@@ -293,6 +293,9 @@ func (c *comparator) bodies(p, s *Message) (diffs []Diff, more bool, err error) 
 	if p.Truncated || s.Truncated {
 		return c.hashes(p, s)
 	}
+	if bytes.Equal(p.Body, s.Body) {
+		return nil, false, nil
+	}
 	got := c.set.For(p.Header.Get("Content-Type"), s.Header.Get("Content-Type")).Compare(p.Body, s.Body, "/body")
 	if len(got.Diffs) > 0 {
 		diffs = make([]Diff, len(got.Diffs))

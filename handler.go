@@ -68,6 +68,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	if r.Body != nil && r.Body != http.NoBody {
 		s.tee(m)
 	}
+	s.writer.Start = s.start
 	s.writer.Init(w, r.Method, m.pool, m.maxBody)
 
 	verdict := whyPrimaryPanicked
@@ -103,7 +104,7 @@ func (m *Mirror) served(s *serving, w why) {
 		s.job.body, end = s.body.Stop()
 	}
 	s.resp = s.writer.Stop()
-	s.ended = time.Now()
+	s.ended = s.start.Add(time.Since(s.start))
 	if w == whyCopied {
 		w = s.verdict(end)
 	}

@@ -100,6 +100,9 @@ func (a *attempt) send() (answer *Message, err error) {
 // quiet returns an error that does not quote what the target answered, as those of
 // net/http do where they cannot read it.
 func quiet(err error) error {
+	if err == nil {
+		return nil
+	}
 	var (
 		network  net.Error
 		verify   *tls.CertificateVerificationError
@@ -108,7 +111,7 @@ func quiet(err error) error {
 		panicked *panicError
 	)
 	switch {
-	case err == nil, err == io.EOF, err == io.ErrUnexpectedEOF,
+	case err == io.EOF, err == io.ErrUnexpectedEOF,
 		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
 		errors.As(err, &network), errors.As(err, &verify), errors.As(err, &record),
 		errors.As(err, &errno), errors.As(err, &panicked):

@@ -60,6 +60,10 @@ const sniffLen = 512
 // before it is forwarded, since a ResponseWriter may change it then, the body as far as
 // it was accepted. It is safe for concurrent use as far as the ResponseWriter is.
 type Writer struct {
+	// Start is the time of the request, if set: what is measured from it costs half of
+	// what the time of day does.
+	Start time.Time
+
 	w    http.ResponseWriter
 	head bool // a response to HEAD: its body is never sent
 
@@ -109,13 +113,20 @@ func (w *Writer) begin(status int) {
 		return
 	}
 	h := w.w.Header()
-	w.resp.Status, w.resp.First = status, time.Now()
+	w.resp.Status, w.resp.First = status, w.now()
 	w.resp.Header = fields.Take(h).Without(http.TrailerPrefix) // those are sent after the body
 	_, w.resp.Typed = h["Content-Type"]
 	w.length = declared(h)
 	if w.length > w.resp.Body.limit {
 		w.resp.Body.Limit(0) // it would only ever be a prefix: keep the hash alone
 	}
+}
+
+func (w *Writer) now() time.Time {
+	if w.Start.IsZero() {
+		return time.Now()
+	}
+	return w.Start.Add(time.Since(w.Start))
 }
 
 // declared is the Content-Length of h as net/http reads it, -1 if there is none.
