@@ -80,15 +80,19 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 // tee gives the primary a request whose body is recorded. The server's own keeps its
 // Body, at whose type net/http looks while it writes the response.
 func (s *serving) tee(m *Mirror) {
-	given := *s.server
-	s.given, s.body = &given, &capture.Body{}
+	var pair struct { // in one allocation
+		given http.Request
+		body  capture.Body
+	}
+	pair.given = *s.server
+	s.given, s.body = &pair.given, &pair.body
 	s.body.Init(s.server.Body, s.server.ContentLength, m.pool, m.maxBody)
 	s.body.AtEOF = func() {
-		if given.Trailer == nil {
-			given.Trailer = s.server.Trailer // net/http sets them on its own request
+		if pair.given.Trailer == nil {
+			pair.given.Trailer = s.server.Trailer // net/http sets them on its own request
 		}
 	}
-	given.Body = s.body
+	s.given.Body = s.body
 }
 
 // served runs when the primary has returned, or is being unwound by a panic.
