@@ -172,7 +172,10 @@ func (m *Mirror) run(j *job) {
 	}()
 
 	raw := j.body.Bytes()
-	res.Request, res.Primary = m.request(&all.request, &all.url, j, raw), m.primaryAnswer(&all.primary, j)
+	res.Request, res.Primary = m.request(&all.request, &all.url, j, raw), &all.primary
+	if !m.unseen {
+		m.primaryAnswer(res.Primary, j)
+	}
 	if res.Route == "" {
 		res.Route = template(j.url.Path)
 	}

@@ -36,6 +36,7 @@ type Mirror struct {
 	mask      Masker      // the record mask
 	places    *bodies.Set // finds the places of differences in masked answers
 	listeners []Reporter  // the reporters, and all parts that are Reporters too
+	unseen    bool        // nobody looks at the primary\'s answers
 	telemetry *telemetry.Telemetry
 
 	unreported atomic.Uint64
@@ -62,6 +63,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.mask = MaskAll(append([]Masker{maskCredentials()}, c.maskers...)...)
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
+	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
 		Read: m.read, Panicked: m.panicked,

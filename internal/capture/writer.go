@@ -240,24 +240,32 @@ func (w *Writer) failed(refused int, err error) {
 func (w *Writer) flushing() {
 	w.beginImplicit()
 	w.mu.Lock()
-	w.sniffed, w.sent = true, true
+	w.sniffed = true
 	w.mu.Unlock()
 }
 
 func (w *Writer) flushed(err error) {
 	w.mu.Lock()
-	if w.on {
-		w.resp.Broken = w.resp.Broken || err != nil
+	defer w.mu.Unlock()
+	switch {
+	case !w.on:
+	case err == nil, w.bodiless():
+		w.sent = true // and where there is no body the client may be gone already, with all of it
+	default:
+		w.resp.Broken = true
 	}
-	w.mu.Unlock()
 }
 
 // trailers are the fields of h that are sent after the body: those that the header sent
 // before it announced, and those with http.TrailerPrefix.
 func trailers(sent fields.Snapshot, h http.Header) fields.Snapshot {
-	if !announced(sent) && !prefixed(h) {
-		return nil
+	if announced(sent) || prefixed(h) {
+		return collect(sent, h)
 	}
+	return nil
+}
+
+func collect(sent fields.Snapshot, h http.Header) fields.Snapshot {
 	t := http.Header{}
 	for name, values := range h {
 		if name, ok := strings.CutPrefix(name, http.TrailerPrefix); ok {
@@ -304,6 +312,7 @@ func prefixed(h http.Header) bool {
 func (w *Writer) flush() {
 	w.flushing()
 	w.w.(http.Flusher).Flush()
+	w.flushed(nil)
 }
 
 func (w *Writer) flushError() error {
