@@ -441,7 +441,9 @@ func TestAnErrorOfTheConnectionMeansBroken(t *testing.T) {
 		},
 		"FlushError": func(w http.ResponseWriter) error { return w.(interface{ FlushError() error }).FlushError() },
 	} {
-		for method, broken := range map[string]bool{"GET": true, "HEAD": name == "FlushError"} {
+		// What is written in answer to HEAD nobody misses, and when its header is flushed the
+		// client may be gone already, with all there is.
+		for method, broken := range map[string]bool{"GET": true, "HEAD": false} {
 			f := newFake()
 			f.err = errBroken
 			var w capture.Writer
