@@ -35,11 +35,11 @@ type job struct {
 	uri        string // RequestURI of a server's request
 	url        url.URL
 	header     fields.Snapshot
-	values     []any // of config.contextKeys
-	span       trace.SpanContext
+	values     []any              // of config.contextKeys
+	span       *trace.SpanContext // of the primary, where spans are recorded
 
 	// While it ran, and after.
-	body    capture.Buffer
+	body    *capture.Buffer // of the request; nil where there is none
 	trailer fields.Snapshot
 	resp    *capture.Response // of the primary
 	ended   time.Time
@@ -66,7 +66,8 @@ func (m *Mirror) snapshot(j *job, r *http.Request) {
 		j.id = newID()
 	}
 	if m.telemetry.Traced() {
-		j.span = trace.SpanContextFromContext(r.Context())
+		span := trace.SpanContextFromContext(r.Context())
+		j.span = &span
 	}
 	for _, key := range m.contextKeys {
 		j.values = append(j.values, r.Context().Value(key))
@@ -88,7 +89,9 @@ func newID() string {
 
 // release gives the bytes of j back.
 func (j *job) release() {
-	j.body.Release()
+	if j.body != nil {
+		j.body.Release()
+	}
 	if j.resp != nil {
 		j.resp.Body.Release()
 	}
@@ -171,7 +174,10 @@ func (m *Mirror) run(j *job) {
 		}
 	}()
 
-	raw := j.body.Bytes()
+	var raw []byte
+	if j.body != nil {
+		raw = j.body.Bytes()
+	}
 	res.Request, res.Primary = m.request(&all.request, &all.url, j, raw), &all.primary
 	if !m.unseen {
 		m.primaryAnswer(res.Primary, j)

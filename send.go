@@ -78,7 +78,7 @@ func (a *attempt) send() (answer *Message, err error) {
 	if m.telemetry.Traced() {
 		var span trace.Span
 		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
-			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: j.span}, h)
+			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}, h)
 		defer func() { telemetry.End(span, status(answer), errorType(err)) }()
 	}
 

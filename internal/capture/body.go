@@ -36,6 +36,7 @@ type Body struct {
 	buf  Buffer
 
 	closed  bool // by the reader
+	over    bool // stopped
 	reading atomic.Int32
 }
 
@@ -137,15 +138,17 @@ func (b *Body) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// Stop ends the recording and hands it over, empty unless Complete. What is read
-// later goes by unrecorded.
-func (b *Body) Stop() (Buffer, End) {
+// Stop ends the recording and hands it over, empty unless Complete; a second call hands
+// over an empty one. What is read later goes by unrecorded.
+func (b *Body) Stop() (*Buffer, End) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.over {
+		return &Buffer{}, b.end
+	}
+	b.on, b.over = false, true // from here on buf is the caller's
 	if b.end != Complete {
 		b.buf.Release()
 	}
-	buf := b.buf
-	b.buf, b.on = Buffer{}, false
-	return buf, b.end
+	return &b.buf, b.end
 }

@@ -106,7 +106,7 @@ func TestBodyVerdicts(t *testing.T) {
 
 			again, end := b.Stop()
 			assert.Equal(t, c.end, end, "the verdict stays")
-			assert.Zero(t, again)
+			assert.Zero(t, *again)
 			_, err := b.Read(p)
 			_, want := source.Read(p)
 			assert.Equal(t, want, err)
