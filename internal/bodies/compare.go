@@ -189,7 +189,7 @@ func (c *comparison) matched(m *matching, xs, ys []int32) bool {
 	}
 	j := m.head
 	for i := m.head; i < len(xs)-m.tail; i++ {
-		more := true
+		var more bool
 		if mate := int(m.mates[i]); mate < 0 {
 			more = c.at(i, func() bool { return c.record(jsondiff.Missing, one(xs[i]), ref{}) })
 		} else {
@@ -281,7 +281,7 @@ func (c *comparison) groups(x, y int32) bool {
 		if name != self {
 			c.path = append(append(c.path, '/'), c.names.tokens[name]...)
 		}
-		more := true
+		var more bool
 		if i <= 1 && j <= 1 {
 			more = c.single(xs[:i], ys[:j])
 			if ordered && i == j {

@@ -45,7 +45,6 @@ type tape struct {
 	names *names
 	seed  maphash.Seed
 	nodes []node
-	text  []byte // scratch
 }
 
 // leaf adds a leaf whose decoded text is given.

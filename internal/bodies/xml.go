@@ -292,7 +292,7 @@ func isBlank(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
 
 // characters decodes the content of an element without children, or an attribute value.
 func characters(raw []byte) []byte {
-	if bytes.IndexAny(raw, "<&\r") < 0 {
+	if !bytes.ContainsAny(raw, "<&\r") {
 		return raw
 	}
 	d := newXMLDecoder(raw)

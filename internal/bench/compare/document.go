@@ -72,7 +72,7 @@ func shipped(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	z, err := zstd.NewReader(f)
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ func (s *sink) add(conn net.Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.conns == nil {
-		conn.Close() //nolint:errcheck // nothing to lose
+		conn.Close()
 		return false
 	}
 	s.conns[conn] = struct{}{}
@@ -90,7 +90,7 @@ func (s *sink) add(conn net.Conn) bool {
 }
 
 func (s *sink) remove(conn net.Conn) {
-	conn.Close() //nolint:errcheck // nothing to lose
+	conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, conn)
@@ -139,10 +139,10 @@ func head(in *bufio.Reader) (length int, err error) {
 }
 
 func (s *sink) close() {
-	s.listener.Close() //nolint:errcheck // nothing to lose
+	s.listener.Close()
 	s.mu.Lock()
 	for conn := range s.conns {
-		conn.Close() //nolint:errcheck // nothing to lose
+		conn.Close()
 	}
 	s.conns = nil
 	s.mu.Unlock()
