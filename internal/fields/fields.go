@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Snapshot is a copy of a header in one allocation: for each name the name, a string as
+// Snapshot is a copy of a header, in one allocation as a rule: for each name the name, a string as
 // long as there are values (up to most), and the values.
 type Snapshot []string
 
