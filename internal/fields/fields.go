@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Snapshot is a copy of a header, in one allocation as a rule: for each name the name, a string as
-// long as there are values (up to most), and the values.
+// Snapshot is a copy of a header, in one allocation as a rule: for each name the name, a
+// string as long as there are values (up to most), and the values.
 type Snapshot []string
 
 // most is how many values stand behind one name; where there are more the name comes
@@ -26,12 +26,12 @@ func Take(h http.Header) Snapshot {
 	}
 	s := make(Snapshot, 0, 3*len(h)) // enough where no name has several values
 	for name, values := range h {
-		for len(values) > most {
-			s = append(append(s, name, counts), values[:most]...)
-			values = values[most:]
+		if len(values) == 1 { // as nearly always
+			s = append(s, name, counts[:1], values[0])
+			continue
 		}
-		if len(values) > 0 {
-			s = append(append(s, name, counts[:len(values)]), values...)
+		for part := range slices.Chunk(values, most) {
+			s = append(append(s, name, counts[:len(part)]), part...)
 		}
 	}
 	return s
