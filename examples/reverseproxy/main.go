@@ -92,9 +92,9 @@ func serve(ctx context.Context, l net.Listener, primary, candidate string, stdou
 		return err
 	}
 	server := &http.Server{Handler: mirror.Handler(proxy), ReadHeaderTimeout: 10 * time.Second}
+	fmt.Fprintf(stdout, "listening on http://%s\n", l.Addr()) // l does, and nobody else writes yet
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	fmt.Fprintf(stdout, "listening on http://%s\n", l.Addr())
 
 	select {
 	case err = <-served: // it could not go on
