@@ -37,6 +37,7 @@ import (
 	"strings"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // TestComparator checks that c
@@ -165,7 +166,7 @@ func (r *report) wellFormed(name string, diffs []shadow.Diff) {
 				r.broke("must return values that are JSON", name, "it returned %q at %s", value, d.Path)
 			}
 		}
-		if i > 0 && comparePaths(diffs[i-1].Path, d.Path) > 0 {
+		if i > 0 && pointer.Compare(diffs[i-1].Path, d.Path) > 0 {
 			r.broke("must return differences in path order", name, "it returned %s before %s", diffs[i-1].Path, d.Path)
 		}
 	}
@@ -189,25 +190,6 @@ func isPath(path string) bool {
 		return below && rest != ""
 	}
 	return head == "body"
-}
-
-// comparePaths orders pointers token by token.
-func comparePaths(a, b string) int {
-	return slices.CompareFunc(strings.Split(a, "/"), strings.Split(b, "/"), func(a, b string) int {
-		switch i, j := isIndex(a), isIndex(b); {
-		case i && j && len(a) != len(b):
-			return len(a) - len(b)
-		case i && !j:
-			return -1
-		case j && !i:
-			return 1
-		}
-		return strings.Compare(a, b)
-	})
-}
-
-func isIndex(token string) bool {
-	return token == "0" || token != "" && token[0] != '0' && strings.Trim(token, "0123456789") == ""
 }
 
 // TestMasker checks that m

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // root is the path of a body.
@@ -310,27 +311,8 @@ func (f *finder) describe(p, s json.RawMessage) (shadow.DiffKind, shadow.DiffCla
 
 // sorted returns the differences in path order.
 func (f *finder) sorted() []shadow.Diff {
-	slices.SortStableFunc(f.diffs, func(a, b shadow.Diff) int {
-		return slices.CompareFunc(strings.Split(a.Path, "/"), strings.Split(b.Path, "/"), compareTokens)
-	})
+	slices.SortStableFunc(f.diffs, func(a, b shadow.Diff) int { return pointer.Compare(a.Path, b.Path) })
 	return f.diffs
-}
-
-// compareTokens orders array indexes by their value and before names.
-func compareTokens(a, b string) int {
-	switch i, j := isIndex(a), isIndex(b); {
-	case i && j && len(a) != len(b):
-		return len(a) - len(b)
-	case i && !j:
-		return -1
-	case j && !i:
-		return 1
-	}
-	return strings.Compare(a, b)
-}
-
-func isIndex(token string) bool {
-	return token == "0" || token != "" && token[0] != '0' && strings.Trim(token, "0123456789") == ""
 }
 
 // memberName is the name that encoding/json gives a field. An embedded struct without a

@@ -45,6 +45,7 @@ import (
 	"slices"
 
 	"github.com/goshadow/shadow/internal/jsondiff"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // Set holds what the comparisons of all media types share. It is safe for concurrent
@@ -173,7 +174,7 @@ func (c Comparer) Compare(a, b []byte, prefix string) Result {
 		return differ(jsondiff.TypeChanged, errA, errB)
 	}
 	w.pair(0, 0)
-	slices.SortStableFunc(w.result.Diffs, func(x, y Diff) int { return comparePaths(x.Path, y.Path) })
+	slices.SortStableFunc(w.result.Diffs, func(x, y Diff) int { return pointer.Compare(x.Path, y.Path) })
 	return w.result
 }
 

@@ -208,14 +208,6 @@ func (b *Buffer) Sum() (sum uint64, ok bool) {
 	return b.hash.Sum64(), true
 }
 
-// Head is the beginning of what was kept. It is valid until Bytes or Release.
-func (b *Buffer) Head() []byte {
-	if b.first == nil {
-		return nil
-	}
-	return b.first.data
-}
-
 // Resume makes b the recording of a stream of which somebody else recorded the rest.
 func (b *Buffer) Resume(size int64, sum uint64) { b.size, b.sum, b.cut, b.hash = size, &sum, true, nil }
 

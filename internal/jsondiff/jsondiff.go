@@ -36,6 +36,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // Options are the rules of a comparison. The zero value compares exactly.
@@ -278,7 +279,7 @@ func (s *comparison) run() Result {
 		whole := Diff{Path: s.prefix, Kind: TypeChanged, A: Span{0, len(s.a)}, B: Span{0, len(s.b)}}
 		return Result{Diffs: []Diff{whole}, ErrA: errA, ErrB: errB}
 	}
-	slices.SortStableFunc(s.result.Diffs, func(x, y Diff) int { return comparePaths(x.Path, y.Path) })
+	slices.SortStableFunc(s.result.Diffs, func(x, y Diff) int { return pointer.Compare(x.Path, y.Path) })
 	return s.result
 }
 

@@ -140,7 +140,7 @@ func unescape(s []byte) (r rune, n int) {
 	return rune(s[1]), 2
 }
 
-// hex4 returns the number in the escape sequence \uXXXX at the start of s.
+// hex4 returns the number in the four hex digits of the escape at the start of s.
 func hex4(s []byte) rune {
 	return rune(hexValue(s[2])<<12 | hexValue(s[3])<<8 | hexValue(s[4])<<4 | hexValue(s[5]))
 }
