@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/baggage"
 
@@ -233,6 +234,22 @@ func (m *Mirror) guard(part string, f func() error) (err error) {
 		}
 	}()
 	return f()
+}
+
+// notify logs e and tells the reporters that care. It runs user code: never on the
+// goroutine of a request.
+func (m *Mirror) notify(e Event) {
+	e.Mirror, e.Target, e.Time = m.name, m.target.Name, time.Now()
+	m.guard("Logger", func() error { //nolint:errcheck // logged where it can be
+		m.logger.Warn("shadow: "+e.Text, slog.String("event", string(e.Kind)), slog.String("mirror", e.Mirror),
+			slog.String("target", e.Target), slog.String("route", e.Route), slog.String("id", e.ID))
+		return nil
+	})
+	for _, listener := range m.listeners {
+		if r, ok := listener.(EventReporter); ok {
+			m.guard("Reporter", func() error { return r.ReportEvent(m.base, &e) }) //nolint:errcheck // as above
+		}
+	}
 }
 
 // panicked logs the first panic of each part of the user's code: where it was, but

@@ -110,6 +110,16 @@ func (m multiReporter) Report(ctx context.Context, r *Result) error {
 	return m.each(func(reporter Reporter) error { return reporter.Report(ctx, r) })
 }
 
+// ReportEvent tells those of m that care of events.
+func (m multiReporter) ReportEvent(ctx context.Context, e *Event) error {
+	return m.each(func(reporter Reporter) error {
+		if r, ok := reporter.(EventReporter); ok {
+			return r.ReportEvent(ctx, e)
+		}
+		return nil
+	})
+}
+
 // Flush flushes those of m that can be flushed.
 func (m multiReporter) Flush(ctx context.Context) error {
 	return m.each(func(reporter Reporter) error {

@@ -183,6 +183,11 @@ type Result struct {
 
 	Start  time.Time     // when the primary was given the request
 	Queued time.Duration // from the primary's answer to the start of the copy
+
+	// Probability is that with which a request like this one is copied, as its Sampler
+	// tells it: 1/Probability requests stand behind this result. It is 0 where the Sampler
+	// cannot tell.
+	Probability float64
 }
 
 // LogValue describes r without bodies, headers, URLs or values.
@@ -305,6 +310,29 @@ type ReporterFunc func(ctx context.Context, r *Result) error
 
 // Report calls f.
 func (f ReporterFunc) Report(ctx context.Context, r *Result) error { return f(ctx, r) }
+
+// Event is something that happened to a Mirror and that somebody should know of, apart
+// from the results of single requests.
+type Event struct {
+	Kind   EventKind
+	Mirror string
+	Target string
+	// ID and Route are those of the request it happened at; empty where it was none.
+	ID    string
+	Route string
+	Time  time.Time
+	// Text says in a sentence what happened. It never holds a value of a request or answer.
+	Text string
+}
+
+// EventKind is what happened. It is a low-cardinality string, fit for a metric.
+type EventKind string
+
+// EventReporter is a Reporter that is told of events too, under the same terms.
+type EventReporter interface {
+	Reporter
+	ReportEvent(ctx context.Context, e *Event) error
+}
 
 // Reason is why a request was not copied, or why its copy was given up. It is a
 // low-cardinality string, fit for a metric.
