@@ -17,6 +17,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -48,22 +49,24 @@ type job struct {
 	claimed atomic.Bool // by the one who will report it
 }
 
-// snapshot keeps of r what the primary might change.
-func (m *Mirror) snapshot(j *job, r *http.Request) {
-	j.start = time.Now()
+// snapshot keeps of r what the primary might change. It tells why r is not to be copied
+// after all, or whyCopied.
+func (m *Mirror) snapshot(j *job, r *http.Request) why {
+	j.header = fields.Take(r.Header)
+	for name, values := range j.header.All() {
+		switch {
+		case name == m.requestID && j.id == "":
+			j.id = values[0][:min(len(values[0]), maxID)]
+		case mark.In(name, values):
+			return whyLoop
+		}
+	}
+	if j.id == "" {
+		j.id, j.minted = newID(), m.requestID != ""
+	}
 	j.method, j.host, j.proto, j.url = r.Method, r.Host, r.Proto, *r.URL
 	if j.method == "" {
 		j.method = http.MethodGet
-	}
-	j.header = fields.Take(r.Header)
-	if m.requestID != "" {
-		if v := r.Header[m.requestID]; len(v) > 0 {
-			j.id = v[0][:min(len(v[0]), maxID)]
-		}
-		j.minted = j.id == ""
-	}
-	if j.id == "" {
-		j.id = newID()
 	}
 	if m.telemetry.Traced() {
 		span := trace.SpanContextFromContext(r.Context())
@@ -72,6 +75,8 @@ func (m *Mirror) snapshot(j *job, r *http.Request) {
 	for _, key := range m.contextKeys {
 		j.values = append(j.values, r.Context().Value(key))
 	}
+	j.start = time.Now()
+	return whyCopied
 }
 
 // maxID is how much of an inbound request ID serves as correlation ID.

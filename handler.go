@@ -38,12 +38,14 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if w := h.m.decide(r); w != whyCopied {
+	w := h.m.decide(r)
+	if w == whyCopied {
+		w = h.m.serve(h.primary, rw, r)
+	}
+	if w != whyCopied {
 		h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
-		return
 	}
-	h.m.serve(h.primary, rw, r)
 }
 
 // serving is a request to a primary handler that is going to be copied.
@@ -55,9 +57,13 @@ type serving struct {
 	body   *capture.Body // nil where there is none
 }
 
-func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) {
+// serve has primary serve r and copies it. Where r is not to be copied it says why, and
+// has done nothing.
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) why {
 	s := &serving{server: r, given: r}
-	m.snapshot(&s.job, r)
+	if w := m.snapshot(&s.job, r); w != whyCopied {
+		return w
+	}
 	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
 	if r.TLS != nil {
 		s.scheme = "https"
@@ -75,6 +81,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
 	primary.ServeHTTP(s.writer.Wrap(), s.given)
 	verdict = whyCopied
+	return whyCopied
 }
 
 // tee gives the primary a request whose body is recorded. The server's own keeps its

@@ -148,8 +148,8 @@ func (m *Mirror) closeIdle() {
 	}
 }
 
-// decide tells why r is not to be copied, or whyCopied. What is cheap and decides
-// often comes first.
+// decide tells why r is not to be copied, or whyCopied. What is cheap and decides often
+// comes first, and the marks of other mirrors when the header is copied: see snapshot.
 func (m *Mirror) decide(r *http.Request) why {
 	switch m.state.Load() {
 	case stateOff:
@@ -180,13 +180,9 @@ func (m *Mirror) decide(r *http.Request) why {
 		return whyUpgrade
 	case r.URL == nil || r.RequestURI == "*":
 		return whyInvalid
-	case mark.From(r.Context()) != nil:
+	case mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host):
 		return whyLoop
-	}
-	if _, marked := mark.Find(r); marked {
-		return whyLoop
-	}
-	if r.ContentLength > m.maxBody {
+	case r.ContentLength > m.maxBody:
 		return whyBodyTooLarge
 	}
 	return whyCopied

@@ -53,7 +53,10 @@ type calling struct {
 func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Response, err error) {
 	c := &calling{request: r}
 	c.resp = &c.answer
-	m.snapshot(&c.job, r)
+	if w := m.snapshot(&c.job, r); w != whyCopied {
+		m.tally.add(r, w)
+		return primary.RoundTrip(r)
+	}
 	c.scheme = r.URL.Scheme
 	out := r
 	if r.Body != nil && r.Body != http.NoBody {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -20,15 +21,17 @@ const (
 )
 
 // foreign are the headers by which other mirroring tools mark their copies.
-var foreign = [...]string{
-	"X-Skipper-Shadow-Traffic", // skipper
-	"X-Tee-Loopback-Key",       // skipper
-	"X-Mirror",                 // parapet
-	"X-Mroki-Mode",             // mroki
-	"X-Autumn-Shadow",          // autumn
-	"X-Mirrored-Request",       // armada
-	"X-Shadow-Traffic",         // express-shadow-mirror
-}
+var foreign = [...]string{skipper, skipperLoopback, parapet, mroki, autumn, armada, express}
+
+const (
+	skipper         = "X-Skipper-Shadow-Traffic"
+	skipperLoopback = "X-Tee-Loopback-Key"
+	parapet         = "X-Mirror"
+	mroki           = "X-Mroki-Mode"
+	autumn          = "X-Autumn-Shadow"
+	armada          = "X-Mirrored-Request"
+	express         = "X-Shadow-Traffic" // express-shadow-mirror
+)
 
 // Mark is what the context of a shadow copy carries.
 type Mark struct {
@@ -52,24 +55,35 @@ func From(ctx context.Context) *Mark {
 	return m
 }
 
-// Find tells whether r is marked as a copy, by this library or by another mirror
-// (Envoy and Istio append "-shadow" to the host), and with which ID.
+// Find tells whether r is marked as a copy, by this library or by another mirror, and
+// with which ID.
 func Find(r *http.Request) (id string, ok bool) {
 	if v := r.Header[Header]; len(v) > 0 {
 		return v[0], true
 	}
-	for _, name := range foreign {
-		if len(r.Header[name]) > 0 {
+	for name, values := range r.Header {
+		if In(name, values) {
 			return "", true
 		}
 	}
-	for _, v := range r.Header["Baggage"] {
-		if inBaggage(v) {
-			return "", true
-		}
+	return "", OnHost(r.Host)
+}
+
+// In tells whether a header field with one value or several marks a copy.
+func In(name string, values []string) bool {
+	switch name {
+	case Header, skipper, skipperLoopback, parapet, mroki, autumn, armada, express:
+		return len(values) > 0
+	case "Baggage":
+		return slices.ContainsFunc(values, inBaggage)
 	}
-	host, _, _ := strings.Cut(r.Host, ":")
-	return "", strings.HasSuffix(host, "-shadow")
+	return false
+}
+
+// OnHost tells whether a host marks a copy: Envoy and Istio append "-shadow" to it.
+func OnHost(host string) bool {
+	host, _, _ = strings.Cut(host, ":")
+	return strings.HasSuffix(host, "-shadow")
 }
 
 // inBaggage tells whether a baggage header has the member shadow=true. Values are

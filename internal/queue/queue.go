@@ -2,7 +2,15 @@
 // is nothing to do, and the ledger of what became of each item.
 package queue
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
+
+// linger is how long the last worker that runs out of work stays before it stops. What
+// comes meanwhile is left for it: to start or wake a worker costs whoever puts the item
+// more than everything else here, and a busy Queue would do it for each one.
+const linger = 100 * time.Microsecond
 
 // Queue hands items to at most so many workers and keeps at most so many waiting.
 // It is safe for concurrent use. An idle Queue has no goroutine.
@@ -16,15 +24,17 @@ type Queue[T any] struct {
 	workers int
 	depth   int
 
-	mu      sync.Mutex
-	ring    []T // grows up to depth
-	head    int
-	waiting int
-	busy    int // workers
-	running int // items taken from the ring or started, not settled
-	settled []uint64
-	closed  bool
-	idle    chan struct{} // closed when nothing waits or runs any more; nil until asked for
+	mu        sync.Mutex
+	ring      []T // grows up to depth, and one more for the worker that lingers
+	head      int
+	waiting   int
+	busy      int  // workers
+	lingering bool // one of them
+	running   int  // items taken from the ring or started, not settled
+	settled   []uint64
+	closed    bool
+	closing   chan struct{} // closed when the Queue is
+	idle      chan struct{} // closed when nothing waits or runs any more; nil until asked for
 }
 
 // Verdict is the answer of Put.
@@ -41,7 +51,8 @@ const (
 // with at most depth items waiting, and counts so many kinds of ends. Run must have
 // its item settled before it returns; it may exit its goroutine (runtime.Goexit).
 func New[T any](workers, depth, kinds int, run func(T)) *Queue[T] {
-	return &Queue[T]{run: run, workers: workers, depth: depth, settled: make([]uint64, kinds)}
+	return &Queue[T]{run: run, workers: workers, depth: depth, settled: make([]uint64, kinds),
+		closing: make(chan struct{})}
 }
 
 // Put starts item, or lets it wait its turn, or refuses it. It never waits.
@@ -51,11 +62,13 @@ func (q *Queue[T]) Put(item T) Verdict {
 	switch {
 	case q.closed:
 		return Closed
+	case q.lingering && q.waiting <= q.depth:
+		q.push(item)
 	case q.busy < q.workers:
 		q.busy++
 		q.running++
 		go q.work(item)
-	case q.waiting == q.depth:
+	case q.waiting >= q.depth:
 		return Full
 	default:
 		q.push(item)
@@ -65,7 +78,7 @@ func (q *Queue[T]) Put(item T) Verdict {
 
 func (q *Queue[T]) push(item T) {
 	if q.waiting == len(q.ring) {
-		ring := make([]T, min(max(2*len(q.ring), 8), q.depth))
+		ring := make([]T, min(max(2*len(q.ring), 8), q.depth+1))
 		n := copy(ring, q.ring[q.head:])
 		copy(ring[n:], q.ring[:q.head])
 		q.ring, q.head = ring, 0
@@ -93,13 +106,28 @@ func (q *Queue[T]) work(item T) {
 	}
 }
 
-// next takes an item off the ring; where there is none the worker is done.
+// next takes an item off the ring; where there is none the worker is done. Of several
+// that wait the others get a worker too.
 func (q *Queue[T]) next() (item T, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.waiting == 0 && !q.lingering {
+		q.lingering = true
+		q.mu.Unlock()
+		select {
+		case <-time.After(linger):
+		case <-q.closing:
+		}
+		q.mu.Lock()
+		q.lingering = false
+	}
 	if q.waiting == 0 {
 		q.busy--
 		return item, false
+	}
+	if q.waiting > 1 && q.busy < q.workers {
+		q.busy++
+		go q.join()
 	}
 	var zero T
 	item, q.ring[q.head] = q.ring[q.head], zero
@@ -107,6 +135,13 @@ func (q *Queue[T]) next() (item T, ok bool) {
 	q.waiting--
 	q.running++
 	return item, true
+}
+
+// join is the work of a worker that begins with what waits.
+func (q *Queue[T]) join() {
+	if item, ok := q.next(); ok {
+		q.work(item)
+	}
 }
 
 // Settle counts one running item under kind.
@@ -137,7 +172,10 @@ func (q *Queue[T]) Counts(dst []uint64) (settled []uint64, waiting, running int)
 func (q *Queue[T]) Close() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.closed = true
+	if !q.closed {
+		q.closed = true
+		close(q.closing)
+	}
 	if q.idle == nil {
 		q.idle = make(chan struct{})
 	}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +26,12 @@ const (
 	dropped
 	kinds
 )
+
+// rest lets everybody go as far as they can, and a worker that lingers go home.
+func rest() {
+	time.Sleep(time.Millisecond)
+	synctest.Wait()
+}
 
 // bench is a Queue of numbers whose workers wait for a word.
 type bench struct {
@@ -51,12 +58,12 @@ func (b *bench) put(t *testing.T, want queue.Verdict, items ...int) {
 	for _, i := range items {
 		require.Equal(t, want, b.Put(i), "item %d", i)
 	}
-	synctest.Wait()
+	rest()
 }
 
 func (b *bench) expect(t *testing.T, waiting, running int, settled ...uint64) {
 	t.Helper()
-	synctest.Wait()
+	rest()
 	got, w, r := b.Counts(nil)
 	assert.Equal(t, []any{waiting, running, settled}, []any{w, r, got}, "waiting, running, settled")
 }
@@ -80,6 +87,34 @@ func TestNeverMoreThanWorkersRunNorMoreThanDepthWait(t *testing.T) {
 	})
 }
 
+// While a worker lingers what comes is left for it, and it takes as much as a worker
+// that is free would: nothing is refused because of it, and nothing waits for one of
+// several workers.
+func TestWhatComesWhileAWorkerLingersLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(3, 1)
+		b.put(t, queue.Accepted, 0)
+		b.word <- struct{}{}
+		synctest.Wait() // no time passes: it lingers
+		for i, want := range []queue.Verdict{queue.Accepted, queue.Accepted, queue.Accepted, queue.Accepted, queue.Full} {
+			require.Equal(t, want, b.Put(1+i), "item %d", i)
+		}
+		b.expect(t, 1, 3, 1, 0, 0)
+		close(b.word)
+		b.expect(t, 0, 0, 5, 0, 0)
+	})
+}
+
+func TestCloseSendsTheLingeringWorkerHome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // which fails if one is left when it returns
+		b := newBench(1, 1)
+		b.put(t, queue.Accepted, 0)
+		b.word <- struct{}{}
+		synctest.Wait()
+		<-b.Close()
+	})
+}
+
 func TestItemsRunInTheOrderTheyCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(1, 20)
@@ -90,18 +125,18 @@ func TestItemsRunInTheOrderTheyCame(t *testing.T) {
 					want = append(want, i)
 					i++
 				}
-				synctest.Wait()
+				rest()
 			}
 			for range 1 + i%5 {
 				select {
 				case b.word <- struct{}{}:
 				default:
 				}
-				synctest.Wait()
+				rest()
 			}
 		}
 		close(b.word)
-		synctest.Wait()
+		rest()
 		assert.Equal(t, want, b.started)
 	})
 }
@@ -120,11 +155,11 @@ func TestTheOrderHoldsWhereTheRingGrowsInTheMiddle(t *testing.T) {
 			put(9)
 			for range pops {
 				b.word <- struct{}{}
-				synctest.Wait()
+				rest()
 			}
 			put(90)
 			close(b.word)
-			synctest.Wait()
+			rest()
 			assert.Equal(t, want, b.started)
 		})
 	}
@@ -138,7 +173,7 @@ func TestDepthZeroIsNoRoomToWait(t *testing.T) {
 		b.put(t, queue.Accepted, 1)
 		b.put(t, queue.Full, 2)
 		b.word <- struct{}{}
-		synctest.Wait()
+		rest()
 		b.put(t, queue.Accepted, 3)
 		close(b.word)
 		b.expect(t, 0, 0, 2, 0, 0)
@@ -182,7 +217,7 @@ func TestARunThatExitsItsGoroutineIsReplaced(t *testing.T) {
 			want = append(want, i)
 		}
 		close(hold)
-		synctest.Wait()
+		rest()
 		assert.Equal(t, want, ran)
 		settled, waiting, running := q.Counts(nil)
 		assert.Equal(t, []uint64{0, 10, 0}, settled)
@@ -190,7 +225,7 @@ func TestARunThatExitsItsGoroutineIsReplaced(t *testing.T) {
 
 		// Its place is free again, and only one.
 		require.Equal(t, queue.Accepted, q.Put(11))
-		synctest.Wait()
+		rest()
 		assert.Equal(t, append(want, 11), ran)
 	})
 }
@@ -209,7 +244,7 @@ func TestARunThatRecoversItsPanicGoesOn(t *testing.T) {
 		for i := range 5 {
 			require.Equal(t, queue.Accepted, q.Put(i))
 		}
-		synctest.Wait()
+		rest()
 		settled, _, _ := q.Counts(nil)
 		assert.Equal(t, []uint64{0, 5, 0}, settled)
 	})
@@ -226,14 +261,14 @@ func TestASettledItemKeepsItsWorkerUntilItReturns(t *testing.T) {
 			<-hold
 		})
 		require.Equal(t, queue.Accepted, q.Put(1))
-		synctest.Wait()
+		rest()
 		settled, waiting, running := q.Counts(nil)
 		assert.Equal(t, []uint64{0, 1, 0}, settled)
 		assert.Zero(t, waiting+running)
 
 		require.Equal(t, queue.Accepted, q.Put(2))
 		require.Equal(t, queue.Full, q.Put(3))
-		synctest.Wait()
+		rest()
 		_, waiting, running = q.Counts(nil)
 		assert.Equal(t, []int{1, 0}, []int{waiting, running}, "no second worker")
 
@@ -258,7 +293,7 @@ func TestCloseRefusesAndTellsWhenAllIsSettled(t *testing.T) {
 			assert.False(t, isClosed(first))
 			assert.False(t, isClosed(second))
 			b.word <- struct{}{}
-			synctest.Wait()
+			rest()
 		}
 		assert.True(t, isClosed(first))
 		assert.True(t, isClosed(second))
@@ -296,7 +331,7 @@ func TestDropSettlesWhatWaitsAndReturnsItInOrder(t *testing.T) {
 		assert.Equal(t, []int{10, 11}, b.Drop(dropped))
 		assert.False(t, isClosed(idle), "one is still running")
 		close(b.word)
-		synctest.Wait()
+		rest()
 		assert.True(t, isClosed(idle))
 		b.expect(t, 0, 0, 2, 0, 10)
 	})
