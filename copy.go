@@ -131,9 +131,9 @@ func (m *Mirror) put(j *job, r *http.Request) {
 func (m *Mirror) run(j *job) {
 	var all struct { // in one allocation
 		Result
-		url              url.URL
-		request, primary Message
-		candidate        attempt
+		url       url.URL
+		request   Message
+		candidate attempt
 	}
 	res := &all.Result
 	*res = Result{
@@ -180,22 +180,22 @@ func (m *Mirror) run(j *job) {
 	}()
 
 	var raw []byte
-	if j.body != nil {
+	if j.body != nil && !m.through {
 		raw = j.body.Bytes()
 	}
-	res.Request, res.Primary = m.request(&all.request, &all.url, j, raw), &all.primary
+	res.Request = m.request(&all.request, &all.url, j, raw)
+	most := m.maxBody
 	if !m.unseen {
-		m.primaryAnswer(res.Primary, j)
-	}
-	if res.Route == "" {
-		res.Route = template(j.url.Path)
+		res.Primary = m.primaryAnswer(j)
+		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
+		if res.Route == "" {
+			res.Route = template(j.url.Path)
+		}
 	}
 	if !valid(res.Request) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
-	// An answer that is longer than this cannot equal the primary's.
-	most := max(m.maxBody, res.Primary.Size)
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
 	if m.control != nil {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
@@ -231,7 +231,9 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	}
 	defer m.queue.Settle(outcomeEnd(Failed))
 	late := *res // the worker still reads res
-	late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
+	if !m.through {
+		late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
+	}
 	m.finish(j, &late, Failed, ErrTimeout)
 }
 

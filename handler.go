@@ -75,7 +75,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		s.tee(m)
 	}
 	s.writer.Start = s.start
-	s.writer.Init(w, r.Method, m.pool, m.maxBody)
+	s.writer.Init(w, r.Method, m.pool, m.answers)
 
 	verdict := whyPrimaryPanicked
 	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's

@@ -23,7 +23,7 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message 
 	}
 	*msg = Message{
 		Method: j.method, URL: u, Host: j.host, Proto: j.proto,
-		Header: j.header.Header(0), Size: int64(len(raw)),
+		Header: j.header.Header(marks), Size: int64(len(raw)),
 	}
 	if len(j.trailer) > 0 {
 		msg.Trailer = j.trailer.Header(0)
@@ -32,9 +32,9 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message 
 	return msg
 }
 
-// primaryAnswer fills msg with the primary's answer in j.
-func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
-	*msg = Message{
+// primaryAnswer is the primary's answer in j.
+func (m *Mirror) primaryAnswer(j *job) *Message {
+	msg := &Message{
 		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
 		Header: j.resp.Sent(0),
 		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),

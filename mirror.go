@@ -37,7 +37,9 @@ type Mirror struct {
 	mask      Masker      // the record mask
 	places    *bodies.Set // finds the places of differences in masked answers
 	listeners []Reporter  // the reporters, and all parts that are Reporters too
-	unseen    bool        // nobody looks at the primary\'s answers
+	unseen    bool        // nobody looks at results
+	through   bool        // nor at requests: what was copied is what is sent
+	answers   int64       // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
 
 	unreported atomic.Uint64
@@ -64,7 +66,12 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.mask = MaskAll(append([]Masker{maskCredentials()}, c.maskers...)...)
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
-	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil
+	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
+	m.through = m.unseen && c.target.Masker == nil
+	m.answers = m.maxBody
+	if m.unseen {
+		m.answers = capture.Nothing
+	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
 		Read: m.read, Panicked: m.panicked,

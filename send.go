@@ -36,8 +36,8 @@ type attempt struct {
 	route  string
 	most   int64 // bytes of answer after which there is no use in more
 
-	got Message        // the answer
-	buf capture.Buffer // its body, until the copy is settled
+	status int            // of the answer, 0 while there is none
+	buf    capture.Buffer // its body, until the copy is settled
 }
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
@@ -49,7 +49,7 @@ func (a *attempt) send() (answer *Message, err error) {
 			answer, err = nil, &panicError{part: "Transport", value: v}
 		}
 	}()
-	out, uri, body := a.in, j.uri, a.raw
+	out, uri := a.in, j.uri
 	if t.Masker != nil {
 		out, uri = a.in.Clone(), ""
 		if m.guard("Masker", func() error { return t.Masker.Mask(out) }) != nil || !valid(out) {
@@ -57,19 +57,15 @@ func (a *attempt) send() (answer *Message, err error) {
 		}
 	}
 	h := a.header(out)
-	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
-		body = out.Body
-		fixHeader(h, len(body))
-	}
+	body, length := a.body(out, h)
 
 	var c struct { // in one allocation
 		context copyContext
-		request http.Request
-		marks   [2]string
+		marks   [marks]string
 	}
 	c.context = copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
 		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
-		hold: holding{pool: m.pool, limit: m.maxBody, most: a.most}}
+		hold: holding{pool: m.pool, limit: a.limit(), most: a.most}}
 	ctx, cancel := context.WithTimeoutCause(&c.context, t.timeout(), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(h, j.id, &c.marks); bag.Len() > 1 {
@@ -79,12 +75,11 @@ func (a *attempt) send() (answer *Message, err error) {
 		var span trace.Span
 		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
 			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}, h)
-		defer func() { telemetry.End(span, status(answer), errorType(err)) }()
+		defer func() { telemetry.End(span, a.status, errorType(err)) }()
 	}
 
 	start := time.Now()
-	outgoing(ctx, &c.request, out, h, body)
-	resp, err := t.Transport.RoundTrip(&c.request)
+	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, h, body, length))
 	switch {
 	case err == nil && resp == nil:
 		err = errors.New("shadow: the Transport returned neither a response nor an error")
@@ -131,24 +126,26 @@ func (e *quietError) As(target any) bool   { return errors.As(e.err, target) }
 
 // read reads what the target answered.
 func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
-	msg, buf := &a.got, &a.buf
-	*msg = Message{
+	a.status = resp.StatusCode
+	if resp.Body != nil {
+		defer resp.Body.Close()
+	}
+	if a.target.Discard {
+		return nil, drain(resp.Body, a.most)
+	}
+	buf := &a.buf
+	msg := &Message{
 		Host: a.target.Name, Proto: resp.Proto, StatusCode: resp.StatusCode, Header: resp.Header,
 		TTFB: time.Since(start),
 	}
 	if resp.Request != nil {
 		msg.Method, msg.Host = resp.Request.Method, resp.Request.Host
 	}
-	limit := a.m.maxBody
-	if a.target.Discard {
-		limit = 0
-	}
 	if resp.Body != nil {
-		defer resp.Body.Close()
 		if own, ok := resp.Body.(*recorded); ok {
 			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
-			buf.Init(a.m.pool, limit)
+			buf.Init(a.m.pool, a.m.maxBody)
 			if err := buf.Read(resp.Body, resp.ContentLength, a.most); err != nil {
 				var long *longBody
 				if !errors.As(err, &long) {
@@ -164,11 +161,32 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	return msg, nil
 }
 
+// drain reads an answer that nobody will see to its end, or until more than most bytes
+// have come.
+func drain(body io.Reader, most int64) error {
+	if body == nil {
+		return nil
+	}
+	_, err := io.Copy(io.Discard, io.LimitReader(body, most+1))
+	return err
+}
+
+// limit is how many bytes of the answer are kept.
+func (a *attempt) limit() int64 {
+	if a.target.Discard {
+		return capture.Nothing
+	}
+	return a.m.maxBody
+}
+
+// marks is how many header fields a copy has more than what it is a copy of.
+const marks = 2
+
 // header is the header of the copy that out describes.
 func (a *attempt) header(out *Message) http.Header {
 	h := out.Header // a clone, where a mask has been over it
-	if a.target.Masker == nil {
-		h = a.j.header.Clone().Header(2)
+	if a.target.Masker == nil && !a.m.through {
+		h = a.j.header.Clone().Header(marks)
 	}
 	if h == nil {
 		h = http.Header{}
@@ -180,6 +198,26 @@ func (a *attempt) header(out *Message) http.Header {
 		h[a.m.requestID] = []string{a.j.id}
 	}
 	return h
+}
+
+// body is the body of the copy that out describes, nil where there is none, and its length.
+// H is its header.
+func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
+	if a.m.through {
+		if a.j.body == nil || a.j.body.Size() == 0 {
+			return nil, 0
+		}
+		return a.j.body.Reader(), a.j.body.Size()
+	}
+	raw := a.raw
+	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
+		raw = out.Body
+		fixHeader(h, len(raw))
+	}
+	if len(raw) == 0 {
+		return nil, 0
+	}
+	return io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
 }
 
 // fixHeader removes from h what no longer holds of a body that was masked, and gives it
@@ -194,27 +232,21 @@ func fixHeader(h http.Header, length int) {
 	}
 }
 
-// outgoing fills r with the copy as a client sends it.
-func outgoing(ctx context.Context, r *http.Request, out *Message, h http.Header, body []byte) {
-	*r = http.Request{
+// outgoing is the copy as a client sends it.
+func outgoing(ctx context.Context, out *Message, h http.Header, body io.ReadCloser, length int64) *http.Request {
+	plain := http.Request{
 		Method: out.Method, URL: out.URL, Host: out.Host, Header: h,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: body, ContentLength: length,
 	}
-	*r = *r.WithContext(ctx)
-	if len(body) > 0 {
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	}
+	r := plain.WithContext(ctx)
 	if len(out.Trailer) > 0 { // they need chunks
-		r.Trailer = out.Trailer.Clone()
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
+		r.Trailer, r.ContentLength = out.Trailer.Clone(), -1
+		if body == nil {
+			r.Body = io.NopCloser(bytes.NewReader(nil))
+		}
 	}
-}
-
-func status(m *Message) int {
-	if m == nil {
-		return 0
-	}
-	return m.StatusCode
+	return r
 }
 
 // errorType is a low-cardinality name of err.

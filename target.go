@@ -154,7 +154,6 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 	if req.URL == nil {
 		return nil, errors.New("shadow: HandlerTransport: nil URL")
 	}
-	rec := &recorded{}
 	header := req.Header
 	hold, _ := req.Context().Value(holdingKey{}).(*holding)
 	if hold != nil && hold.taken.CompareAndSwap(false, true) {
@@ -163,39 +162,55 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 		header = header.Clone()
 		hold = &holding{pool: capture.NewPool(math.MaxInt64), limit: math.MaxInt64, most: math.MaxInt64}
 	}
-	rec.request(req, header)
-	rec.sink = sink{header: http.Header{}, most: hold.most}
+	if hold.limit == capture.Nothing {
+		s := &served{}
+		s.request(req, header, hold.most)
+		if err := t.serve(&s.sink, &s.in); err != nil {
+			return nil, err
+		}
+		return s.response(req, max(s.sink.status, http.StatusOK)), nil
+	}
+	rec := &recorded{}
+	rec.request(req, header, hold.most)
 	rec.writer.Init(&rec.sink, rec.in.Method, hold.pool, hold.limit)
 	defer func() {
-		if v := recover(); v != nil {
+		if resp == nil { // it panicked, or exited its goroutine
 			stopped := rec.writer.Stop()
 			stopped.Body.Release()
-			resp, err = nil, &panicError{part: "Handler", value: v}
 		}
 	}()
-	t.h.ServeHTTP(rec.writer.Wrap(), &rec.in)
-	return rec.response(req), nil
+	if err := t.serve(rec.writer.Wrap(), &rec.in); err != nil {
+		return nil, err
+	}
+	return rec.answer(req), nil
 }
 
-// recorded is a request to a handler in process, its answer, and the body of the
-// http.Response made of it.
-type recorded struct {
-	in     http.Request
-	url    url.URL
-	sink   sink
-	writer capture.Writer
-	resp   http.Response
-	first  time.Time // when the status was written
-	buf    capture.Buffer
-	body   *bytes.Reader
+// serve calls the handler.
+func (t *handlerTransport) serve(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{part: "Handler", value: v}
+		}
+	}()
+	t.h.ServeHTTP(w, r)
+	return nil
+}
+
+// served is a request to a handler in process and what became of it.
+type served struct {
+	in   http.Request
+	url  url.URL
+	sink sink
+	resp http.Response
 }
 
 // request makes of a client's request what a server makes of it.
-func (r *recorded) request(req *http.Request, header http.Header) {
-	r.in, r.url = *req, *req.URL
-	in := &r.in
-	r.url.Scheme, r.url.Host = "", ""
-	in.URL = &r.url
+func (s *served) request(req *http.Request, header http.Header, most int64) {
+	s.sink = sink{header: http.Header{}, most: most}
+	s.in, s.url = *req, *req.URL
+	in := &s.in
+	s.url.Scheme, s.url.Host = "", ""
+	in.URL = &s.url
 	if in.Header = header; header == nil {
 		in.Header = http.Header{}
 	}
@@ -218,6 +233,27 @@ func (r *recorded) request(req *http.Request, header http.Header) {
 	}
 }
 
+// response is the answer to req, without a body.
+func (s *served) response(req *http.Request, status int) *http.Response {
+	s.resp = http.Response{
+		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
+		StatusCode: status,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: s.sink.header, Body: http.NoBody, Request: req,
+	}
+	return &s.resp
+}
+
+// recorded is a request to a handler in process, its answer, and the body of the
+// http.Response made of it.
+type recorded struct {
+	served
+	writer capture.Writer
+	first  time.Time // when the status was written
+	buf    capture.Buffer
+	body   *bytes.Reader
+}
+
 // leadsTo tells whether uri is the request target of u.
 func leadsTo(uri string, u *url.URL) bool {
 	query, ok := strings.CutPrefix(uri, u.EscapedPath())
@@ -227,16 +263,11 @@ func leadsTo(uri string, u *url.URL) bool {
 	return ok && query != "" && query[0] == '?' && query[1:] == u.RawQuery
 }
 
-func (r *recorded) response(req *http.Request) *http.Response {
+func (r *recorded) answer(req *http.Request) *http.Response {
 	got := r.writer.Stop()
 	r.buf, r.first = got.Body, got.First
-	resp := &r.resp
-	*resp = http.Response{
-		Status:     strconv.Itoa(got.Status) + " " + http.StatusText(got.Status),
-		StatusCode: got.Status,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: got.Sent(0), ContentLength: r.buf.Size(), Body: r, Request: req,
-	}
+	resp := r.response(req, got.Status)
+	resp.Header, resp.ContentLength, resp.Body = got.Sent(0), r.buf.Size(), r
 	if length := resp.Header.Get("Content-Length"); req.Method == http.MethodHead && length != "" {
 		resp.ContentLength, _ = strconv.ParseInt(length, 10, 64)
 	}

@@ -85,12 +85,14 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Re
 		resp.Request = r
 	}
 	c.resp.Status = resp.StatusCode
-	c.resp.Header = fields.Take(resp.Header)
+	if !m.unseen {
+		c.resp.Header = fields.Take(resp.Header)
+	}
 	if resp.Body == nil || resp.Body == http.NoBody {
 		m.called(c, whyCopied)
 		return resp, nil
 	}
-	resp.Body = capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.maxBody,
+	resp.Body = capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers,
 		func(buf capture.Buffer, complete bool) {
 			c.resp.Body = buf
 			c.resp.Trailer = fields.Take(resp.Trailer)

@@ -7,6 +7,7 @@ package capture
 import (
 	"hash/maphash"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 )
@@ -91,9 +92,13 @@ type Buffer struct {
 	reserved    int64
 	hash        *maphash.Hash // of all bytes, once past the limit
 	sum         *uint64       // in its place: see Resume
-	cut         bool          // not all bytes are kept
-	starved     bool          // cut because the Pool had no room
+	reader      *Reader
+	cut         bool // not all bytes are kept
+	starved     bool // cut because the Pool had no room
 }
+
+// Nothing is the limit of a recording that only counts: no byte is kept or hashed.
+const Nothing = -1
 
 // Init makes b an empty recording of at most limit bytes.
 func (b *Buffer) Init(p *Pool, limit int64) { *b = Buffer{pool: p, limit: limit} }
@@ -103,6 +108,10 @@ func (b *Buffer) Limit(n int64) { b.limit = min(b.limit, n) }
 
 // Write records p. More is how many bytes are known to follow, not positive if unknown.
 func (b *Buffer) Write(p []byte, more int64) {
+	if b.limit == Nothing {
+		b.Skip(int64(len(p)))
+		return
+	}
 	b.size += int64(len(p))
 	if !b.cut {
 		p = b.keep(p, more)
@@ -226,12 +235,60 @@ func (b *Buffer) Bytes() []byte {
 	return out
 }
 
+// Reader returns a reader of the recorded bytes, which it does not move: after Release it
+// has none any more. There is one Reader of a Buffer, and it is safe for use by those who
+// do not know of Release.
+func (b *Buffer) Reader() *Reader {
+	b.reader = &Reader{next: b.first}
+	return b.reader
+}
+
 // Release gives everything back to the Pool. The zero value may be released.
 func (b *Buffer) Release() {
 	if b.pool == nil {
 		return
 	}
+	if b.reader != nil {
+		b.reader.Close() //nolint:errcheck // never fails
+	}
 	b.pool.recycle(b.first)
 	b.pool.held.Add(-b.reserved)
 	*b = Buffer{}
+}
+
+// Reader reads what a Buffer recorded.
+type Reader struct {
+	mu   sync.Mutex
+	next *chunk
+	at   int // in next
+	over bool
+}
+
+// Read copies from the recording. Once the Reader is closed, or the Buffer released, it
+// fails with http.ErrBodyReadAfterClose.
+func (r *Reader) Read(p []byte) (n int, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	for n < len(p) && r.next != nil {
+		k := copy(p[n:], r.next.data[r.at:])
+		n, r.at = n+k, r.at+k
+		if r.at == len(r.next.data) {
+			r.next, r.at = r.next.next, 0
+		}
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// Close lets go of the recording.
+func (r *Reader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.next, r.over = nil, true
+	return nil
 }

@@ -76,10 +76,12 @@ type Writer struct {
 }
 
 // Init makes w record what is written to dst in answer to a request with the given
-// method, at most limit bytes of body. Wrap returns what the handler is to be given.
+// method, at most limit bytes of body. Where that is Nothing the header is not recorded
+// either. Wrap returns what the handler is to be given.
 func (w *Writer) Init(dst http.ResponseWriter, method string, p *Pool, limit int64) {
 	w.w, w.head, w.on, w.length = dst, method == http.MethodHead, true, -1
 	w.resp.Body.Init(p, limit)
+	w.sniffed = limit == Nothing
 }
 
 // Stop ends the recording and hands it over; a second call returns an empty one. A handler
@@ -95,7 +97,9 @@ func (w *Writer) Stop() *Response {
 	r := &w.resp
 	if !r.Hijacked {
 		w.begin(http.StatusOK)
-		r.Trailer = trailers(r.Header, w.w.Header())
+		if r.Body.limit != Nothing {
+			r.Trailer = trailers(r.Header, w.w.Header())
+		}
 		r.Whole = w.sent && w.bodiless() || w.length >= 0 && w.length == r.Body.Size()
 		r.Short = r.Short || w.length >= 0 && w.length != r.Body.Size() && !w.bodiless()
 	}
@@ -114,7 +118,9 @@ func (w *Writer) begin(status int) {
 	}
 	h := w.w.Header()
 	w.resp.Status, w.resp.First = status, w.now()
-	w.resp.Header = fields.Take(h).Without(http.TrailerPrefix) // those are sent after the body
+	if w.resp.Body.limit != Nothing {
+		w.resp.Header = fields.Take(h).Without(http.TrailerPrefix) // those are sent after the body
+	}
 	_, w.resp.Typed = h["Content-Type"]
 	w.length = declared(h)
 	if w.length > w.resp.Body.limit {
@@ -225,10 +231,13 @@ func (w *Writer) wrote(p []byte) {
 // failed records an error of writing the body, and how many bytes were not accepted.
 // What a response to HEAD is written nobody misses.
 func (w *Writer) failed(refused int, err error) {
+	if err == nil {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case !w.on, err == nil, err == http.ErrBodyNotAllowed, w.head:
+	case !w.on, err == http.ErrBodyNotAllowed, w.head:
 	case w.length >= 0 && w.resp.Body.Size()+int64(refused) > w.length:
 		w.resp.Short = true // more than declared: the client was sent a part of it
 	default:

@@ -94,11 +94,15 @@ func Tokens(list string) iter.Seq[string] {
 	}
 }
 
-// hopByHop are the fields that concern one connection only (RFC 9110 section 7.6.1),
-// and those that customarily do.
-var hopByHop = [...]string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Transfer-Encoding", "Upgrade",
-	"Trailer", "Proxy-Authenticate", "Proxy-Authorization",
+// hopByHop tells whether a field concerns one connection only (RFC 9110 section 7.6.1), or
+// customarily does.
+func hopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Te", "Transfer-Encoding", "Upgrade",
+		"Trailer", "Proxy-Authenticate", "Proxy-Authorization":
+		return true
+	}
+	return false
 }
 
 // StripHopByHop removes from h what must not be forwarded: the fields that are hop-by-hop
@@ -106,18 +110,23 @@ var hopByHop = [...]string{
 func StripHopByHop(h http.Header) {
 	var drop []string
 	for key, lists := range h {
-		if http.CanonicalHeaderKey(key) != "Connection" {
-			continue
-		}
-		for _, list := range lists {
-			for name := range Tokens(list) {
-				drop = append(drop, http.CanonicalHeaderKey(name))
+		name := http.CanonicalHeaderKey(key)
+		if name == "Connection" {
+			for _, list := range lists {
+				for name := range Tokens(list) {
+					drop = append(drop, http.CanonicalHeaderKey(name))
+				}
 			}
 		}
+		if hopByHop(name) {
+			delete(h, key)
+		}
+	}
+	if len(drop) == 0 {
+		return
 	}
 	for key := range h {
-		name := http.CanonicalHeaderKey(key)
-		if slices.Contains(hopByHop[:], name) || slices.Contains(drop, name) {
+		if slices.Contains(drop, http.CanonicalHeaderKey(key)) {
 			delete(h, key)
 		}
 	}
