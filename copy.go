@@ -185,8 +185,10 @@ func (m *Mirror) run(j *job) {
 	}
 	res.Request = m.request(&all.request, &all.url, j, raw)
 	most := m.maxBody
+	var answers *struct{ primary, shadow Message } // in one allocation
 	if !m.unseen {
-		res.Primary = m.primaryAnswer(j)
+		answers = new(struct{ primary, shadow Message })
+		res.Primary = m.primaryAnswer(&answers.primary, j)
 		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
 		if res.Route == "" {
 			res.Route = template(j.url.Path)
@@ -197,9 +199,12 @@ func (m *Mirror) run(j *job) {
 		return
 	}
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
+	if answers != nil {
+		all.candidate.got = &answers.shadow
+	}
 	if m.control != nil {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
-		control.target = m.control
+		control.target, control.got = m.control, new(Message)
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
 		go control.run()
 	}

@@ -32,9 +32,9 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message 
 	return msg
 }
 
-// primaryAnswer is the primary's answer in j.
-func (m *Mirror) primaryAnswer(j *job) *Message {
-	msg := &Message{
+// primaryAnswer fills msg with the primary's answer in j.
+func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
+	*msg = Message{
 		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
 		Header: j.resp.Sent(0),
 		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),

@@ -36,6 +36,7 @@ type attempt struct {
 	route  string
 	most   int64 // bytes of answer after which there is no use in more
 
+	got    *Message       // what becomes the answer; nil where none is kept
 	status int            // of the answer, 0 while there is none
 	buf    capture.Buffer // its body, until the copy is settled
 }
@@ -133,8 +134,8 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	if a.target.Discard {
 		return nil, drain(resp.Body, a.most)
 	}
-	buf := &a.buf
-	msg := &Message{
+	msg, buf := a.got, &a.buf
+	*msg = Message{
 		Host: a.target.Name, Proto: resp.Proto, StatusCode: resp.StatusCode, Header: resp.Header,
 		TTFB: time.Since(start),
 	}

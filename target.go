@@ -236,12 +236,20 @@ func (s *served) request(req *http.Request, header http.Header, most int64) {
 // response is the answer to req, without a body.
 func (s *served) response(req *http.Request, status int) *http.Response {
 	s.resp = http.Response{
-		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
+		Status:     statusLine(status),
 		StatusCode: status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: s.sink.header, Body: http.NoBody, Request: req,
 	}
 	return &s.resp
+}
+
+// statusLine is what http.Response.Status holds; the commonest costs nothing.
+func statusLine(status int) string {
+	if status == http.StatusOK {
+		return "200 OK"
+	}
+	return strconv.Itoa(status) + " " + http.StatusText(status)
 }
 
 // recorded is a request to a handler in process, its answer, and the body of the

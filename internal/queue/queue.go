@@ -9,7 +9,8 @@ import (
 
 // linger is how long the last worker that runs out of work stays before it stops. What
 // comes meanwhile is left for it: to start or wake a worker costs whoever puts the item
-// more than everything else here, and a busy Queue would do it for each one.
+// more than everything else here, and a busy Queue would do it for each one. In a process
+// that does nothing else the kernel makes a millisecond of it.
 const linger = 100 * time.Microsecond
 
 // Queue hands items to at most so many workers and keeps at most so many waiting.
@@ -30,7 +31,8 @@ type Queue[T any] struct {
 	waiting   int
 	busy      int  // workers
 	lingering bool // one of them
-	running   int  // items taken from the ring or started, not settled
+	timer     *time.Timer
+	running   int // items taken from the ring or started, not settled
 	settled   []uint64
 	closed    bool
 	closing   chan struct{} // closed when the Queue is
@@ -114,10 +116,7 @@ func (q *Queue[T]) next() (item T, ok bool) {
 	if q.waiting == 0 && !q.lingering {
 		q.lingering = true
 		q.mu.Unlock()
-		select {
-		case <-time.After(linger):
-		case <-q.closing:
-		}
+		q.pause()
 		q.mu.Lock()
 		q.lingering = false
 	}
@@ -135,6 +134,20 @@ func (q *Queue[T]) next() (item T, ok bool) {
 	q.waiting--
 	q.running++
 	return item, true
+}
+
+// pause waits a little, and not while the Queue is being closed.
+func (q *Queue[T]) pause() {
+	if q.timer == nil { // there is one that lingers at a time
+		q.timer = time.NewTimer(linger)
+	} else {
+		q.timer.Reset(linger)
+	}
+	defer q.timer.Stop()
+	select {
+	case <-q.timer.C:
+	case <-q.closing:
+	}
 }
 
 // join is the work of a worker that begins with what waits.
