@@ -36,6 +36,7 @@ type job struct {
 	uri        string // RequestURI of a server's request
 	url        url.URL
 	header     fields.Snapshot
+	room       [27]string         // for the usual header: see fields.Take
 	values     []any              // of config.contextKeys
 	span       *trace.SpanContext // of the primary, where spans are recorded
 
@@ -52,7 +53,7 @@ type job struct {
 // snapshot keeps of r what the primary might change. It tells why r is not to be copied
 // after all, or whyCopied.
 func (m *Mirror) snapshot(j *job, r *http.Request) why {
-	j.header = fields.Take(r.Header)
+	j.header = fields.Take(r.Header, j.room[:])
 	for name, values := range j.header.All() {
 		switch {
 		case name == m.requestID && j.id == "":

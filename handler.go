@@ -60,7 +60,7 @@ type serving struct {
 // serve has primary serve r and copies it. Where r is not to be copied it says why, and
 // has done nothing.
 func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) why {
-	s := &serving{server: r, given: r}
+	s := newServing(r)
 	if w := m.snapshot(&s.job, r); w != whyCopied {
 		return w
 	}
@@ -71,8 +71,11 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	if s.minted && r.Header != nil {
 		r.Header[m.requestID] = []string{s.id}
 	}
-	if r.Body != nil && r.Body != http.NoBody {
-		s.tee(m)
+	if s.body != nil {
+		*s.given = *r
+		s.given.Body = s.body
+		s.body.Init(r.Body, r.ContentLength, m.pool, m.maxBody)
+		s.body.Trailers(r, s.given)
 	}
 	s.writer.Start = s.start
 	s.writer.Init(w, r.Method, m.pool, m.answers)
@@ -84,22 +87,20 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	return whyCopied
 }
 
-// tee gives the primary a request whose body is recorded. The server's own keeps its
-// Body, at whose type net/http looks while it writes the response.
-func (s *serving) tee(m *Mirror) {
-	var pair struct { // in one allocation
+// newServing makes what r needs, in one allocation. Where it has a body the primary is given
+// a request of its own, whose body is recorded: net/http looks at the type of the server's
+// while it writes the response.
+func newServing(r *http.Request) *serving {
+	if r.Body == nil || r.Body == http.NoBody {
+		return &serving{server: r, given: r}
+	}
+	var s struct {
+		serving
 		given http.Request
 		body  capture.Body
 	}
-	pair.given = *s.server
-	s.given, s.body = &pair.given, &pair.body
-	s.body.Init(s.server.Body, s.server.ContentLength, m.pool, m.maxBody)
-	s.body.AtEOF = func() {
-		if pair.given.Trailer == nil {
-			pair.given.Trailer = s.server.Trailer // net/http sets them on its own request
-		}
-	}
-	s.given.Body = s.body
+	s.server, s.serving.given, s.serving.body = r, &s.given, &s.body
+	return &s.serving
 }
 
 // served runs when the primary has returned, or is being unwound by a panic.
@@ -124,7 +125,7 @@ func (m *Mirror) served(s *serving, w why) {
 		m.tally.add(s.server, w)
 		return
 	}
-	s.trailer = fields.Take(s.server.Trailer)
+	s.trailer = fields.Take(s.server.Trailer, nil)
 	m.nameRoute(&s.job, s.given)
 	m.put(&s.job, s.server)
 }

@@ -86,7 +86,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Re
 	}
 	c.resp.Status = resp.StatusCode
 	if !m.unseen {
-		c.resp.Header = fields.Take(resp.Header)
+		c.resp.Header = fields.Take(resp.Header, nil)
 	}
 	if resp.Body == nil || resp.Body == http.NoBody {
 		m.called(c, whyCopied)
@@ -95,7 +95,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Re
 	resp.Body = capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers,
 		func(buf capture.Buffer, complete bool) {
 			c.resp.Body = buf
-			c.resp.Trailer = fields.Take(resp.Trailer)
+			c.resp.Trailer = fields.Take(resp.Trailer, nil)
 			if !complete {
 				m.called(c, whyPrimaryIncomplete)
 				return
@@ -166,7 +166,7 @@ func (m *Mirror) called(c *calling, w why) {
 		m.tally.add(c.request, w)
 		return
 	}
-	c.trailer = fields.Take(c.request.Trailer)
+	c.trailer = fields.Take(c.request.Trailer, nil)
 	m.nameRoute(&c.job, c.request)
 	m.put(&c.job, c.request)
 }

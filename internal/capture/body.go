@@ -3,6 +3,7 @@ package capture
 import (
 	"bufio"
 	"io"
+	"net/http"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -25,8 +26,7 @@ const (
 // Bytes, errors and their timing are those of the body itself.
 type Body struct {
 	io.ReadCloser
-	// AtEOF, if set, runs on the reader's goroutine when the body has ended.
-	AtEOF func()
+	server, given *http.Request // see Trailers
 
 	mu   sync.Mutex
 	want int64 // Content-Length, -1 if unknown
@@ -53,12 +53,16 @@ func (b *Body) Init(body io.ReadCloser, length int64, p *Pool, limit int64) {
 	}
 }
 
+// Trailers gives the request given the trailers of server, of which it is a copy, when the
+// body has ended: net/http sets them on its own request.
+func (b *Body) Trailers(server, given *http.Request) { b.server, b.given = server, given }
+
 func (b *Body) Read(p []byte) (int, error) {
 	b.reading.Add(1)
 	n, err := b.ReadCloser.Read(p)
 	b.reading.Add(-1)
-	if err == io.EOF && b.AtEOF != nil {
-		b.AtEOF()
+	if err == io.EOF && b.given != nil && b.given.Trailer == nil {
+		b.given.Trailer = b.server.Trailer
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -192,15 +192,15 @@ type value struct{}
 func (value) Read([]byte) (int, error) { return 0, io.EOF }
 func (value) Close() error             { return nil }
 
-func TestBodyTellsOfItsEndOnTheReadersGoroutineBeforeTheReader(t *testing.T) {
+func TestBodyHandsTheTrailersOverBeforeTheReaderSeesTheEnd(t *testing.T) {
 	var b capture.Body
+	server, given := &http.Request{Trailer: http.Header{"Sum": {"42"}}}, &http.Request{}
 	b.Init(&script{steps: []step{{"abc", nil}, {"", errBroken}, {"", io.EOF}}}, -1, capture.NewPool(1<<20), 8)
-	ended := 0 // not synchronized: the race detector watches
-	b.AtEOF = func() { ended++ }
+	b.Trailers(server, given)
 	p := make([]byte, 64)
-	for _, want := range []int{0, 0, 1} {
+	for _, want := range []http.Header{nil, nil, server.Trailer} {
 		_, _ = b.Read(p)
-		assert.Equal(t, want, ended)
+		assert.Equal(t, want, given.Trailer) // not synchronized: the race detector watches
 	}
 	buf, _ := b.Stop()
 	buf.Release()
@@ -367,14 +367,14 @@ func TestBodyOfAChunkedUploadIsComplete(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var b capture.Body
 		b.Init(r.Body, r.ContentLength, capture.NewPool(1<<20), 1<<20)
-		var sum string
-		b.AtEOF = func() { sum = r.Trailer.Get("Sum") }
+		given := *r
+		b.Trailers(r, &given)
 		read, err := io.ReadAll(&b)
 		assert.NoError(t, err)
 		buf, end := b.Stop()
 		assert.Equal(t, capture.Complete, end)
 		assert.Equal(t, read, buf.Bytes())
-		assert.Equal(t, "42", sum)
+		assert.Equal(t, "42", given.Trailer.Get("Sum"))
 		_, _ = w.Write(read)
 	}))
 	defer server.Close()

@@ -73,6 +73,7 @@ type Writer struct {
 	sent    bool  // a flush has sent the header
 	length  int64 // Content-Length, -1 if not declared
 	resp    Response
+	room    [9]string // for the usual header: see fields.Take
 }
 
 // Init makes w record what is written to dst in answer to a request with the given
@@ -119,7 +120,7 @@ func (w *Writer) begin(status int) {
 	h := w.w.Header()
 	w.resp.Status, w.resp.First = status, w.now()
 	if w.resp.Body.limit != Nothing {
-		w.resp.Header = fields.Take(h).Without(http.TrailerPrefix) // those are sent after the body
+		w.resp.Header = fields.Take(h, w.room[:]).Without(http.TrailerPrefix) // those are sent after the body
 	}
 	_, w.resp.Typed = h["Content-Type"]
 	w.length = declared(h)
@@ -292,7 +293,7 @@ func collect(sent fields.Snapshot, h http.Header) fields.Snapshot {
 			}
 		}
 	}
-	return fields.Take(t)
+	return fields.Take(t, nil)
 }
 
 // announced tells whether a header that was sent has a field Trailer.

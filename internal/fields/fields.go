@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Snapshot is a copy of a header, in one allocation as a rule: for each name the name, a
+// Snapshot is a copy of a header, in one allocation at most: for each name the name, a
 // string as long as there are values (up to most), and the values.
 type Snapshot []string
 
@@ -19,12 +19,15 @@ const most = 32
 
 var counts = strings.Repeat("#", most)
 
-// Take copies h. Names without a value are left out.
-func Take(h http.Header) Snapshot {
+// Take copies h, into room if it is large enough. Names without a value are left out.
+func Take(h http.Header, room []string) Snapshot {
 	if len(h) == 0 {
 		return nil
 	}
-	s := make(Snapshot, 0, 3*len(h)) // enough where no name has several values
+	s := Snapshot(room[:0])
+	if cap(s) < 3*len(h) { // which is enough where no name has several values
+		s = make(Snapshot, 0, 3*len(h))
+	}
 	for name, values := range h {
 		if len(values) == 1 { // as nearly always
 			s = append(s, name, counts[:1], values[0])
