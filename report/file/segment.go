@@ -1,0 +1,187 @@
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// segments writes lines into one segment after the other. After a fault the segment it was
+// in is left as it is, and the next lines begin a new one.
+type segments struct {
+	o     *Options
+	file  *os.File // nil between segments
+	zip   *zstd.Encoder
+	size  int64 // bytes of lines in the segment
+	timer *time.Timer
+	begun int
+	until time.Time   // no new segment before
+	note  func(error) // of faults that cost no line
+}
+
+// pause is how long a disk that failed is left alone.
+const pause = time.Second
+
+var errPaused = errors.New("file: the disk failed within the last second")
+
+// write writes some of lines, at least one, to where a reader can see them, and tells how
+// many. With an error these are lost.
+func (s *segments) write(lines [][]byte) (n int, err error) {
+	if s.size > 0 && s.size+int64(len(lines[0])) > s.o.SegmentSize {
+		s.note(s.end())
+	}
+	if err := s.begin(); err != nil {
+		return len(lines), err
+	}
+	chunk := lines[0]
+	for n = 1; n < len(lines) && s.size+int64(len(chunk)+len(lines[n])) <= s.o.SegmentSize; n++ {
+		chunk = append(chunk, lines[n]...)
+	}
+	if err := s.put(chunk); err != nil {
+		s.until = time.Now().Add(pause)
+		return n, errors.Join(err, s.close())
+	}
+	s.size += int64(len(chunk))
+	return n, nil
+}
+
+func (s *segments) put(chunk []byte) error {
+	if s.o.Compression == Plain {
+		_, err := s.file.Write(chunk)
+		return err
+	}
+	if _, err := s.zip.Write(chunk); err != nil {
+		return err
+	}
+	return s.zip.Flush()
+}
+
+// begin makes sure that there is a segment.
+func (s *segments) begin() error {
+	if s.file != nil {
+		return nil
+	}
+	now := time.Now()
+	if now.Before(s.until) {
+		return errPaused
+	}
+	f, err := s.create(now)
+	if err != nil {
+		s.until = now.Add(pause)
+		return err
+	}
+	if s.o.Compression == Zstd {
+		s.zip, err = zstd.NewWriter(f, zstd.WithEncoderConcurrency(1))
+		if err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	s.file = f
+	s.timer = time.NewTimer(s.o.SegmentAge)
+	s.begun++
+	s.note(s.prune(now))
+	return nil
+}
+
+// create makes a file whose name sorts behind those of all segments before it.
+func (s *segments) create(now time.Time) (*os.File, error) {
+	for {
+		name := s.o.Name + now.UTC().Format("-20060102T150405.000000000Z") + extension(s.o.Compression)
+		f, err := os.OpenFile(filepath.Join(s.o.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+		now = now.Add(1)
+	}
+}
+
+func extension(c Compression) string {
+	if c == Zstd {
+		return ".jsonl.zst"
+	}
+	return ".jsonl"
+}
+
+// aged tells when the segment has become too old.
+func (s *segments) aged() <-chan time.Time {
+	if s.file == nil {
+		return nil
+	}
+	return s.timer.C
+}
+
+// end ends the segment, if there is one: it is on the disk then.
+func (s *segments) end() error {
+	if s.file == nil {
+		return nil
+	}
+	var err error
+	if s.zip != nil {
+		err = s.zip.Close()
+	}
+	return errors.Join(err, s.file.Sync(), s.close())
+}
+
+func (s *segments) close() error {
+	s.timer.Stop()
+	err := s.file.Close()
+	s.file, s.zip, s.size = nil, nil, 0
+	return err
+}
+
+// prune removes the ended segments that are too many, or too old.
+func (s *segments) prune(now time.Time) error {
+	names, err := list(os.DirFS(s.o.Dir), s.o.Name)
+	if err != nil {
+		return err
+	}
+	ended := slices.DeleteFunc(names, func(name string) bool { return name == filepath.Base(s.file.Name()) })
+	var errs []error
+	for i, name := range ended {
+		path := filepath.Join(s.o.Dir, name)
+		old := i < len(ended)-s.o.Segments
+		if !old && s.o.Retention > 0 {
+			info, err := os.Stat(path)
+			old = err == nil && now.Sub(info.ModTime()) > s.o.Retention
+		}
+		if !old {
+			continue
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// list is the names of the segments that begin with name, oldest first.
+func list(dir fs.FS, name string) ([]string, error) {
+	entries, err := fs.ReadDir(dir, ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries { // sorted, and so are their times
+		rest, ok := strings.CutPrefix(e.Name(), name+"-")
+		if ok && e.Type().IsRegular() && (stamped(rest, Plain) || stamped(rest, Zstd)) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// stamped tells whether the rest of a file's name is that of a segment.
+func stamped(rest string, c Compression) bool {
+	stamp, ok := strings.CutSuffix(rest, extension(c))
+	if !ok {
+		return false
+	}
+	_, err := time.Parse("20060102T150405.000000000Z", stamp)
+	return err == nil
+}
