@@ -38,12 +38,13 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	if w := h.m.decide(r); w != whyCopied {
+	var d Draw
+	if w := h.m.decide(r, &d); w != whyCopied {
 		h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
 		return
 	}
-	h.m.serve(h.primary, rw, r)
+	h.m.serve(h.primary, rw, r, d)
 }
 
 // serving is a request to a primary handler that is going to be copied.
@@ -55,8 +56,9 @@ type serving struct {
 	body   *capture.Body // nil where there is none
 }
 
-func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) {
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d Draw) {
 	s := &serving{server: r, given: r}
+	s.draw = d
 	m.snapshot(&s.job, r)
 	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
 	if r.TLS != nil {

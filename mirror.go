@@ -149,8 +149,8 @@ func (m *Mirror) closeIdle() {
 }
 
 // decide tells why r is not to be copied, or whyCopied. What is cheap and decides
-// often comes first.
-func (m *Mirror) decide(r *http.Request) why {
+// often comes first. It notes in d what the Sampler said.
+func (m *Mirror) decide(r *http.Request, d *Draw) why {
 	switch m.state.Load() {
 	case stateOff:
 		return whyDisabled
@@ -162,16 +162,17 @@ func (m *Mirror) decide(r *http.Request) why {
 	}
 	switch s := m.sampler.(type) {
 	case nil:
+		*d = Draw{Sampled: true, Probability: 1}
 	case fixedRate: // the commonest ones are asked without a call, and cannot panic
-		if !share(s).drawn() {
+		if *d = share(s).draw(); !d.Sampled {
 			return whyNotSampled
 		}
 	case *RateVar:
-		if !s.share().drawn() {
+		if *d = s.share().draw(); !d.Sampled {
 			return whyNotSampled
 		}
 	default:
-		if w := m.sample(r); w != whyCopied {
+		if w := m.sample(r, d); w != whyCopied {
 			return w
 		}
 	}
@@ -207,7 +208,7 @@ func (m *Mirror) copies(method string) bool {
 	return method == "" && m.copies(http.MethodGet)
 }
 
-func (m *Mirror) sample(r *http.Request) (w why) {
+func (m *Mirror) sample(r *http.Request, d *Draw) (w why) {
 	w = whySamplerFailed
 	defer func() {
 		if w != whySamplerFailed {
@@ -217,7 +218,7 @@ func (m *Mirror) sample(r *http.Request) (w why) {
 			m.panicked("Sampler", v)
 		}
 	}()
-	if m.sampler.Sample(r) {
+	if *d = draw(m.sampler, r); d.Sampled {
 		w = whyCopied
 	} else {
 		w = whyNotSampled
