@@ -1,0 +1,375 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goshadow/shadow/internal/sampling"
+)
+
+// AdaptiveOptions say what Adaptive may spend, and on what. One of Share and PerSecond is
+// needed; where both are given both hold.
+type AdaptiveOptions struct {
+	// Share is the budget as a share of the requests that Adaptive is asked for, up to 1.
+	// 0 is no such budget.
+	Share float64
+	// PerSecond is the budget in copies per second. 0 is no such budget.
+	PerSecond float64
+	// Burst is how many copies of the budget are saved up for later at most, in which the
+	// budget may be exceeded for a while. 0 is 100.
+	Burst int
+
+	// Floor is the least rate of a route, as a share of the rate that all routes would have
+	// if they were treated alike: more than 0, so that everything is seen some day and
+	// weighted estimates are without bias, and up to 1, which does treat them alike. 0 is 0.1.
+	Floor float64
+	// Ceiling is the largest rate of a route, up to 1 and not less than Share. 0 is 1.
+	Ceiling float64
+	// HalfLife is the time after which what was seen counts half. 0 is ten minutes.
+	HalfLife time.Duration
+
+	// Route names the route of a request, in few different words and without anything
+	// private. It runs on the goroutine of the request, before the primary. Nil is the method
+	// and the path with "{}" for segments that look like identifiers.
+	Route func(*http.Request) string
+	// MaxRoutes is how many routes are told apart; what is new after that is one route more
+	// until others have been quiet for long. 0 is 1000.
+	MaxRoutes int
+
+	// Random returns numbers drawn from all 64-bit numbers, for many goroutines at a time.
+	// Nil is rand.Uint64 of math/rand/v2; a seeded one repeats a run.
+	Random func() uint64
+}
+
+// withDefaults returns o with what it leaves open.
+func (o AdaptiveOptions) withDefaults() AdaptiveOptions {
+	if o.Burst == 0 {
+		o.Burst = 100
+	}
+	if o.Floor == 0 {
+		o.Floor = 0.1
+	}
+	if o.Ceiling == 0 {
+		o.Ceiling = 1
+	}
+	if o.HalfLife == 0 {
+		o.HalfLife = 10 * time.Minute
+	}
+	if o.MaxRoutes == 0 {
+		o.MaxRoutes = 1000
+	}
+	if o.Random == nil {
+		o.Random = rand.Uint64
+	}
+	return o
+}
+
+// faults says what is wrong with o, defaults included.
+func (o *AdaptiveOptions) faults() error {
+	var errs []error
+	refuse := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("Adaptive: "+format, args...))
+		}
+	}
+	refuse(o.Share == 0 && o.PerSecond == 0, "no budget: set Share or PerSecond; use SetEnabled(false) to copy nothing")
+	refuse(!(o.Share >= 0 && o.Share <= 1), "Share: %v is not a share from 0 to 1", o.Share)
+	refuse(!(o.PerSecond >= 0 && o.PerSecond <= math.MaxFloat64), "PerSecond: %v is not a number of copies", o.PerSecond)
+	refuse(o.Burst < 0, "Burst: %d is not a positive number", o.Burst)
+	refuse(!(o.Floor > 0 && o.Floor <= 1), "Floor: %v is not a share above 0 and up to 1", o.Floor)
+	refuse(!(o.Ceiling > 0 && o.Ceiling <= 1), "Ceiling: %v is not a share above 0 and up to 1", o.Ceiling)
+	refuse(o.Ceiling < o.Share, "Ceiling: %v is less than Share, %v, which could not be spent", o.Ceiling, o.Share)
+	refuse(o.HalfLife < 0, "HalfLife: %v is not a positive time", o.HalfLife)
+	refuse(o.MaxRoutes < 0, "MaxRoutes: %d is not a positive number", o.MaxRoutes)
+	return errors.Join(errs...)
+}
+
+// Adaptive returns a Sampler that spends a budget of copies where they find most. Each
+// route has a rate of its own, such that the copies of the routes are in proportion to
+// their risk, however much traffic they have: a rare route is copied at a higher rate, a
+// new one at first at Ceiling. The risk is the share of results, from 0 to 1, that were a
+// find: a Mismatch, a Failed, or an answer of the primary with a status, media type or
+// place in a JSON body that the route did not have before. As few results prove little, it
+// is the upper bound of Wilson's score interval at 95 % (JASA 22, 1927), which is 1 where
+// nothing is known and falls as results come in. What is wrong with o is an error of New.
+//
+// The Mirror tells it of every result, by Result.Stratum: that is the route's name.
+func Adaptive(o AdaptiveOptions) *AdaptiveSampler {
+	o = o.withDefaults()
+	s := &AdaptiveSampler{options: o, errs: o.faults(), seed: maphash.MakeSeed(), planned: time.Now(), second: time.Now()}
+	s.other.name = otherRoutes
+	s.other.plan.features = features{}
+	s.other.setRate(o.Ceiling)
+	s.routes.Store(&map[string]*route{})
+	s.saved, s.savedBySecond = float64(o.Burst), float64(o.Burst)
+	s.allowance.Store(int64(o.Burst))
+	s.setFloor(s.uniform())
+	return s
+}
+
+// AdaptiveSampler is what Adaptive returns. It is safe for concurrent use. Mirrors that
+// share one share its budget.
+type AdaptiveSampler struct {
+	options AdaptiveOptions
+	errs    error
+	seed    maphash.Seed // of the hashes of features
+
+	routes atomic.Pointer[map[string]*route] // copied when one is added
+	other  route                             // all that do not fit into routes
+	floor  atomic.Uint64                     // the least rate, the bits of a float64
+
+	// Copies that may be made until the next plan, and that were made since the last one.
+	allowance, spent atomic.Int64
+
+	mu            sync.Mutex // over all from here on and the plan of each route
+	planned       time.Time  // when the rates were planned
+	fresh         int        // results since then
+	saved         float64    // copies of the budget Share that are left
+	savedBySecond float64    // and of the budget PerSecond
+	second        time.Time  // the beginning of the second in which requests are counted
+	inSecond      float64    // requests since then
+	perSecond     float64    // requests in the one before
+}
+
+// route is a group of requests that are sampled at one rate.
+type route struct {
+	name string
+	seen atomic.Uint64 // requests since the plan
+	rate atomic.Uint64 // the bits of a float64
+
+	plan struct { // guarded by the mutex of the sampler
+		traffic, results, finds float64 // those of long ago count less
+		features                features
+	}
+}
+
+// otherRoutes is the name of the route for what is over MaxRoutes. No method looks like it.
+const otherRoutes = "(other)"
+
+func (r *route) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
+
+func (s *AdaptiveSampler) setFloor(uniform float64) {
+	s.floor.Store(math.Float64bits(min(s.options.Floor*uniform, s.options.Ceiling)))
+}
+
+func (s *AdaptiveSampler) fault() error { return s.errs }
+
+// Sample draws.
+func (s *AdaptiveSampler) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
+
+// Draw draws. Where the budget is used up the probability is the least of all.
+func (s *AdaptiveSampler) Draw(r *http.Request) Draw {
+	at := s.routeOf(r)
+	at.seen.Add(1)
+	p := math.Float64frombits(s.floor.Load())
+	if s.spent.Load() < s.allowance.Load() {
+		p = max(p, math.Float64frombits(at.rate.Load()))
+	}
+	d := Draw{Probability: newShare(p).probability(), Stratum: at.name}
+	if d.Sampled = newShare(p).has(s.options.Random()); d.Sampled && s.spent.Add(1) >= s.allowance.Load() {
+		s.replan()
+	}
+	return d
+}
+
+// replan plans, unless that is being done already: no request waits for it.
+func (s *AdaptiveSampler) replan() {
+	if s.mu.TryLock() {
+		defer s.mu.Unlock()
+		s.planRates(time.Now())
+	}
+}
+
+// maxRouteName is how much of a name tells a route from others.
+const maxRouteName = 256
+
+// routeOf returns the route of r, which may be a new one.
+func (s *AdaptiveSampler) routeOf(r *http.Request) *route {
+	if s.options.Route != nil {
+		name := s.options.Route(r)
+		name = name[:min(len(name), maxRouteName)]
+		if at, ok := (*s.routes.Load())[name]; ok {
+			return at
+		}
+		return s.add(name)
+	}
+	var buf [maxRouteName]byte
+	name := append(buf[:0], r.Method...)
+	name = append(name, ' ')
+	if r.URL != nil {
+		name = appendTemplate(name, r.URL.Path)
+	}
+	name = name[:min(len(name), maxRouteName)]
+	if at, ok := (*s.routes.Load())[string(name)]; ok {
+		return at
+	}
+	return s.add(string(name))
+}
+
+func (s *AdaptiveSampler) add(name string) *route {
+	if len(*s.routes.Load()) >= s.options.MaxRoutes {
+		return &s.other
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	routes := *s.routes.Load()
+	if at, ok := routes[name]; ok {
+		return at
+	}
+	if len(routes) >= s.options.MaxRoutes {
+		return &s.other
+	}
+	at := &route{name: name}
+	at.plan.features = features{}
+	at.setRate(s.options.Ceiling)
+	routes = maps.Clone(routes)
+	routes[name] = at
+	s.routes.Store(&routes)
+	return at
+}
+
+// Rates returns the rate that each route has now. What is over MaxRoutes is "(other)".
+func (s *AdaptiveSampler) Rates() map[string]float64 {
+	routes := *s.routes.Load()
+	rates := make(map[string]float64, len(routes)+1)
+	for name, at := range routes {
+		rates[name] = math.Float64frombits(at.rate.Load())
+	}
+	if len(routes) >= s.options.MaxRoutes {
+		rates[otherRoutes] = math.Float64frombits(s.other.rate.Load())
+	}
+	return rates
+}
+
+// Report learns from r. Results of other samplers, which have no Stratum that Adaptive
+// knows, teach nothing.
+func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
+	at, ok := (*s.routes.Load())[r.Stratum]
+	if !ok {
+		if r.Stratum != otherRoutes {
+			return nil
+		}
+		at = &s.other
+	}
+	features := s.featuresOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at.plan.results++
+	if at.plan.features.take(features) || r.Outcome == Mismatch || r.Outcome == Failed {
+		at.plan.finds++
+	}
+	// With many routes one result changes little.
+	if s.fresh++; s.fresh*8 >= len(*s.routes.Load()) || time.Since(s.planned) >= time.Second {
+		s.planRates(time.Now())
+	}
+	return nil
+}
+
+// uniform is the rate that all routes would have if they were treated alike.
+func (s *AdaptiveSampler) uniform() float64 {
+	p := 1.0
+	if s.options.Share > 0 {
+		p = s.options.Share
+	}
+	// Requests come at least as fast as those of this second have come already.
+	if requests := max(s.perSecond, s.inSecond); s.options.PerSecond > 0 && requests > 0 {
+		p = min(p, s.options.PerSecond/requests)
+	}
+	return p
+}
+
+// planRates gives each route its rate and counts what is left of the budget. A clock that
+// goes back is taken for one that stands.
+func (s *AdaptiveSampler) planRates(now time.Time) {
+	passed := max(now.Sub(s.planned), 0)
+	s.planned, s.fresh = now, 0
+	keep := math.Exp2(-float64(passed) / float64(s.options.HalfLife))
+
+	list := s.age(keep)
+	requests, traffic := 0.0, 0.0
+	groups := make([]sampling.Group, len(list))
+	for i, at := range list {
+		seen := float64(at.seen.Swap(0))
+		requests += seen
+		at.plan.traffic += seen
+		traffic += at.plan.traffic
+		_, risk := sampling.Wilson(at.plan.finds, at.plan.results, sampling.Z95)
+		groups[i] = sampling.Group{Traffic: at.plan.traffic, Weight: risk}
+	}
+	s.inSecond += requests
+	if passed := now.Sub(s.second); passed >= time.Second || passed < 0 {
+		s.perSecond = s.inSecond / max(passed.Seconds(), 1)
+		s.second, s.inSecond = now, 0
+	}
+
+	left := s.earn(requests, passed)
+	uniform := s.uniform()
+	s.setFloor(uniform)
+	// With half of what can be saved the budget is spent as it comes in, with less less of it.
+	urge := min(max(2*left/float64(s.options.Burst), 0), 2)
+	floor := math.Float64frombits(s.floor.Load())
+	sampling.Allocate(groups, sampling.Bounds{Floor: floor, Ceiling: s.options.Ceiling}, urge*uniform*traffic)
+	for i, at := range list {
+		at.setRate(groups[i].Rate)
+	}
+}
+
+// leastTraffic is that below which a route is forgotten: one request ten half-lives ago.
+const leastTraffic = 1.0 / 1024
+
+// age lets what routes remember count less, forgets those that are quiet and returns the
+// others.
+func (s *AdaptiveSampler) age(keep float64) []*route {
+	routes := *s.routes.Load()
+	list := make([]*route, 0, len(routes)+1)
+	for _, at := range routes {
+		list = append(list, at)
+	}
+	list = append(list, &s.other)
+	gone := 0
+	for _, at := range list {
+		p := &at.plan
+		p.traffic, p.results, p.finds = p.traffic*keep, p.results*keep, p.finds*keep
+		if p.traffic < leastTraffic && at.seen.Load() == 0 && at != &s.other {
+			gone++
+		}
+	}
+	if gone == 0 {
+		return list
+	}
+	kept, list := make(map[string]*route, len(routes)), list[:0]
+	for name, at := range routes {
+		if at.plan.traffic >= leastTraffic || at.seen.Load() > 0 {
+			kept[name] = at
+			list = append(list, at)
+		}
+	}
+	s.routes.Store(&kept)
+	return append(list, &s.other)
+}
+
+// earn adds what requests and time earn to the budget, takes from it what was spent, and
+// returns what is left.
+func (s *AdaptiveSampler) earn(requests float64, passed time.Duration) float64 {
+	most, spent := float64(s.options.Burst), float64(s.spent.Swap(0))
+	left := most
+	if s.options.Share > 0 {
+		s.saved = min(s.saved-spent+s.options.Share*requests, most)
+		left = s.saved
+	}
+	if s.options.PerSecond > 0 {
+		s.savedBySecond = min(s.savedBySecond-spent+s.options.PerSecond*passed.Seconds(), most)
+		left = min(left, s.savedBySecond)
+	}
+	s.allowance.Store(int64(left))
+	return left
+}
