@@ -105,14 +105,14 @@ func (o *AdaptiveOptions) faults() error {
 // The Mirror tells it of every result, by Result.Stratum: that is the route's name.
 func Adaptive(o AdaptiveOptions) *AdaptiveSampler {
 	o = o.withDefaults()
-	s := &AdaptiveSampler{options: o, errs: o.faults(), seed: maphash.MakeSeed(), planned: time.Now(), second: time.Now()}
+	s := &AdaptiveSampler{options: o, errs: o.faults(), seed: maphash.MakeSeed()}
+	s.budget = sampling.NewBudget(o.Share, o.PerSecond, o.Burst, time.Now())
 	s.other.name = otherRoutes
 	s.other.plan.features = features{}
 	s.other.setRate(o.Ceiling)
 	s.routes.Store(&map[string]*route{})
-	s.saved, s.savedBySecond = float64(o.Burst), float64(o.Burst)
 	s.allowance.Store(int64(o.Burst))
-	s.setFloor(s.uniform())
+	s.setFloor(s.budget.Rate())
 	return s
 }
 
@@ -130,14 +130,10 @@ type AdaptiveSampler struct {
 	// Copies that may be made until the next plan, and that were made since the last one.
 	allowance, spent atomic.Int64
 
-	mu            sync.Mutex // over all from here on and the plan of each route
-	planned       time.Time  // when the rates were planned
-	fresh         int        // results since then
-	saved         float64    // copies of the budget Share that are left
-	savedBySecond float64    // and of the budget PerSecond
-	second        time.Time  // the beginning of the second in which requests are counted
-	inSecond      float64    // requests since then
-	perSecond     float64    // requests in the one before
+	mu      sync.Mutex // over all from here on and the plan of each route
+	budget  *sampling.Budget
+	planned time.Time // when the rates were planned
+	fresh   int       // results since then
 }
 
 // route is a group of requests that are sampled at one rate.
@@ -148,6 +144,7 @@ type route struct {
 
 	plan struct { // guarded by the mutex of the sampler
 		traffic, results, finds float64 // those of long ago count less
+		fresh                   float64 // requests of which traffic does not know yet
 		features                features
 	}
 }
@@ -157,8 +154,11 @@ const otherRoutes = "(other)"
 
 func (r *route) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
 
-func (s *AdaptiveSampler) setFloor(uniform float64) {
-	s.floor.Store(math.Float64bits(min(s.options.Floor*uniform, s.options.Ceiling)))
+// setFloor sets the least rate for the rate that all routes would have alike.
+func (s *AdaptiveSampler) setFloor(uniform float64) float64 {
+	floor := min(s.options.Floor*uniform, s.options.Ceiling)
+	s.floor.Store(math.Float64bits(floor))
+	return floor
 }
 
 func (s *AdaptiveSampler) fault() error { return s.errs }
@@ -274,102 +274,60 @@ func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
 	return nil
 }
 
-// uniform is the rate that all routes would have if they were treated alike.
-func (s *AdaptiveSampler) uniform() float64 {
-	p := 1.0
-	if s.options.Share > 0 {
-		p = s.options.Share
-	}
-	// Requests come at least as fast as those of this second have come already.
-	if requests := max(s.perSecond, s.inSecond); s.options.PerSecond > 0 && requests > 0 {
-		p = min(p, s.options.PerSecond/requests)
-	}
-	return p
-}
-
-// planRates gives each route its rate and counts what is left of the budget. A clock that
-// goes back is taken for one that stands.
+// planRates gives each route its rate and counts what is left of the budget.
 func (s *AdaptiveSampler) planRates(now time.Time) {
-	passed := max(now.Sub(s.planned), 0)
 	s.planned, s.fresh = now, 0
+	list := s.known()
+	requests := 0.0
+	for _, at := range list {
+		at.plan.fresh = float64(at.seen.Swap(0))
+		requests += at.plan.fresh
+	}
+	passed := s.budget.Account(now, requests, float64(s.spent.Swap(0)))
 	keep := math.Exp2(-float64(passed) / float64(s.options.HalfLife))
 
-	list := s.age(keep)
-	requests, traffic := 0.0, 0.0
+	traffic := 0.0
 	groups := make([]sampling.Group, len(list))
 	for i, at := range list {
-		seen := float64(at.seen.Swap(0))
-		requests += seen
-		at.plan.traffic += seen
-		traffic += at.plan.traffic
-		_, risk := sampling.Wilson(at.plan.finds, at.plan.results, sampling.Z95)
-		groups[i] = sampling.Group{Traffic: at.plan.traffic, Weight: risk}
+		p := &at.plan
+		p.traffic, p.results, p.finds = p.traffic*keep+p.fresh, p.results*keep, p.finds*keep
+		traffic += p.traffic
+		_, risk := sampling.Wilson(p.finds, p.results, sampling.Z95)
+		groups[i] = sampling.Group{Traffic: p.traffic, Weight: risk}
 	}
-	s.inSecond += requests
-	if passed := now.Sub(s.second); passed >= time.Second || passed < 0 {
-		s.perSecond = s.inSecond / max(passed.Seconds(), 1)
-		s.second, s.inSecond = now, 0
-	}
-
-	left := s.earn(requests, passed)
-	uniform := s.uniform()
-	s.setFloor(uniform)
-	// With half of what can be saved the budget is spent as it comes in, with less less of it.
-	urge := min(max(2*left/float64(s.options.Burst), 0), 2)
-	floor := math.Float64frombits(s.floor.Load())
-	sampling.Allocate(groups, sampling.Bounds{Floor: floor, Ceiling: s.options.Ceiling}, urge*uniform*traffic)
+	uniform := s.budget.Rate()
+	floor := s.setFloor(uniform)
+	sampling.Allocate(groups, sampling.Bounds{Floor: floor, Ceiling: s.options.Ceiling}, s.budget.Urge()*uniform*traffic)
 	for i, at := range list {
 		at.setRate(groups[i].Rate)
 	}
+	s.allowance.Store(int64(s.budget.Left()))
+	s.forget()
 }
 
-// leastTraffic is that below which a route is forgotten: one request ten half-lives ago.
-const leastTraffic = 1.0 / 1024
-
-// age lets what routes remember count less, forgets those that are quiet and returns the
-// others.
-func (s *AdaptiveSampler) age(keep float64) []*route {
+// known lists all routes.
+func (s *AdaptiveSampler) known() []*route {
 	routes := *s.routes.Load()
 	list := make([]*route, 0, len(routes)+1)
 	for _, at := range routes {
 		list = append(list, at)
 	}
-	list = append(list, &s.other)
-	gone := 0
-	for _, at := range list {
-		p := &at.plan
-		p.traffic, p.results, p.finds = p.traffic*keep, p.results*keep, p.finds*keep
-		if p.traffic < leastTraffic && at.seen.Load() == 0 && at != &s.other {
-			gone++
-		}
-	}
-	if gone == 0 {
-		return list
-	}
-	kept, list := make(map[string]*route, len(routes)), list[:0]
-	for name, at := range routes {
-		if at.plan.traffic >= leastTraffic || at.seen.Load() > 0 {
-			kept[name] = at
-			list = append(list, at)
-		}
-	}
-	s.routes.Store(&kept)
 	return append(list, &s.other)
 }
 
-// earn adds what requests and time earn to the budget, takes from it what was spent, and
-// returns what is left.
-func (s *AdaptiveSampler) earn(requests float64, passed time.Duration) float64 {
-	most, spent := float64(s.options.Burst), float64(s.spent.Swap(0))
-	left := most
-	if s.options.Share > 0 {
-		s.saved = min(s.saved-spent+s.options.Share*requests, most)
-		left = s.saved
+// leastTraffic is that below which a route is forgotten: one request ten half-lives ago.
+const leastTraffic = 1.0 / 1024
+
+// forget removes the routes that have been quiet for long.
+func (s *AdaptiveSampler) forget() {
+	routes := *s.routes.Load()
+	quiet := func(_ string, at *route) bool { return at.plan.traffic < leastTraffic && at.seen.Load() == 0 }
+	for name, at := range routes {
+		if quiet(name, at) {
+			kept := maps.Clone(routes)
+			maps.DeleteFunc(kept, quiet)
+			s.routes.Store(&kept)
+			return
+		}
 	}
-	if s.options.PerSecond > 0 {
-		s.savedBySecond = min(s.savedBySecond-spent+s.options.PerSecond*passed.Seconds(), most)
-		left = min(left, s.savedBySecond)
-	}
-	s.allowance.Store(int64(left))
-	return left
 }

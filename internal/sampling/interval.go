@@ -27,7 +27,7 @@ func Wilson(hits, n, z float64) (low, high float64) {
 type Share struct {
 	Results   uint64  // the size of the sample
 	Stands    float64 // the number of requests that it stands for
-	Value     float64 // NaN without results
+	Value     float64 // 0 without results
 	Low, High float64 // the bounds of Wilson's interval at 95 %
 }
 
@@ -54,7 +54,7 @@ func (e *Estimator) Add(hit bool, weight float64) {
 // counts as many trials as a sample of equal weights would need to be as exact (L. Kish,
 // Survey Sampling, 1965, section 11.7).
 func (e *Estimator) Share() Share {
-	s := Share{Results: e.n, Stands: e.sum, Value: math.NaN(), Low: 0, High: 1}
+	s := Share{Results: e.n, Stands: e.sum, Low: 0, High: 1}
 	if e.n == 0 {
 		return s
 	}
@@ -67,11 +67,11 @@ func (e *Estimator) Share() Share {
 // Difference returns a less b and its interval at 95 %, made of those of both: R. G.
 // Newcombe, Interval Estimation for the Difference Between Independent Proportions,
 // Statistics in Medicine 17 (1998), method 10. Where one has no results the difference is
-// NaN, anywhere from -1 to 1.
+// 0, and anything from -1 to 1.
 func Difference(a, b Share) (value, low, high float64) {
-	value = a.Value - b.Value
-	if math.IsNaN(value) {
-		return value, -1, 1
+	if a.Results == 0 || b.Results == 0 {
+		return 0, -1, 1
 	}
+	value = a.Value - b.Value
 	return value, value - math.Hypot(a.Value-a.Low, b.High-b.Value), value + math.Hypot(a.High-a.Value, b.Value-b.Low)
 }
