@@ -22,10 +22,12 @@ type AdaptiveOptions struct {
 	// Share is the budget as a share of the requests that Adaptive is asked for, up to 1.
 	// 0 is no such budget.
 	Share float64
-	// PerSecond is the budget in copies per second. 0 is no such budget.
+	// PerSecond is the budget in copies per second. 0 is no such budget. A rush after a quiet
+	// time may exceed it for a second, in which the number of requests is found out.
 	PerSecond float64
-	// Burst is how many copies of the budget are saved up for later at most, in which the
-	// budget may be exceeded for a while. 0 is 100.
+	// Burst is how many copies of the budget are saved up for later at most, so that there are
+	// some when a rare route is asked for. With less than ten, part of the budget is not
+	// spent. 0 is 100.
 	Burst int
 
 	// Floor is the least rate of a route, as a share of the rate that all routes would have

@@ -284,7 +284,7 @@ func TestRouteRates(t *testing.T) {
 	assert.Zero(t, v.Get("/orders/8"), "that is no pattern")
 
 	for pattern, want := range map[string]string{
-		"":          "empty pattern",
+		"":          "invalid pattern",
 		"orders":    "host/path missing /",
 		"/orders/{": "bad wildcard segment",
 		"/{x}/7":    "conflicts with",
