@@ -41,8 +41,8 @@ type options struct {
 const most = 1_000_000_000
 
 func run(w io.Writer, o options) error {
-	if o.routes < 1 || o.routes > 26*26 || o.broken < 1 || o.broken > o.routes || o.seeds < 1 {
-		return fmt.Errorf("give 1 to %d routes, of which 1 or more are broken, and 1 seed or more", 26*26)
+	if o.routes < 2 || o.routes > 26*26 || o.broken < 1 || o.broken > o.routes || o.seeds < 1 {
+		return fmt.Errorf("give 2 to %d routes, of which 1 or more are broken, and 1 seed or more", 26*26)
 	}
 	designs := []struct {
 		name    string
@@ -55,8 +55,8 @@ func run(w io.Writer, o options) error {
 	}
 	s := newService(o.routes, o.skew, o.broken, o.differs)
 	table := measure.Table{
-		Title: fmt.Sprintf("Requests until a difference was seen on %d of %d routes, %.3g %% of the traffic each or more; %v of their answers differ",
-			o.broken, o.routes, 100*(1-s.below[len(s.below)-2]), o.differs),
+		Title: fmt.Sprintf("Requests until a difference was seen on each of the %d rarest of %d routes (%.3g %% of the traffic, %v of whose answers differ)",
+			o.broken, o.routes, 100*s.brokenTraffic(), o.differs),
 		Columns: []string{"sampler", "median", "worst of " + fmt.Sprint(o.seeds), "copies, median", "share copied"},
 	}
 	for _, design := range designs {

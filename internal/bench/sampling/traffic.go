@@ -35,6 +35,14 @@ func newService(n int, skew float64, broken int, differs float64) *service {
 	return s
 }
 
+// brokenTraffic is the share of requests that go to broken routes.
+func (s *service) brokenTraffic() float64 {
+	if s.broken == len(s.routes) {
+		return 1
+	}
+	return 1 - s.below[len(s.below)-1-s.broken]
+}
+
 // pick draws the route of a request.
 func (s *service) pick(random *rand.Rand) int {
 	u := random.Float64()
