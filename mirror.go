@@ -162,15 +162,18 @@ func (m *Mirror) decide(r *http.Request, d *Draw) why {
 	}
 	switch s := m.sampler.(type) {
 	case nil:
-		*d = Draw{Sampled: true, Probability: 1}
+		*d = whole.sampled()
 	case fixedRate: // the commonest ones are asked without a call, and cannot panic
-		if *d = share(s).draw(); !d.Sampled {
+		if !share(s).drawn() {
 			return whyNotSampled
 		}
+		*d = share(s).sampled()
 	case *RateVar:
-		if *d = s.share().draw(); !d.Sampled {
+		p := s.share()
+		if !p.drawn() {
 			return whyNotSampled
 		}
+		*d = p.sampled()
 	default:
 		if w := m.sample(r, d); w != whyCopied {
 			return w

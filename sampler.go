@@ -70,6 +70,9 @@ func (s share) probability() float64 { return float64(s) / float64(whole) }
 
 func (s share) draw() Draw { return Draw{Sampled: s.drawn(), Probability: s.probability()} }
 
+// sampled is the Draw of a request that was drawn.
+func (s share) sampled() Draw { return Draw{Sampled: true, Probability: s.probability()} }
+
 // Rate samples each request with probability p, on its own: none where p is 0, less or
 // NaN, all where p is 1 or more.
 func Rate(p float64) Sampler { return fixedRate(newShare(p)) }
