@@ -227,3 +227,43 @@ func BenchmarkLoopback(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDraw is what a Sampler costs a request that it does not sample, but for a share
+// that does not matter.
+func BenchmarkDraw(b *testing.B) {
+	variable := new(shadow.RateVar)
+	variable.Set(1e-6)
+	routes := new(shadow.RouteRates)
+	if err := routes.Set("/items/1", 1e-6); err != nil {
+		b.Fatal(err)
+	}
+	rate := shadow.Rate(1e-6)
+	for _, c := range []struct {
+		name    string
+		sampler shadow.Drawer
+	}{
+		{"Rate", rate.(shadow.Drawer)},
+		{"RateVar", variable},
+		{"RouteRates", routes},
+		{"Force", shadow.Force(secret).(shadow.Drawer)},
+		{"All", shadow.All(shadow.Rate(1), rate).(shadow.Drawer)},
+		{"Any", shadow.Any(shadow.Force(secret), rate).(shadow.Drawer)},
+		{"Windowed", shadow.Windowed(rate, 1<<62, 1<<20)},
+		{"Adaptive", shadow.Adaptive(shadow.AdaptiveOptions{Share: 1e-6, Burst: 1})},
+	} {
+		r, _ := workloads[0].request()
+		b.Run(c.name+"/serial", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.sampler.Draw(r)
+			}
+		})
+		b.Run(c.name+"/parallel", func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					c.sampler.Draw(r)
+				}
+			})
+		})
+	}
+}

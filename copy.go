@@ -25,6 +25,7 @@ import (
 // job is a request on its way from the moment it was sampled to its Result.
 type job struct {
 	// Before the primary ran.
+	draw       Draw
 	start      time.Time
 	id         string
 	minted     bool // the id was made here
@@ -141,6 +142,10 @@ func (m *Mirror) run(j *job) {
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.ended),
+		Stratum: j.draw.Stratum,
+	}
+	if p := j.draw.Probability; p > 0 && p <= 1 { // else it is none, or not known
+		res.Probability = p
 	}
 	var control *second
 	defer func() {

@@ -38,9 +38,10 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	w := h.m.decide(r)
+	var d Draw
+	w := h.m.decide(r, &d)
 	if w == whyCopied {
-		w = h.m.serve(h.primary, rw, r)
+		w = h.m.serve(h.primary, rw, r, d)
 	}
 	if w != whyCopied {
 		h.m.tally.add(r, w)
@@ -59,8 +60,9 @@ type serving struct {
 
 // serve has primary serve r and copies it. Where r is not to be copied it says why, and
 // has done nothing.
-func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request) why {
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d Draw) why {
 	s := newServing(r)
+	s.draw = d
 	if w := m.snapshot(&s.job, r); w != whyCopied {
 		return w
 	}

@@ -83,18 +83,26 @@ func valid(msg *Message) bool {
 
 // template is path with the segments that look like identifiers replaced by "{}".
 func template(path string) string {
-	at := 0
-	for i := 0; i <= len(path); i++ {
-		if i < len(path) && path[i] != '/' {
-			continue
-		}
-		if isIdentifier(path[at:i]) {
-			path = path[:at] + "{}" + path[i:]
-			i = at + len("{}")
-		}
-		at = i + 1
+	var buf [128]byte
+	if t := appendTemplate(buf[:0], path); string(t) != path {
+		return string(t)
 	}
 	return path
+}
+
+// appendTemplate appends the template of path to dst.
+func appendTemplate(dst []byte, path string) []byte {
+	for {
+		segment, rest, more := strings.Cut(path, "/")
+		if isIdentifier(segment) {
+			segment = "{}"
+		}
+		dst = append(dst, segment...)
+		if !more {
+			return dst
+		}
+		dst, path = append(dst, '/'), rest
+	}
 }
 
 // isIdentifier tells whether a path segment looks like it names one of many things:

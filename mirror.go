@@ -156,8 +156,9 @@ func (m *Mirror) closeIdle() {
 }
 
 // decide tells why r is not to be copied, or whyCopied. What is cheap and decides often
-// comes first, and the marks of other mirrors when the header is copied: see snapshot.
-func (m *Mirror) decide(r *http.Request) why {
+// comes first, and the marks of other mirrors when the header is copied: see snapshot. It
+// notes in d what the Sampler said.
+func (m *Mirror) decide(r *http.Request, d *Draw) why {
 	switch m.state.Load() {
 	case stateOff:
 		return whyDisabled
@@ -169,16 +170,20 @@ func (m *Mirror) decide(r *http.Request) why {
 	}
 	switch s := m.sampler.(type) {
 	case nil:
+		*d = whole.sampled()
 	case fixedRate: // the commonest ones are asked without a call, and cannot panic
 		if !share(s).drawn() {
 			return whyNotSampled
 		}
+		*d = share(s).sampled()
 	case *RateVar:
-		if !s.share().drawn() {
+		p := s.share()
+		if !p.drawn() {
 			return whyNotSampled
 		}
+		*d = p.sampled()
 	default:
-		if w := m.sample(r); w != whyCopied {
+		if w := m.sample(r, d); w != whyCopied {
 			return w
 		}
 	}
@@ -210,7 +215,7 @@ func (m *Mirror) copies(method string) bool {
 	return method == "" && m.copies(http.MethodGet)
 }
 
-func (m *Mirror) sample(r *http.Request) (w why) {
+func (m *Mirror) sample(r *http.Request, d *Draw) (w why) {
 	w = whySamplerFailed
 	defer func() {
 		if w != whySamplerFailed {
@@ -220,7 +225,7 @@ func (m *Mirror) sample(r *http.Request) (w why) {
 			m.panicked("Sampler", v)
 		}
 	}()
-	if m.sampler.Sample(r) {
+	if *d = draw(m.sampler, r); d.Sampled {
 		w = whyCopied
 	} else {
 		w = whyNotSampled

@@ -38,6 +38,7 @@ var credentials = [...]string{
 	"X-Amz-Security-Token", "X-Goog-Api-Key", "X-Vault-Token", "X-Gitlab-Token", "Private-Token",
 	"Dpop", "X-Forwarded-Client-Cert", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Accesstoken",
 	"Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Ms-Token-Aad-Access-Token",
+	forceHeader,
 }
 
 // Option configures a Mirror. An option that sets one value may be given again only

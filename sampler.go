@@ -1,16 +1,49 @@
 package shadow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/time/rate"
 )
+
+// Draw is what a Sampler says of one request.
+type Draw struct {
+	// Sampled tells whether the request is to be copied.
+	Sampled bool
+	// Probability is that with which it was to be sampled, whether it was or not. It is NaN
+	// where that cannot be told.
+	Probability float64
+	// Stratum names the group of requests that this one was drawn from, in few different
+	// words, where a Sampler treats groups differently.
+	Stratum string
+}
+
+// Drawer is a Sampler that tells the probability of what it decides. The Mirror calls
+// Draw in place of Sample, on the same terms. A Drawer draws independently of all others.
+//
+// Every Sampler of this package is one, but for PerSecond and SamplerFunc.
+type Drawer interface {
+	Sampler
+	Draw(r *http.Request) Draw
+}
+
+// draw asks s, and for the probability where s tells it.
+func draw(s Sampler, r *http.Request) Draw {
+	if d, ok := s.(Drawer); ok {
+		return d.Draw(r)
+	}
+	return Draw{Sampled: s.Sample(r), Probability: math.NaN()}
+}
 
 // share is a probability in units of 2⁻⁶³, exact at 0 and at 1.
 type share uint64
@@ -33,6 +66,13 @@ func (s share) has(draw uint64) bool { return share(draw>>1) < s }
 // drawn draws a number and tells whether it falls into the share.
 func (s share) drawn() bool { return s != 0 && s.has(rand.Uint64()) }
 
+func (s share) probability() float64 { return float64(s) / float64(whole) }
+
+func (s share) draw() Draw { return Draw{Sampled: s.drawn(), Probability: s.probability()} }
+
+// sampled is the Draw of a request that was drawn.
+func (s share) sampled() Draw { return Draw{Sampled: true, Probability: s.probability()} }
+
 // Rate samples each request with probability p, on its own: none where p is 0, less or
 // NaN, all where p is 1 or more.
 func Rate(p float64) Sampler { return fixedRate(newShare(p)) }
@@ -40,6 +80,7 @@ func Rate(p float64) Sampler { return fixedRate(newShare(p)) }
 type fixedRate share
 
 func (r fixedRate) Sample(*http.Request) bool { return share(r).drawn() }
+func (r fixedRate) Draw(*http.Request) Draw   { return share(r).draw() }
 
 // RateVar is a Rate that can be changed while requests are served. The zero value
 // samples nothing. It is safe for concurrent use and must not be copied.
@@ -60,10 +101,18 @@ func (v *RateVar) Get() float64 { return math.Float64frombits(v.p.Load()) }
 // Sample draws.
 func (v *RateVar) Sample(*http.Request) bool { return v.share().drawn() }
 
+// Draw draws.
+func (v *RateVar) Draw(*http.Request) Draw { return v.share().draw() }
+
 func (v *RateVar) share() share { return share(v.s.Load()) }
 
 // PerSecond samples at most n requests a second, and up to burst at once after a quiet
 // time (a token bucket). It samples none where n or burst is 0 or less.
+//
+// It is no Drawer. Which requests it samples follows from when they come: the first after
+// a pause, and in a crowd hardly any. A share of all requests, measured afterwards, is not
+// the probability of any one of them, and weights made of it would keep that bias and hide
+// it. Adaptive bounds copies per second with a known probability.
 func PerSecond(n float64, burst int) Sampler {
 	if !(n > 0) || burst <= 0 {
 		return Rate(0)
@@ -79,7 +128,9 @@ func (s *perSecond) Sample(*http.Request) bool { return s.Allow() }
 // key decides alike in every process and at every time, and keys that are sampled at
 // one p are sampled at every larger one. A request whose key is empty is not sampled.
 //
-// A key is placed by the xxHash64 of its bytes, with seed 0.
+// A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request
+// is p, taken over the keys: requests with one key come together or not at all, so that
+// estimates are as exact as the number of keys allows, not that of requests.
 func ByKey(p float64, key func(*http.Request) string) Sampler {
 	return &byKey{newShare(p), key}
 }
@@ -96,15 +147,50 @@ func (s *byKey) fault() error {
 	return nil
 }
 
-func (s *byKey) Sample(r *http.Request) bool {
+func (s *byKey) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
+
+func (s *byKey) Draw(r *http.Request) Draw {
 	key := s.key(r)
-	return key != "" && s.share.has(xxhash.Sum64String(key))
+	if key == "" {
+		return Draw{}
+	}
+	return Draw{Sampled: s.share.has(xxhash.Sum64String(key)), Probability: s.share.probability()}
+}
+
+// When samples the requests of which is is true, and no other. What is answers must follow
+// from the request alone; it runs on the goroutine of the request, must be fast and must
+// not change it. Where it panics the request is counted as ReasonSamplerFailed.
+//
+// A header that a trusted peer sets is a case of it; see Force for one that anybody may
+// send.
+func When(is func(*http.Request) bool) Sampler { return when(is) }
+
+type when func(*http.Request) bool
+
+func (is when) fault() error {
+	if is == nil {
+		return errors.New("When: nil function")
+	}
+	return nil
+}
+
+func (is when) Sample(r *http.Request) bool { return is(r) }
+
+func (is when) Draw(r *http.Request) Draw {
+	if is(r) {
+		return Draw{Sampled: true, Probability: 1}
+	}
+	return Draw{}
 }
 
 // ByRoute samples a request as the rule whose pattern it matches says. Patterns are
 // those of http.ServeMux, the most specific one wins. A request that matches none is
 // sampled as otherwise says, and not at all where otherwise is nil.
 func ByRoute(rules map[string]Sampler, otherwise Sampler) Sampler {
+	return newByRoute(rules, otherwise)
+}
+
+func newByRoute(rules map[string]Sampler, otherwise Sampler) *byRoute {
 	s := &byRoute{mux: http.NewServeMux(), rules: make(map[string]Sampler, len(rules)), otherwise: otherwise}
 	if isNil(otherwise) {
 		s.otherwise = Rate(0)
@@ -149,50 +235,209 @@ func (s *byRoute) parts() []any {
 	return parts
 }
 
-func (s *byRoute) Sample(r *http.Request) bool {
+func (s *byRoute) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
+
+func (s *byRoute) Draw(r *http.Request) Draw {
 	_, pattern := s.mux.Handler(r)
 	rule, ok := s.rules[pattern]
 	if !ok {
 		rule = s.otherwise
 	}
-	return rule.Sample(r)
+	return draw(rule, r)
+}
+
+// RouteRates is a rate for each route that can be changed while requests are served.
+// Routes are patterns of http.ServeMux, of which the most specific one counts: "/" is the
+// rate of all that no other matches. The zero value samples nothing. It is safe for
+// concurrent use and must not be copied; no request ever waits for a Set.
+type RouteRates struct {
+	setting sync.Mutex
+	table   atomic.Pointer[byRoute] // its rules are all RateVars
+}
+
+// Set changes the probability of what matches pattern, with effect on the next request.
+// The error says what is wrong with the pattern, or which other one it conflicts with;
+// nothing has changed then. A probability is taken as Rate takes it.
+func (v *RouteRates) Set(pattern string, p float64) error {
+	v.setting.Lock()
+	defer v.setting.Unlock()
+	rules := map[string]Sampler{}
+	if table := v.table.Load(); table != nil {
+		if rate, ok := table.rules[pattern]; ok {
+			rate.(*RateVar).Set(p)
+			return nil
+		}
+		maps.Copy(rules, table.rules)
+	}
+	rate := new(RateVar)
+	rate.Set(p)
+	rules[pattern] = rate
+	table := newByRoute(rules, nil)
+	if err := errors.Join(table.errs...); err != nil {
+		return fmt.Errorf("shadow: RouteRates: %w", err)
+	}
+	v.table.Store(table)
+	return nil
+}
+
+// Get returns what Set was given last for this very pattern, 0 at first.
+func (v *RouteRates) Get(pattern string) float64 {
+	if table := v.table.Load(); table != nil {
+		if rate, ok := table.rules[pattern]; ok {
+			return rate.(*RateVar).Get()
+		}
+	}
+	return 0
+}
+
+// Sample draws.
+func (v *RouteRates) Sample(r *http.Request) bool { return v.Draw(r).Sampled }
+
+// Draw draws.
+func (v *RouteRates) Draw(r *http.Request) Draw {
+	if table := v.table.Load(); table != nil {
+		return table.Draw(r)
+	}
+	return Draw{}
 }
 
 // All samples what every one of s samples. It asks in order and stops at the first
-// that says no, so that a PerSecond at the end is only asked for requests that the
-// others let through. With no samplers it samples everything.
-func All(s ...Sampler) Sampler { return append(allOf{}, s...) }
+// that says no, so that a PerSecond or Adaptive at the end is only asked for requests that
+// the others let through. With no samplers it samples everything.
+//
+// The probability is the product of theirs, as they draw independently. It is not known
+// where that of one is not, nor where more than one of s has a ByKey in it: two that look
+// at the same key agree.
+func All(s ...Sampler) Sampler { return &allOf{newComposite("All", s)} }
 
-type allOf []Sampler
+type allOf struct{ composite }
 
-func (s allOf) fault() error { return faults("All", s) }
-func (s allOf) parts() []any { return anys(s) }
+func (s *allOf) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
 
-func (s allOf) Sample(r *http.Request) bool {
-	for _, one := range s {
-		if !one.Sample(r) {
-			return false
+func (s *allOf) Draw(r *http.Request) Draw {
+	all := Draw{Sampled: true, Probability: 1}
+	for i, one := range s.list {
+		d := draw(one, r)
+		all.Probability *= d.Probability
+		all.Stratum = cmp.Or(all.Stratum, d.Stratum)
+		if all.Sampled = d.Sampled; !d.Sampled {
+			if i < len(s.list)-1 && all.Probability != 0 {
+				all.Probability = math.NaN() // who was not asked did not tell
+			}
+			break
 		}
 	}
-	return true
+	return s.untie(all)
 }
 
 // Any samples what at least one of s samples. It asks in order and stops at the first
 // that says yes. With no samplers it samples nothing.
-func Any(s ...Sampler) Sampler { return append(anyOf{}, s...) }
+//
+// The probability is that not all of them say no, as they draw independently. For that
+// those behind the first yes are asked too, unless one is certain to say yes or cannot
+// always tell. Then the probability is 1, or is not known; it is not known either where more
+// than one of s has a ByKey in it.
+func Any(s ...Sampler) Sampler { return &anyOf{newComposite("Any", s)} }
 
-type anyOf []Sampler
+type anyOf struct{ composite }
 
-func (s anyOf) fault() error { return faults("Any", s) }
-func (s anyOf) parts() []any { return anys(s) }
+func (s *anyOf) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
 
-func (s anyOf) Sample(r *http.Request) bool {
-	for _, one := range s {
-		if one.Sample(r) {
-			return true
+func (s *anyOf) Draw(r *http.Request) Draw {
+	var sum Draw
+	none := 1.0 // the probability that all say no
+	for i, one := range s.list {
+		if sum.Sampled && !s.tell[i] {
+			none = math.NaN()
+			continue
+		}
+		d := draw(one, r)
+		if !s.tell[i] && d.Probability != 1 {
+			d.Probability = math.NaN() // whether it told must not depend on what it said
+		}
+		none *= 1 - d.Probability
+		sum.Sampled = sum.Sampled || d.Sampled
+		sum.Stratum = cmp.Or(sum.Stratum, d.Stratum)
+		if d.Probability == 1 {
+			sum.Probability = 1
+			return sum
 		}
 	}
+	sum.Probability = 1 - none
+	return s.untie(sum)
+}
+
+// composite is a list of samplers that are asked one after another.
+type composite struct {
+	name string
+	list []Sampler
+	tell []bool // which of them always tell a probability, whatever they decide
+	tied bool   // more than one of them has a ByKey in it
+}
+
+func newComposite(name string, list []Sampler) composite {
+	c := composite{name: name, list: slices.Clone(list), tell: make([]bool, len(list))}
+	keyed := 0
+	for i, one := range list {
+		c.tell[i] = tells(one)
+		if hasKey(one) {
+			keyed++
+		}
+	}
+	c.tied = keyed > 1
+	return c
+}
+
+func (s *composite) fault() error { return faults(s.name, s.list) }
+func (s *composite) parts() []any { return anys(s.list) }
+
+// untie is d, without a probability that rests on samplers which are not independent.
+func (s *composite) untie(d Draw) Draw {
+	if s.tied && d.Probability != 0 {
+		d.Probability = math.NaN()
+	}
+	return d
+}
+
+// tells tells whether s always knows its probability, whatever it decides.
+func tells(s Sampler) bool {
+	if all, ok := s.(*allOf); ok { // it stops at a no: only its last one may draw
+		for i, one := range all.list {
+			if i < len(all.list)-1 && !settled(one) || !tells(one) {
+				return false
+			}
+		}
+		return true
+	}
+	_, ok := s.(Drawer)
+	return ok && !slices.ContainsFunc(samplersIn(s), func(one Sampler) bool { return !tells(one) })
+}
+
+// settled tells whether s never draws: its probability is 0 or 1.
+func settled(s Sampler) bool {
+	switch s.(type) {
+	case when, *force:
+		return true
+	}
 	return false
+}
+
+// hasKey tells whether s is a ByKey or has one in it.
+func hasKey(s Sampler) bool {
+	_, ok := s.(*byKey)
+	return ok || slices.ContainsFunc(samplersIn(s), hasKey)
+}
+
+// samplersIn lists the samplers that s is made of.
+func samplersIn(s Sampler) (list []Sampler) {
+	if whole, ok := s.(interface{ parts() []any }); ok && !isNil(s) {
+		for _, part := range whole.parts() {
+			if one, ok := part.(Sampler); ok {
+				list = append(list, one)
+			}
+		}
+	}
+	return list
 }
 
 func anys[T any](list []T) []any {

@@ -421,6 +421,9 @@ func TestSamplersDoNotAllocate(t *testing.T) {
 	var v shadow.RateVar
 	v.Set(0.5)
 	key := shadow.ByKey(0.5, func(r *http.Request) string { return r.RemoteAddr })
+	routes := new(shadow.RouteRates)
+	require.NoError(t, routes.Set("/a/b", 0.5))
+	r := httptest.NewRequest("GET", "/a/b", nil)
 	for name, s := range map[string]shadow.Sampler{
 		"Rate":      shadow.Rate(0.5),
 		"RateVar":   &v,
@@ -429,9 +432,22 @@ func TestSamplersDoNotAllocate(t *testing.T) {
 		"ByRoute":   shadow.ByRoute(map[string]shadow.Sampler{"/a/": shadow.Rate(1), "GET /a/b": shadow.Rate(0)}, key),
 		"All":       shadow.All(shadow.Rate(1), &v, key),
 		"Any":       shadow.Any(shadow.Rate(0), &v, key),
+
+		"When":       shadow.When(func(r *http.Request) bool { return r.Host != "" }),
+		"Force":      shadow.Any(shadow.Force(secret), shadow.Rate(0)),
+		"RouteRates": routes,
+		"Windowed":   shadow.Windowed(&v, time.Hour, time.Second),
+		"Adaptive":   shadow.Adaptive(shadow.AdaptiveOptions{Share: 1e-9}),
+		"Adaptive, with routes of one's own": shadow.Adaptive(shadow.AdaptiveOptions{PerSecond: 1e-9,
+			Route: func(r *http.Request) string { return r.Host }}),
 	} {
-		r := httptest.NewRequest("GET", "/a/b", nil)
+		for range 200 {
+			s.Sample(r) // what Adaptive has saved up
+		}
 		assert.Zero(t, testing.AllocsPerRun(100, func() { s.Sample(r) }), name)
+		if d, ok := s.(shadow.Drawer); ok {
+			assert.Zero(t, testing.AllocsPerRun(100, func() { d.Draw(r) }), name)
+		}
 	}
 }
 

@@ -188,6 +188,9 @@ type Result struct {
 	// tells it: 1/Probability requests stand behind this result. It is 0 where the Sampler
 	// cannot tell.
 	Probability float64
+	// Stratum is the group of requests that this one was sampled from, as its Sampler names
+	// it. It is empty where all are treated alike.
+	Stratum string
 }
 
 // LogValue describes r without bodies, headers, URLs or values.
@@ -250,7 +253,8 @@ var (
 // Sampler decides which requests are copied. Sample runs on the goroutine of the
 // request, before the primary does: it must be fast, must not read the body and must
 // not change r. It is called by many goroutines at a time. A panic counts the request
-// as ReasonSamplerFailed.
+// as ReasonSamplerFailed. A Sampler that knows with which probability it says yes is a
+// Drawer too.
 type Sampler interface {
 	Sample(r *http.Request) bool
 }

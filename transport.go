@@ -34,11 +34,12 @@ func (t *transport) CloseIdleConnections() {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if w := t.m.decide(r); w != whyCopied {
+	var d Draw
+	if w := t.m.decide(r, &d); w != whyCopied {
 		t.m.tally.add(r, w)
 		return t.primary.RoundTrip(r)
 	}
-	return t.m.call(t.primary, r)
+	return t.m.call(t.primary, r, d)
 }
 
 // calling is a request through a primary RoundTripper that is going to be copied.
@@ -50,8 +51,9 @@ type calling struct {
 	over    atomic.Bool                  // no attempt is recorded any more
 }
 
-func (m *Mirror) call(primary http.RoundTripper, r *http.Request) (resp *http.Response, err error) {
+func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp *http.Response, err error) {
 	c := &calling{request: r}
+	c.draw = d
 	c.resp = &c.answer
 	if w := m.snapshot(&c.job, r); w != whyCopied {
 		m.tally.add(r, w)

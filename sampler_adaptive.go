@@ -1,0 +1,335 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/goshadow/shadow/internal/sampling"
+)
+
+// AdaptiveOptions say what Adaptive may spend, and on what. One of Share and PerSecond is
+// needed; where both are given both hold.
+type AdaptiveOptions struct {
+	// Share is the budget as a share of the requests that Adaptive is asked for, up to 1.
+	// 0 is no such budget.
+	Share float64
+	// PerSecond is the budget in copies per second. 0 is no such budget. A rush after a quiet
+	// time may exceed it for a second, in which the number of requests is found out.
+	PerSecond float64
+	// Burst is how many copies of the budget are saved up for later at most, so that there are
+	// some when a rare route is asked for. With less than ten, part of the budget is not
+	// spent. 0 is 100.
+	Burst int
+
+	// Floor is the least rate of a route, as a share of the rate that all routes would have
+	// if they were treated alike: more than 0, so that everything is seen some day and
+	// weighted estimates are without bias, and up to 1, which does treat them alike. 0 is 0.1.
+	Floor float64
+	// Ceiling is the largest rate of a route, up to 1 and not less than Share. 0 is 1.
+	Ceiling float64
+	// HalfLife is the time after which what was seen counts half. 0 is ten minutes.
+	HalfLife time.Duration
+
+	// Route names the route of a request, in few different words and without anything
+	// private. It runs on the goroutine of the request, before the primary. Nil is the method
+	// and the path with "{}" for segments that look like identifiers.
+	Route func(*http.Request) string
+	// MaxRoutes is how many routes are told apart; what is new after that is one route more
+	// until others have been quiet for long. 0 is 1000.
+	MaxRoutes int
+
+	// Random returns numbers drawn from all 64-bit numbers, for many goroutines at a time.
+	// Nil is rand.Uint64 of math/rand/v2; a seeded one repeats a run.
+	Random func() uint64
+}
+
+// withDefaults returns o with what it leaves open.
+func (o AdaptiveOptions) withDefaults() AdaptiveOptions {
+	if o.Burst == 0 {
+		o.Burst = 100
+	}
+	if o.Floor == 0 {
+		o.Floor = 0.1
+	}
+	if o.Ceiling == 0 {
+		o.Ceiling = 1
+	}
+	if o.HalfLife == 0 {
+		o.HalfLife = 10 * time.Minute
+	}
+	if o.MaxRoutes == 0 {
+		o.MaxRoutes = 1000
+	}
+	if o.Random == nil {
+		o.Random = rand.Uint64
+	}
+	return o
+}
+
+// faults says what is wrong with o, defaults included.
+func (o *AdaptiveOptions) faults() error {
+	var errs []error
+	refuse := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("Adaptive: "+format, args...))
+		}
+	}
+	refuse(o.Share == 0 && o.PerSecond == 0, "no budget: set Share or PerSecond; use SetEnabled(false) to copy nothing")
+	refuse(!(o.Share >= 0 && o.Share <= 1), "Share: %v is not a share from 0 to 1", o.Share)
+	refuse(!(o.PerSecond >= 0 && o.PerSecond <= math.MaxFloat64), "PerSecond: %v is not a number of copies", o.PerSecond)
+	refuse(o.Burst < 0, "Burst: %d is not a positive number", o.Burst)
+	refuse(!(o.Floor > 0 && o.Floor <= 1), "Floor: %v is not a share above 0 and up to 1", o.Floor)
+	refuse(!(o.Ceiling > 0 && o.Ceiling <= 1), "Ceiling: %v is not a share above 0 and up to 1", o.Ceiling)
+	refuse(o.Ceiling < o.Share, "Ceiling: %v is less than Share, %v, which could not be spent", o.Ceiling, o.Share)
+	refuse(o.HalfLife < 0, "HalfLife: %v is not a positive time", o.HalfLife)
+	refuse(o.MaxRoutes < 0, "MaxRoutes: %d is not a positive number", o.MaxRoutes)
+	return errors.Join(errs...)
+}
+
+// Adaptive returns a Sampler that spends a budget of copies where they find most. Each
+// route has a rate of its own, such that the copies of the routes are in proportion to
+// their risk, however much traffic they have: a rare route is copied at a higher rate, a
+// new one at first at Ceiling. The risk is the share of results, from 0 to 1, that were a
+// find: a Mismatch, a Failed, or an answer of the primary with a status, media type or
+// place in a JSON body that the route did not have before. As few results prove little, it
+// is the upper bound of Wilson's score interval at 95 % (JASA 22, 1927), which is 1 where
+// nothing is known and falls as results come in. What is wrong with o is an error of New.
+//
+// The Mirror tells it of every result, by Result.Stratum: that is the route's name.
+func Adaptive(o AdaptiveOptions) *AdaptiveSampler {
+	o = o.withDefaults()
+	s := &AdaptiveSampler{options: o, errs: o.faults(), seed: maphash.MakeSeed()}
+	s.budget = sampling.NewBudget(o.Share, o.PerSecond, o.Burst, time.Now())
+	s.other.name = otherRoutes
+	s.other.plan.features = features{}
+	s.other.setRate(o.Ceiling)
+	s.routes.Store(&map[string]*route{})
+	s.allowance.Store(int64(o.Burst))
+	s.setFloor(s.budget.Rate())
+	return s
+}
+
+// AdaptiveSampler is what Adaptive returns. It is safe for concurrent use. Mirrors that
+// share one share its budget.
+type AdaptiveSampler struct {
+	options AdaptiveOptions
+	errs    error
+	seed    maphash.Seed // of the hashes of features
+
+	routes atomic.Pointer[map[string]*route] // copied when one is added
+	other  route                             // all that do not fit into routes
+	floor  atomic.Uint64                     // the least rate, the bits of a float64
+
+	// Copies that may be made until the next plan, and that were made since the last one.
+	allowance, spent atomic.Int64
+
+	mu      sync.Mutex // over all from here on and the plan of each route
+	budget  *sampling.Budget
+	planned time.Time // when the rates were planned
+	fresh   int       // results since then
+}
+
+// route is a group of requests that are sampled at one rate.
+type route struct {
+	name string
+	seen atomic.Uint64 // requests since the plan
+	rate atomic.Uint64 // the bits of a float64
+
+	plan struct { // guarded by the mutex of the sampler
+		traffic, results, finds float64 // those of long ago count less
+		fresh                   float64 // requests of which traffic does not know yet
+		features                features
+	}
+}
+
+// otherRoutes is the name of the route for what is over MaxRoutes. No method looks like it.
+const otherRoutes = "(other)"
+
+func (r *route) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
+
+// setFloor sets the least rate for the rate that all routes would have alike.
+func (s *AdaptiveSampler) setFloor(uniform float64) float64 {
+	floor := min(s.options.Floor*uniform, s.options.Ceiling)
+	s.floor.Store(math.Float64bits(floor))
+	return floor
+}
+
+func (s *AdaptiveSampler) fault() error { return s.errs }
+
+// Sample draws.
+func (s *AdaptiveSampler) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
+
+// Draw draws. Where the budget is used up the probability is the least of all.
+func (s *AdaptiveSampler) Draw(r *http.Request) Draw {
+	at := s.routeOf(r)
+	at.seen.Add(1)
+	p := math.Float64frombits(s.floor.Load())
+	if s.spent.Load() < s.allowance.Load() {
+		p = max(p, math.Float64frombits(at.rate.Load()))
+	}
+	d := Draw{Probability: newShare(p).probability(), Stratum: at.name}
+	if d.Sampled = newShare(p).has(s.options.Random()); d.Sampled && s.spent.Add(1) >= s.allowance.Load() {
+		s.replan()
+	}
+	return d
+}
+
+// replan plans, unless that is being done already: no request waits for it.
+func (s *AdaptiveSampler) replan() {
+	if s.mu.TryLock() {
+		defer s.mu.Unlock()
+		s.planRates(time.Now())
+	}
+}
+
+// maxRouteName is how much of a name tells a route from others.
+const maxRouteName = 256
+
+// routeOf returns the route of r, which may be a new one.
+func (s *AdaptiveSampler) routeOf(r *http.Request) *route {
+	if s.options.Route != nil {
+		name := s.options.Route(r)
+		name = name[:min(len(name), maxRouteName)]
+		if at, ok := (*s.routes.Load())[name]; ok {
+			return at
+		}
+		return s.add(name)
+	}
+	var buf [maxRouteName]byte
+	name := append(buf[:0], r.Method...)
+	name = append(name, ' ')
+	if r.URL != nil {
+		name = appendTemplate(name, r.URL.Path)
+	}
+	name = name[:min(len(name), maxRouteName)]
+	if at, ok := (*s.routes.Load())[string(name)]; ok {
+		return at
+	}
+	return s.add(string(name))
+}
+
+func (s *AdaptiveSampler) add(name string) *route {
+	if len(*s.routes.Load()) >= s.options.MaxRoutes {
+		return &s.other
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	routes := *s.routes.Load()
+	if at, ok := routes[name]; ok {
+		return at
+	}
+	if len(routes) >= s.options.MaxRoutes {
+		return &s.other
+	}
+	at := &route{name: name}
+	at.plan.features = features{}
+	at.setRate(s.options.Ceiling)
+	routes = maps.Clone(routes)
+	routes[name] = at
+	s.routes.Store(&routes)
+	return at
+}
+
+// Rates returns the rate that each route has now. What is over MaxRoutes is "(other)".
+func (s *AdaptiveSampler) Rates() map[string]float64 {
+	routes := *s.routes.Load()
+	rates := make(map[string]float64, len(routes)+1)
+	for name, at := range routes {
+		rates[name] = math.Float64frombits(at.rate.Load())
+	}
+	if len(routes) >= s.options.MaxRoutes {
+		rates[otherRoutes] = math.Float64frombits(s.other.rate.Load())
+	}
+	return rates
+}
+
+// Report learns from r. Results of other samplers, which have no Stratum that Adaptive
+// knows, teach nothing.
+func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
+	at, ok := (*s.routes.Load())[r.Stratum]
+	if !ok {
+		if r.Stratum != otherRoutes {
+			return nil
+		}
+		at = &s.other
+	}
+	features := s.featuresOf(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at.plan.results++
+	if at.plan.features.take(features) || r.Outcome == Mismatch || r.Outcome == Failed {
+		at.plan.finds++
+	}
+	// With many routes one result changes little.
+	if s.fresh++; s.fresh*8 >= len(*s.routes.Load()) || time.Since(s.planned) >= time.Second {
+		s.planRates(time.Now())
+	}
+	return nil
+}
+
+// planRates gives each route its rate and counts what is left of the budget.
+func (s *AdaptiveSampler) planRates(now time.Time) {
+	s.planned, s.fresh = now, 0
+	list := s.known()
+	requests := 0.0
+	for _, at := range list {
+		at.plan.fresh = float64(at.seen.Swap(0))
+		requests += at.plan.fresh
+	}
+	passed := s.budget.Account(now, requests, float64(s.spent.Swap(0)))
+	keep := math.Exp2(-float64(passed) / float64(s.options.HalfLife))
+
+	traffic := 0.0
+	groups := make([]sampling.Group, len(list))
+	for i, at := range list {
+		p := &at.plan
+		p.traffic, p.results, p.finds = p.traffic*keep+p.fresh, p.results*keep, p.finds*keep
+		traffic += p.traffic
+		_, risk := sampling.Wilson(p.finds, p.results, sampling.Z95)
+		groups[i] = sampling.Group{Traffic: p.traffic, Weight: risk}
+	}
+	uniform := s.budget.Rate()
+	floor := s.setFloor(uniform)
+	sampling.Allocate(groups, sampling.Bounds{Floor: floor, Ceiling: s.options.Ceiling}, s.budget.Urge()*uniform*traffic)
+	for i, at := range list {
+		at.setRate(groups[i].Rate)
+	}
+	s.allowance.Store(int64(s.budget.Left()))
+	s.forget()
+}
+
+// known lists all routes.
+func (s *AdaptiveSampler) known() []*route {
+	routes := *s.routes.Load()
+	list := make([]*route, 0, len(routes)+1)
+	for _, at := range routes {
+		list = append(list, at)
+	}
+	return append(list, &s.other)
+}
+
+// leastTraffic is that below which a route is forgotten: one request ten half-lives ago.
+const leastTraffic = 1.0 / 1024
+
+// forget removes the routes that have been quiet for long.
+func (s *AdaptiveSampler) forget() {
+	routes := *s.routes.Load()
+	quiet := func(_ string, at *route) bool { return at.plan.traffic < leastTraffic && at.seen.Load() == 0 }
+	for name, at := range routes {
+		if quiet(name, at) {
+			kept := maps.Clone(routes)
+			maps.DeleteFunc(kept, quiet)
+			s.routes.Store(&kept)
+			return
+		}
+	}
+}
