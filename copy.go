@@ -45,6 +45,10 @@ type job struct {
 	ended   time.Time
 	route   string
 
+	before   time.Duration // from start until the primary was called
+	overhead time.Duration // of the Mirror on the request, where metrics are recorded
+	pass     pass
+
 	claimed atomic.Bool // by the one who will report it
 }
 
@@ -111,6 +115,9 @@ func (m *Mirror) nameRoute(j *job, r *http.Request) {
 
 // put admits j, the copy of r, to the queue, or drops it.
 func (m *Mirror) put(j *job, r *http.Request) {
+	if m.meter != nil {
+		j.overhead = j.before + time.Since(j.ended)
+	}
 	w := whyQueueFull
 	switch m.queue.Put(j) {
 	case queue.Accepted:
@@ -154,6 +161,7 @@ func (m *Mirror) run(j *job) {
 		}
 		claimed = claimed || j.claim()
 		if claimed && end == unknown && res.Outcome == "" {
+			m.limits.learn(&m.target, j, nil, err)
 			outcome := Failed
 			if res.Shadow != nil {
 				outcome = Uncompared
@@ -189,10 +197,15 @@ func (m *Mirror) run(j *job) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
+	if w := m.limits.begin(j); w != whyCopied {
+		claimed, end = j.claim(), whyEnd(w)
+		return
+	}
+	defer m.limits.end()
 	// An answer that is longer than this cannot equal the primary's.
 	most := max(m.maxBody, res.Primary.Size)
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
-	if m.control != nil {
+	if j.pass.doubted {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
 		control.target = m.control
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
@@ -204,6 +217,7 @@ func (m *Mirror) run(j *job) {
 	if claimed = j.claim(); !claimed {
 		return
 	}
+	m.limits.learn(&m.target, j, answer, err)
 	switch {
 	case errors.Is(err, errMask):
 		end = whyEnd(whyMaskFailed)
@@ -225,6 +239,7 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 		return
 	}
 	defer m.queue.Settle(outcomeEnd(Failed))
+	m.limits.learn(&m.target, j, nil, ErrTimeout)
 	late := *res // the worker still reads res
 	late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
 	m.finish(j, &late, Failed, ErrTimeout)
@@ -241,6 +256,7 @@ type second struct {
 
 func (s *second) run() {
 	defer close(s.done)
+	defer func() { s.m.limits.learn(s.target, s.j, s.answer, s.err) }()
 	s.err = ErrExited
 	s.answer, s.err = s.send()
 }
@@ -253,6 +269,7 @@ func (s *second) wait() bool {
 	case <-s.done:
 		return true
 	case <-expired.C:
+		s.m.limits.learn(s.target, s.j, nil, ErrTimeout)
 		return false
 	}
 }
@@ -286,6 +303,7 @@ var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differenc
 
 // diff calls the Comparator. The error says why the answers could not be compared.
 func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
+	defer m.limits.compared(time.Now())
 	failed := m.guard("Comparator", func() error {
 		if own, ok := m.comparator.(*comparator); ok {
 			diffs, more, err = own.compare(x)
@@ -364,7 +382,7 @@ func (m *Mirror) record(j *job, res *Result) {
 	o := telemetry.Outcome{
 		Target: res.Target, Route: res.Route,
 		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
-		Lag: time.Since(j.ended), Differences: map[telemetry.Difference]int{},
+		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
 	}
 	if res.Shadow != nil {
 		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took

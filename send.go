@@ -83,6 +83,7 @@ func (a *attempt) send() (answer *Message, err error) {
 	}
 
 	start := time.Now()
+	defer a.spend(start)
 	outgoing(ctx, &c.request, out, h, body)
 	resp, err := t.Transport.RoundTrip(&c.request)
 	switch {
