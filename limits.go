@@ -461,6 +461,7 @@ func (a *alarm) stop() {
 	a.done = true
 	if a.timer != nil {
 		a.timer.Stop()
+		a.timer = nil
 	}
 }
 

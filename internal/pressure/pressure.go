@@ -50,9 +50,10 @@ type Valve struct {
 	mu      sync.Mutex
 	limit   int
 	running int
-	bad     int // readings in a row
-	calm    int // readings in a row
-	patient int // calm readings that open it by a step
+	bad     int  // readings in a row
+	calm    int  // readings in a row
+	patient int  // calm readings that open it by a step
+	tried   bool // its last move was such a step
 }
 
 // New returns a Valve that is open.
@@ -71,14 +72,14 @@ func (v *Valve) Feed(r Reading) Change {
 		if v.limit == v.Most && v.bad < badToBegin {
 			break
 		}
-		if before < v.Most {
-			v.patient = min(2*v.patient, calmAtMost)
+		if v.tried {
+			v.patient, v.tried = min(2*v.patient, calmAtMost), false
 		}
 		v.limit /= 2
 	case r.Wait < v.Wait/2 && r.Heap < v.Heap*0.9:
 		v.bad, v.calm = 0, v.calm+1
 		if v.limit < v.Most && v.calm >= v.patient {
-			v.limit, v.calm = min(v.limit+max(1, v.Most/stepsToOpen), v.Most), 0
+			v.limit, v.calm, v.tried = min(v.limit+max(1, v.Most/stepsToOpen), v.Most), 0, true
 		}
 	default: // neither: it stays as it is
 		v.bad, v.calm = 0, 0
@@ -88,7 +89,7 @@ func (v *Valve) Feed(r Reading) Change {
 	case before == v.Most && v.limit < v.Most:
 		return Began
 	case before < v.Most && v.limit == v.Most:
-		v.patient = calmToOpen
+		v.patient, v.tried = calmToOpen, false
 		return Ended
 	}
 	return None

@@ -89,7 +89,6 @@ func TestCalmOpensTheValveStepByStep(t *testing.T) {
 		v, s := newValve(most)
 		feed(v, bad, 100)
 		require.Equal(t, 0, v.Limit())
-		v.patient = calmToOpen // as if nothing had been tried
 		assert.Empty(t, feed(v, calm, calmToOpen*steps-1), most)
 		assert.Less(t, v.Limit(), most)
 		assert.Equal(t, []Change{Ended}, feed(v, calm, 1), most)
