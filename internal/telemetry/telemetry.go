@@ -179,11 +179,11 @@ func (t *Telemetry) register(c Config) error {
 	up, err := meter.Int64ObservableGauge("shadow.up", metric.WithUnit("1"),
 		metric.WithDescription("1 while requests are copied, 0 while the mirror is switched off."))
 	must(err)
-	concurrency, err := meter.Int64ObservableUpDownCounter("shadow.inflight.limit", metric.WithUnit("{request}"),
+	concurrency, err := meter.Int64ObservableUpDownCounter("shadow.concurrency.limit", metric.WithUnit("{request}"),
 		metric.WithDescription("Copies that may be on their way at a time, fewer under pressure."))
 	must(err)
 	breaker, err := meter.Int64ObservableGauge("shadow.breaker.state", metric.WithUnit("1"),
-		metric.WithDescription("0 while the breaker of a target is closed, 1 while it is half-open, 2 while it is open."))
+		metric.WithDescription("The breaker of a target: 0 while it is closed, 1 while it is half-open, 2 while it is open."))
 	must(err)
 	sent, err := meter.Int64ObservableCounter("shadow.usage.requests", metric.WithUnit("{request}"),
 		metric.WithDescription("Copies that were sent."))
