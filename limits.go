@@ -27,8 +27,9 @@ import (
 // Copies that find no place are dropped as ReasonPressure. So a candidate in this process
 // that does nothing but compute settles at what leaves the primary a processor.
 //
-// It is on by default because a copy is the least important thing that a process does: it
-// takes nothing where nothing is scarce.
+// It is on by default because a copy is the least important thing that a process does, and
+// because it takes nothing where nothing is scarce. A test that counts copies switches it
+// off: the machine that runs it may be busy.
 type PressureOptions struct {
 	Off bool // copies are never dropped for pressure
 	// Wait is the mean time for which a goroutine that could run waits for a processor
@@ -361,7 +362,7 @@ func (l *limits) add(t *Target, bytes int64, cpu time.Duration) {
 func (l *limits) exhausted() {
 	_, after := l.budget.Open()
 	l.renew.set(after, l.renewed)
-	l.m.notify(Event{Kind: EventBudgetSpent, Text: fmt.Sprintf("the budget is used up: nothing is copied for %v", after)})
+	l.m.notify(Event{Kind: EventBudgetSpent, Text: fmt.Sprintf("the budget is used up: nothing is copied for %v", after.Round(time.Millisecond))})
 }
 
 func (l *limits) renewed() {

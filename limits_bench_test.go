@@ -69,7 +69,11 @@ func BenchmarkStarvation(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			h := http.Handler(primary)
 			if c.opts != nil {
-				m, _ := mirror(b, greedy, c.opts...)
+				m, err := shadow.New(greedy, c.opts...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer m.Close()
 				h = m.Handler(primary)
 				defer func() { b.ReportMetric(float64(m.Stats().Match), "copies") }()
 			}

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,8 +55,14 @@ type limited struct {
 	h      http.Handler
 }
 
-// inBubble runs test with a Mirror of primary to target on a clock that does not wait.
+// inBubble runs test with a Mirror of primary to target on a clock that does not wait, and
+// that does not look at the pressure, which is that of the real process.
 func inBubble(t *testing.T, primary http.Handler, target shadow.Target, test func(t *testing.T, m *limited), opts ...shadow.Option) {
+	t.Helper()
+	inBubbleAsIs(t, primary, target, test, append(opts, calm)...)
+}
+
+func inBubbleAsIs(t *testing.T, primary http.Handler, target shadow.Target, test func(t *testing.T, m *limited), opts ...shadow.Option) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		events := &happenings{}
@@ -382,7 +389,7 @@ func (m *limited) look(readings int) {
 
 func TestUnderPressureCopiesAreDropped(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
-	inBubble(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
+	inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 		m.look(4)
 		assert.Equal(t, 8, m.Stats().Concurrency)
 
@@ -406,10 +413,33 @@ func TestUnderPressureCopiesAreDropped(t *testing.T) {
 	}, anyHeap)
 }
 
+// By default it is pressure when over four fifths of the memory limit are live.
+func TestThePressureOfTheHeapIsThatOfTheMemoryLimit(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	ballast := make([]byte, 128<<20) // beside it, what else is live is little
+	runtime.GC()
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	live := float64(sample[0].Value.Uint64())
+	for name, c := range map[string]struct {
+		share float64
+		want  int
+	}{"under it": {0.75, 8}, "over it": {0.85, 0}} {
+		t.Run(name, func(t *testing.T) {
+			inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
+				withMemoryLimit(int64(live / c.share))
+				m.look(8)
+				assert.Equal(t, c.want, m.Stats().Concurrency)
+			}, shadow.WithPressure(shadow.PressureOptions{Wait: time.Hour}))
+		})
+	}
+	runtime.KeepAlive(ballast)
+}
+
 func TestPressureCanBeSwitchedOff(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	withMemoryLimit(1 << 40)
-	inBubble(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
+	inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 		m.look(8)
 		assert.Equal(t, 8, m.Stats().Concurrency)
 		assert.Empty(t, m.Stats().Dropped)
@@ -419,7 +449,7 @@ func TestPressureCanBeSwitchedOff(t *testing.T) {
 // Copies that run when the pressure comes go on; those that wait are dropped.
 func TestPressureDropsWhatWaits(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
-	inBubble(t, fine, shadow.InProcess("v2", sleeping(9*time.Second)), func(t *testing.T, m *limited) {
+	inBubbleAsIs(t, fine, shadow.InProcess("v2", sleeping(9*time.Second)), func(t *testing.T, m *limited) {
 		withMemoryLimit(1 << 40)
 		for range 10 {
 			getFrom(m.h, "/")
@@ -676,7 +706,7 @@ func (b *blocking) ReportEvent(context.Context, *shadow.Event) error {
 func TestNothingHappensAfterShutdown(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	withMemoryLimit(1 << 40)
-	inBubble(t, fine, failingWith(io.EOF), func(t *testing.T, m *limited) {
+	inBubbleAsIs(t, fine, failingWith(io.EOF), func(t *testing.T, m *limited) {
 		m.look(4)
 		m.ask(5)
 		require.NoError(t, m.Shutdown(t.Context()))
@@ -689,6 +719,23 @@ func TestNothingHappensAfterShutdown(t *testing.T) {
 		assert.Equal(t, before, m.events.kinds())
 		assert.Equal(t, state, m.breaker("v2"))
 	}, anyHeap, shadow.WithBreaker(shadow.BreakerOptions{Min: 5, Pause: time.Hour}), shadow.WithBudget(shadow.Budget{Window: 2 * time.Hour, Requests: 5}))
+}
+
+// Both sides are timed fairly: what a copy waits for its turn is not its shadow's time.
+func TestWaitingForATurnIsNotTheShadowsTime(t *testing.T) {
+	inBubble(t, sleeping(time.Second), shadow.InProcess("v2", sleeping(3*time.Second)), func(t *testing.T, m *limited) {
+		for range 4 {
+			getFrom(m.h, "/")
+		}
+		m.pass(time.Minute)
+		results := m.events.all()
+		require.Len(t, results, 4)
+		for i, res := range results {
+			assert.Equal(t, time.Second, res.Primary.Took)
+			assert.Equal(t, 3*time.Second, res.Shadow.Took)
+			assert.Equal(t, time.Duration(2*i)*time.Second, res.Queued, "they come a second apart and take three")
+		}
+	}, shadow.WithConcurrency(1))
 }
 
 // The kill switch and the limits do not undo each other.

@@ -2,6 +2,7 @@ package pressure
 
 import (
 	"math"
+	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -138,6 +139,46 @@ func TestTheValveLetsInAsManyAsItsLimit(t *testing.T) {
 	assert.True(t, v.Enter())
 	assert.True(t, s.shut)
 	assert.False(t, v.Enter())
+}
+
+// Whatever the readings, the limit stays between none and all, a bad one never raises it
+// and a calm one never lowers it, and the gate is shut exactly while there is no place.
+func TestTheValveUnderAnyReadings(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 20 {
+		most := 1 + random.IntN(70)
+		v, s := newValve(most)
+		running := 0
+		for range 500 {
+			before := v.Limit()
+			switch random.IntN(6) {
+			case 0, 1:
+				v.Feed(bad)
+				assert.LessOrEqual(t, v.Limit(), before)
+			case 2:
+				v.Feed(between)
+				assert.Equal(t, before, v.Limit())
+			case 3:
+				for range random.IntN(50) {
+					before = v.Limit()
+					v.Feed(calm)
+					assert.GreaterOrEqual(t, v.Limit(), before)
+				}
+			case 4:
+				if running < most && v.Enter() {
+					running++
+				}
+			case 5:
+				if running > 0 {
+					v.Leave()
+					running--
+				}
+			}
+			assert.LessOrEqual(t, v.Limit(), most)
+			assert.GreaterOrEqual(t, v.Limit(), 0)
+			assert.Equal(t, v.Limit() < most && running >= v.Limit(), s.shut)
+		}
+	}
 }
 
 func TestTheValveIsSafeForConcurrentUse(t *testing.T) {
