@@ -48,12 +48,17 @@ type job struct {
 	ended   time.Time
 	route   string
 
+	before   time.Duration // from start until the primary was called
+	overhead time.Duration // of the Mirror on the request, where metrics are recorded
+	pass     pass
+
 	claimed atomic.Bool // by the one who will report it
 }
 
 // snapshot keeps of r what the primary might change. It tells why r is not to be copied
 // after all, or whyCopied.
 func (m *Mirror) snapshot(j *job, r *http.Request) why {
+	j.start = time.Now()
 	j.header = fields.Take(r.Header, j.room[:])
 	for name, values := range j.header.All() {
 		switch {
@@ -77,7 +82,6 @@ func (m *Mirror) snapshot(j *job, r *http.Request) why {
 	for _, key := range m.contextKeys {
 		j.values = append(j.values, r.Context().Value(key))
 	}
-	j.start = time.Now()
 	return whyCopied
 }
 
@@ -118,6 +122,9 @@ func (m *Mirror) nameRoute(j *job, r *http.Request) {
 
 // put admits j, the copy of r, to the queue, or drops it.
 func (m *Mirror) put(j *job, r *http.Request) {
+	if m.meter != nil {
+		j.overhead = j.before + time.Since(j.ended)
+	}
 	w := whyQueueFull
 	switch m.queue.Put(j) {
 	case queue.Accepted:
@@ -165,6 +172,7 @@ func (m *Mirror) run(j *job) {
 		}
 		claimed = claimed || j.claim()
 		if claimed && end == unknown && res.Outcome == "" {
+			m.limits.learn(&m.target, j, reply{}, err)
 			outcome := Failed
 			if res.Shadow != nil {
 				outcome = Uncompared
@@ -204,11 +212,16 @@ func (m *Mirror) run(j *job) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
+	if w := m.limits.begin(j); w != whyCopied {
+		claimed, end = j.claim(), whyEnd(w)
+		return
+	}
+	defer m.limits.end()
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
 	if answers != nil {
 		all.candidate.got = &answers.shadow
 	}
-	if m.control != nil {
+	if j.pass.doubted {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
 		control.target, control.got = m.control, new(Message)
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
@@ -220,6 +233,7 @@ func (m *Mirror) run(j *job) {
 	if claimed = j.claim(); !claimed {
 		return
 	}
+	m.limits.learn(&m.target, j, all.candidate.reply, err)
 	switch {
 	case errors.Is(err, errMask):
 		end = whyEnd(whyMaskFailed)
@@ -241,6 +255,7 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 		return
 	}
 	defer m.queue.Settle(outcomeEnd(Failed))
+	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
 	late := *res // the worker still reads res
 	if !m.through {
 		late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
@@ -259,6 +274,7 @@ type second struct {
 
 func (s *second) run() {
 	defer close(s.done)
+	defer func() { s.m.limits.learn(s.target, s.j, s.reply, s.err) }()
 	s.err = ErrExited
 	s.answer, s.err = s.send()
 }
@@ -271,6 +287,7 @@ func (s *second) wait() bool {
 	case <-s.done:
 		return true
 	case <-expired.C:
+		s.m.limits.learn(s.target, s.j, reply{}, ErrTimeout)
 		return false
 	}
 }
@@ -304,6 +321,7 @@ var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differenc
 
 // diff calls the Comparator. The error says why the answers could not be compared.
 func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
+	defer m.limits.compared(time.Now())
 	failed := m.guard("Comparator", func() error {
 		if own, ok := m.comparator.(*comparator); ok {
 			diffs, more, err = own.compare(x)
@@ -382,7 +400,7 @@ func (m *Mirror) record(j *job, res *Result) {
 	o := telemetry.Outcome{
 		Target: res.Target, Route: res.Route,
 		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
-		Lag: time.Since(j.ended), Differences: map[telemetry.Difference]int{},
+		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
 	}
 	if res.Shadow != nil {
 		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took

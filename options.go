@@ -25,6 +25,18 @@ const (
 	defaultQueueBytes        = 64 << 20
 	defaultMaxBody           = 1 << 20
 	defaultRequestID         = "X-Request-Id"
+
+	defaultBreakerFailures = 0.5
+	defaultBreakerWindow   = 10 * time.Second
+	defaultBreakerMin      = 20
+	defaultBreakerPause    = 10 * time.Second
+	defaultBreakerProbes   = 3
+	defaultPressureWait    = 500 * time.Microsecond
+	defaultPressureHeap    = 0.8
+	defaultOverhead        = time.Millisecond
+	defaultOverheadWindow  = 10 * time.Second
+	defaultOverheadMin     = 1000
+	defaultOverheadPause   = 30 * time.Second
 )
 
 // defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
@@ -72,6 +84,10 @@ type config struct {
 	tracer      trace.TracerProvider
 	meter       metric.MeterProvider
 	propagator  propagation.TextMapPropagator
+	breaker     BreakerOptions
+	pressure    PressureOptions
+	overhead    OverheadOptions
+	budget      Budget
 
 	given map[string]any // the single-valued options so far
 	errs  []error
@@ -336,6 +352,39 @@ func WithPropagator(p propagation.TextMapPropagator) Option {
 func (c *config) positive(name string, n int64) {
 	if n <= 0 {
 		c.fail("%s: %d is not a positive number", name, n)
+	}
+}
+
+func (c *config) notNegative(name string, n int64) {
+	if n < 0 {
+		c.fail("%s: %d is negative", name, n)
+	}
+}
+
+// share complains about what is no share of something; 0 is the default.
+func (c *config) share(name string, p float64) {
+	if !(p >= 0 && p <= 1) { // NaN too
+		c.fail("%s: %v is not between 0 and 1", name, p)
+	}
+}
+
+// The spans of time that an option can name. A window that is shorter than the ticks of
+// clocks and timers could not be kept.
+const (
+	shortestWindow = time.Second
+	longestSpan    = 366 * 24 * time.Hour
+)
+
+func (c *config) span(name string, d time.Duration) {
+	if d < 0 || d > longestSpan {
+		c.fail("%s: %v is not between 0 and %v", name, d, longestSpan)
+	}
+}
+
+// window complains about a window of time; 0 is the default.
+func (c *config) window(name string, d time.Duration) {
+	if d != 0 && (d < shortestWindow || d > longestSpan) {
+		c.fail("%s: %v is not between %v and %v", name, d, shortestWindow, longestSpan)
 	}
 }
 

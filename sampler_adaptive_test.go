@@ -475,12 +475,13 @@ func TestAdaptiveLearnsFromTheMirror(t *testing.T) {
 						w.WriteHeader(500)
 					}
 				})
-				m, _ := mirror(t, shadow.InProcess("candidate", bad), shadow.WithSampler(with(s)))
+				m, _ := mirror(t, shadow.InProcess("candidate", bad), shadow.WithSampler(with(s)),
+					shadow.WithBreaker(shadow.BreakerOptions{Off: true}))
 				h := m.Handler(ok)
 				for range 2000 {
 					getFrom(h, "/bad")
 					getFrom(h, "/good")
-					synctest.Wait()
+					rest()
 				}
 				require.NoError(t, m.Shutdown(t.Context()))
 				rates := s.Rates()

@@ -36,9 +36,16 @@ type attempt struct {
 	route  string
 	most   int64 // bytes of answer after which there is no use in more
 
-	got    *Message       // what becomes the answer; nil where none is kept
-	status int            // of the answer, 0 while there is none
-	buf    capture.Buffer // its body, until the copy is settled
+	got *Message // what becomes the answer; nil where none is kept
+	reply
+	buf capture.Buffer // its body, until the copy is settled
+}
+
+// reply is what is known of every answer, also of one that is not kept.
+type reply struct {
+	status int // 0 while there is none
+	size   int64
+	took   time.Duration
 }
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
@@ -80,6 +87,7 @@ func (a *attempt) send() (answer *Message, err error) {
 	}
 
 	start := time.Now()
+	defer a.spend(start)
 	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, h, body, length))
 	switch {
 	case err == nil && resp == nil:
@@ -132,7 +140,9 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		defer resp.Body.Close()
 	}
 	if a.target.Discard {
-		return nil, drain(resp.Body, a.most)
+		n, err := drain(resp.Body, a.most)
+		a.size, a.took = max(n, resp.ContentLength), time.Since(start)
+		return nil, err
 	}
 	msg, buf := a.got, &a.buf
 	*msg = Message{
@@ -157,19 +167,19 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		}
 	}
 	msg.Took = time.Since(start)
+	a.size, a.took = buf.Size(), msg.Took
 	msg.Trailer = resp.Trailer
 	a.m.content(msg, buf)
 	return msg, nil
 }
 
 // drain reads an answer that nobody will see to its end, or until more than most bytes
-// have come.
-func drain(body io.Reader, most int64) error {
+// have come, and tells how many did.
+func drain(body io.Reader, most int64) (n int64, err error) {
 	if body == nil {
-		return nil
+		return 0, nil
 	}
-	_, err := io.Copy(io.Discard, io.LimitReader(body, most+1))
-	return err
+	return io.Copy(io.Discard, io.LimitReader(body, most+1))
 }
 
 // limit is how many bytes of the answer are kept.

@@ -368,6 +368,10 @@ const (
 	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
 	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
 	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
+	ReasonBreakerOpen  Reason = "breaker-open"   // the target does not cope: see BreakerOptions
+	ReasonPressure     Reason = "pressure"       // the process is under pressure: see PressureOptions
+	ReasonOverhead     Reason = "overhead"       // the Mirror takes too long itself: see OverheadOptions
+	ReasonBudget       Reason = "budget"         // all that copies may use is used: see Budget
 )
 
 // Stats is the ledger of a Mirror at one instant. Every request that reached a
@@ -388,6 +392,23 @@ type Stats struct {
 	QueuedBytes int64 // bytes held for copies, those of requests that are still being answered included
 
 	Unreported uint64 // results that a Reporter, or the record mask, failed on
+
+	Concurrency int                    // copies that may run at a time: WithConcurrency, less under pressure
+	Overhead    Overhead               // of the Mirror on the requests that it copied
+	Targets     map[string]TargetStats // the target and the control, by Target.Name
+	Budget      Usage                  // in the current window of WithBudget, by all targets; empty without a Budget
+}
+
+// Overhead is what a Mirror added to the requests since New: see OverheadOptions.
+type Overhead struct {
+	Requests uint64
+	P50, P99 time.Duration // at most a quarter too long; what is over a second is a second
+}
+
+// TargetStats is what a Mirror knows about one target.
+type TargetStats struct {
+	Breaker BreakerState
+	Usage   Usage // since New
 }
 
 // IsShadow tells whether ctx belongs to a shadow copy: an in-process target is

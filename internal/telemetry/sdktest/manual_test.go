@@ -65,7 +65,7 @@ func scraped(t *testing.T) map[string]*dto.MetricFamily {
 	exporter, err := promexport.New(promexport.WithRegisterer(registry))
 	require.NoError(t, err)
 	primary, candidate := services()
-	r := newRigOn(t, exporter, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000))
+	r := newRigOn(t, exporter, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000), budget)
 	var families []*dto.MetricFamily
 	r.whenDrained = func(context.Context) (err error) {
 		families, err = registry.Gather()

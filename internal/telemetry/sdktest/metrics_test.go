@@ -36,6 +36,7 @@ const (
 	resultKey  = attribute.Key("shadow.result")
 	kindKey    = attribute.Key("shadow.kind")
 	classKey   = attribute.Key("shadow.class")
+	limitKey   = attribute.Key("shadow.limit")
 	routeKey   = attribute.Key("http.route")
 	statusKey  = attribute.Key("http.response.status_code")
 )
@@ -58,6 +59,14 @@ var instruments = map[string]instrument{
 	"shadow.memory.reserved":  {"updowncounter", "By", nil},
 	"shadow.unreported":       {"counter", "{result}", nil},
 	"shadow.up":               {"gauge", "1", nil},
+
+	"shadow.primary.overhead.duration": {"histogram", "s", nil},
+	"shadow.concurrency.limit":         {"updowncounter", "{request}", nil},
+	"shadow.breaker.state":             {"gauge", "1", nil},
+	"shadow.usage.requests":            {"counter", "{request}", nil},
+	"shadow.usage.io":                  {"counter", "By", nil},
+	"shadow.usage.cpu.time":            {"counter", "s", nil},
+	"shadow.budget.utilization":        {"gauge", "1", []attribute.Key{limitKey}},
 }
 
 // kind names the type of an instrument.
@@ -68,7 +77,11 @@ func kind(m metricdata.Metrics) string {
 			return "counter"
 		}
 		return "updowncounter"
-	case metricdata.Gauge[int64]:
+	case metricdata.Sum[float64]:
+		if data.IsMonotonic {
+			return "counter"
+		}
+	case metricdata.Gauge[int64], metricdata.Gauge[float64]:
 		return "gauge"
 	case metricdata.Histogram[float64]:
 		return "histogram"
@@ -113,9 +126,12 @@ func services() (primary, candidate http.Handler) {
 		side(`{"a":2,"b":"LATE","c":2}`, "y", 500, func() { panic("no") })
 }
 
+// budget is more than the traffic uses.
+var budget = shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 16, Bytes: 1 << 20})
+
 func TestEveryMetricIsThereAndWellNamed(t *testing.T) {
 	primary, candidate := services()
-	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithName("orders"), shadow.WithMaxBody(1000))
+	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithName("orders"), shadow.WithMaxBody(1000), budget)
 	r.traffic(t, primary)
 	r.drain(t)
 
@@ -146,7 +162,7 @@ func TestEveryMetricIsThereAndWellNamed(t *testing.T) {
 func TestTheMetricsSumUpToStats(t *testing.T) {
 	primary, candidate := services()
 	failing := errors.New("the disk is full")
-	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000), shadow.WithReporter(
+	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000), budget, shadow.WithReporter(
 		shadow.ReporterFunc(func(_ context.Context, res *shadow.Result) error {
 			if res.Outcome == shadow.Mismatch {
 				return failing
@@ -161,7 +177,8 @@ func TestTheMetricsSumUpToStats(t *testing.T) {
 		Requests: 13, Match: 3, Mismatch: 4, Failed: 1, Unreported: 4,
 		Skipped: map[shadow.Reason]uint64{shadow.ReasonMethod: 1, shadow.ReasonLoop: 1,
 			shadow.ReasonDisabled: 1, shadow.ReasonPrimaryRefused: 1},
-		Dropped: map[shadow.Reason]uint64{shadow.ReasonBodyTooLarge: 1},
+		Dropped:     map[shadow.Reason]uint64{shadow.ReasonBodyTooLarge: 1},
+		Concurrency: s.Concurrency, Overhead: s.Overhead, Targets: s.Targets, Budget: s.Budget,
 	}, s, "the traffic is not what this test is about")
 
 	assert.EqualValues(t, s.Requests, m.value(t, "shadow.requests"))
@@ -182,6 +199,15 @@ func TestTheMetricsSumUpToStats(t *testing.T) {
 	assert.Zero(t, m.value(t, "shadow.inflight"))
 	assert.Zero(t, m.value(t, "shadow.queue.size"))
 	assert.Zero(t, m.value(t, "shadow.memory.reserved"))
+
+	usage := s.Targets["v2"].Usage
+	assert.EqualValues(t, s.Match+s.Mismatch+s.Failed, usage.Requests)
+	assert.EqualValues(t, usage.Requests, m.value(t, "shadow.usage.requests"))
+	assert.EqualValues(t, usage.Bytes, m.value(t, "shadow.usage.io"))
+	assert.Positive(t, usage.Bytes)
+	assert.Zero(t, m.value(t, "shadow.breaker.state"))
+	assert.EqualValues(t, s.Concurrency, m.value(t, "shadow.concurrency.limit"))
+	assert.EqualValues(t, usage.Requests, m.value(t, "shadow.primary.overhead.duration"))
 
 	// Each result has a time of the primary; those with an answer one of the shadow.
 	results := int(s.Match + s.Mismatch + s.Failed + s.Uncompared)
