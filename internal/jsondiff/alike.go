@@ -98,16 +98,13 @@ value: // A member or element of A starts at i.
 				goto closed
 			}
 			goto value
-		case '"':
-			end, _, err := jsonscan.String(a, i)
-			if err != nil || !bytes.Equal(a[i:end], lit) && !equalScalars(a[i:end], lit) {
-				return 0, false
-			}
-			i = end
 		default:
-			end, err := jsonscan.Scalar(a, i)
-			if err != nil || !bytes.Equal(a[i:end], lit) && !equalScalars(a[i:end], lit) {
-				return 0, false
+			end := i + len(lit)
+			if end > len(a) || !bytes.Equal(a[i:end], lit) || !delimited(a, end) {
+				var err error
+				if end, err = jsonscan.Scalar(a, i); err != nil || !equalScalars(a[i:end], lit) {
+					return 0, false
+				}
 			}
 			i = end
 		}

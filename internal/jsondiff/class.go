@@ -80,6 +80,9 @@ func isNumber(text []byte) bool {
 }
 
 func classifyNumbers(a, b []byte) Class {
+	if max(len(a), len(b)) < 9 { // too few digits to be that near, or a time
+		return ClassNone
+	}
 	x, errX := strconv.ParseFloat(string(a), 64)
 	y, errY := strconv.ParseFloat(string(b), 64)
 	if errX != nil || errY != nil {

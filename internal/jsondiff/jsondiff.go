@@ -223,6 +223,11 @@ func (c *Comparer) Compare(a, b []byte, prefix string) Result {
 	if bytes.Equal(a, b) {
 		return Result{}
 	}
+	return c.compare(a, b, prefix)
+}
+
+// compare is apart from Compare so that the test for equal bytes is inlined.
+func (c *Comparer) compare(a, b []byte, prefix string) Result {
 	s := c.scratch.Get().(*comparison)
 	s.begin(a, b, prefix)
 	r := s.run()
