@@ -126,8 +126,7 @@ func TestWorkGrowsWithTheSizeOnly(t *testing.T) {
 		for kind, make := range hostile {
 			work := func(n int) (size, work int) {
 				a, b := make(n)
-				s := c.scratch.New().(*comparison)
-				s.begin(a, b, "")
+				s := c.begin(a, b, "", c.maxDiffs)
 				s.run()
 				return len(a) + len(b), s.work
 			}
