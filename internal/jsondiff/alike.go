@@ -19,13 +19,14 @@ type place struct {
 const maxProbes = 48
 
 // alike reports whether what is left of a container in A, from the member or
-// element at i, is equal to what tape b holds of it, where no rule applies. It
+// element at i, is equal to what tape b holds of it, where no rule applies and
+// no name on the tape has an escape: names are compared by their bytes. It
 // is the short way to the verdict where members come in another order and
 // nothing differs: A is only scanned, and needs no tape. end is one past the
 // container in A.
 //
 // False means that a closer look is needed: there is a difference, broken
-// syntax, names that are spelled with escapes, or large objects in another
+// syntax, a name that is spelled with escapes, or large objects in another
 // order. The mates on tape b are no pairs then.
 func (s *comparison) alike(i int) (end int, ok bool) {
 	a, t := s.a, &s.tree.b

@@ -61,7 +61,7 @@ type Options struct {
 	// first that selects a value applies.
 	Tolerances []Tolerance
 
-	MaxDiffs int // at most so many are reported; 0 or less is 100
+	MaxDiffs int // at most so many are reported, with at most 1 MiB of paths; 0 or less is 100
 	MaxDepth int // levels of nesting; 0 or less is jsonscan.DefaultMaxDepth
 }
 
@@ -259,6 +259,7 @@ type comparison struct {
 	locatedB jsonpath.Located
 	hits     []int32 // the rules that took effect, without those of what was only tried
 	most     int     // so many differences are wanted
+	paths    int     // bytes of the paths of those found
 	parted   bool    // they differ in more than white space
 	work     int     // values and bytes looked at again after the first scan, for the tests of the time bound
 	lockstep lockstep
@@ -273,7 +274,7 @@ type comparison struct {
 // begin returns scratch for the work on a and b.
 func (c *Comparer) begin(a, b []byte, prefix string, most int) *comparison {
 	s := c.scratch.Get().(*comparison)
-	s.a, s.b, s.prefix, s.most, s.parted, s.work = a, b, prefix, most, false, 0
+	s.a, s.b, s.prefix, s.most, s.paths, s.parted, s.work = a, b, prefix, most, 0, false, 0
 	s.tree.spare = 8 * (len(a) + len(b))
 	return s
 }
@@ -345,12 +346,17 @@ func (s *comparison) release() {
 // record adds the difference of the current values and reports whether there is
 // room for more.
 func (s *comparison) record(kind Kind, a, b Span) bool {
-	if len(s.result.Diffs) == s.most {
+	if len(s.result.Diffs) == s.most || s.paths > maxPaths {
 		s.result.More = true
 		return false
 	}
 	d := Diff{Path: s.pathTo(kind), Kind: kind, A: a, B: b}
 	d.Class = s.classify(&d)
+	s.paths += len(d.Path)
 	s.result.Diffs = append(s.result.Diffs, d)
 	return true
 }
+
+// maxPaths is after how many bytes of paths no more differences are wanted: a
+// path may be as long as the document, and there is one for each difference.
+const maxPaths = 1 << 20

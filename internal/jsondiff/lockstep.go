@@ -437,7 +437,7 @@ func (s *comparison) takeOver(k, i, j int, e effect, how mode) (ni, nj int, errA
 	if nj, errB = s.tree.b.read(s.b, position{f.b, j, index}, k+1, s.c.maxDepth); errB != nil {
 		return ni, nj, nil, errB
 	}
-	if f.object && !s.ruled(f.state, f.state) {
+	if f.object && !s.tree.b.escaped && !s.ruled(f.state, f.state) {
 		if ni, ok := s.alike(i); ok {
 			s.lockstep.frames = frames[:k]
 			return ni, nj, nil, nil
