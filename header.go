@@ -146,7 +146,8 @@ func sameMediaType(a, b string) bool {
 	return true
 }
 
-// sortedList splits the values of a list field at commas that are not quoted.
+// sortedList splits the values of a list field at commas that are neither quoted nor in
+// the URI of a link (RFC 8288 section 3).
 func sortedList(name string, values []string) []string {
 	var list []string
 	for _, v := range values {
@@ -157,6 +158,10 @@ func sortedList(name string, values []string) []string {
 				quoted = !quoted
 			case i < len(v) && v[i] == '\\' && quoted:
 				i++
+			case i < len(v) && v[i] == '<' && !quoted && name == "Link":
+				if uri := strings.IndexByte(v[i:], '>'); uri > 0 {
+					i += uri
+				}
 			case i == len(v) || v[i] == ',' && !quoted:
 				if part := textproto.TrimString(v[from:i]); part != "" {
 					list = append(list, part)
@@ -165,7 +170,7 @@ func sortedList(name string, values []string) []string {
 			}
 		}
 	}
-	if name != "Link" && name != "Allow" { // methods and URLs have a case
+	if name != "Link" && name != "Allow" && name != "Access-Control-Allow-Methods" { // methods and URLs have a case
 		for i := range list {
 			list[i] = strings.ToLower(list[i])
 		}
