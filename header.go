@@ -44,6 +44,9 @@ func sameField(name string, a, b []string) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return false
 	}
+	if name != "Set-Cookie" && strings.Join(a, ", ") == strings.Join(b, ", ") {
+		return true // RFC 9110 section 5.3
+	}
 	switch name {
 	case "Content-Type", "Content-Disposition":
 		return len(a) == 1 && len(b) == 1 && sameMediaType(a[0], b[0])
@@ -98,7 +101,10 @@ func cookies(lines []string, now time.Time) map[string]map[scope]string {
 			case "":
 				continue
 			case "domain":
-				at.domain = strings.ToLower(v)
+				v = strings.ToLower(strings.TrimPrefix(v, ".")) // RFC 6265 section 5.2.3
+				at.domain = v
+			case "samesite":
+				v = strings.ToLower(v)
 			case "path":
 				at.path = v
 			case "expires":

@@ -105,7 +105,7 @@ func recent(seconds float64) bool { return 1e9 <= seconds && seconds < 4.2e9 }
 
 func classifyStrings(a, b []byte) Class {
 	switch {
-	case bytes.EqualFold(a, b):
+	case bytes.EqualFold(a, b) && utf8.Valid(a) && utf8.Valid(b): // what is not UTF-8 is all the same to it
 		return ClassCase
 	case equalButSpace(a, b):
 		return ClassSpace
