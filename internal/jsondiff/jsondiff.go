@@ -325,16 +325,21 @@ func (s *comparison) locate() (errA, errB error) {
 	return errA, errB
 }
 
-// count adds what the rules have done to the counts of the Comparer.
+// count adds what the rules have done to the counts of the Comparer, which all
+// comparisons share: once for each rule.
 func (s *comparison) count() {
-	for _, rule := range s.hits {
-		s.c.matches[rule].Add(1)
+	slices.Sort(s.hits)
+	for hits := s.hits; len(hits) > 0; {
+		rule := hits[0]
+		n, _ := slices.BinarySearch(hits, rule+1)
+		s.c.matches[rule].Add(uint64(n))
+		hits = hits[n:]
 	}
 }
 
 // release hands the scratch back, unless it has grown too large to keep.
 func (s *comparison) release() {
-	if s.tree.large() {
+	if s.tree.large() || cap(s.hits) > 1<<20 {
 		return
 	}
 	s.a, s.b, s.prefix, s.result, s.hits = nil, nil, "", Result{}, s.hits[:0]
