@@ -46,22 +46,23 @@ value: // A member or element of A starts at i.
 		if i >= len(a) || a[i] != '"' {
 			return 0, false
 		}
-		nameEnd, _, err := jsonscan.String(a, i)
-		if err != nil {
-			return 0, false
-		}
-		tag := tagOf(a, i, nameEnd)
 		for probes := 0; ; probes++ {
 			if n >= p.end || probes > maxProbes {
 				return 0, false
 			}
-			c := &nodes[n]
-			if c.tag == tag && bytes.Equal(c.nameLiteral(t.doc), a[i:nameEnd]) {
+			// What is the same bytes as a whole literal is one too.
+			name := nodes[n].nameLiteral(t.doc)
+			end := i + len(name)
+			if end <= len(a) && a[end-1] == '"' && a[i+1] == name[1] && bytes.Equal(a[i:end], name) {
+				i = end
 				break
 			}
-			before, n = n, c.listed()
+			before, n = n, nodes[n].listed()
 		}
-		if i = jsonscan.Space(a, nameEnd); i >= len(a) || a[i] != ':' {
+		if i < len(a) && a[i] <= ' ' {
+			i = jsonscan.Space(a, i)
+		}
+		if i >= len(a) || a[i] != ':' {
 			return 0, false
 		}
 		if i++; i < len(a) && a[i] <= ' ' {
