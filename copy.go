@@ -317,7 +317,7 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 	}
 }
 
-var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise", ErrBody)
+var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise or left out, and there are more", ErrBody)
 
 // diff calls the Comparator. The error says why the answers could not be compared.
 func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
@@ -326,7 +326,7 @@ func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
 		if own, ok := m.comparator.(*comparator); ok {
 			diffs, more, err = own.compare(x)
 		} else {
-			diffs = m.comparator.Compare(x)
+			diffs, more = compareBy(m.comparator, x)
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -262,6 +263,31 @@ func ExampleComparator() {
 	// Output:
 	// mismatch /search
 	//   /body/hits/0/id changed: 1, 2
+}
+
+// A comparator may call another and hand on what it likes of what that finds: here all but
+// times. Values are found where they are, wherever they have moved to.
+func ExampleComparator_wrapping() {
+	base, err := shadow.NewComparator(shadow.CompareOptions{Keyed: map[string]string{"$.items": "id"}})
+	if err != nil {
+		panic(err)
+	}
+	exceptTimes := shadow.ComparatorFunc(func(x *shadow.Exchange) []shadow.Diff {
+		return slices.DeleteFunc(base.Compare(x), func(d shadow.Diff) bool { return d.Class == shadow.ClassTimestamp })
+	})
+
+	mirror, err := shadow.New(shadow.InProcess("v2", replying(`{"at": "2026-01-01T00:00:02Z", "items": [{"id": 8}, {"id": 7, "n": 2}]}`)),
+		shadow.WithComparator(exceptTimes),
+		shadow.WithReporter(printing))
+	if err != nil {
+		panic(err)
+	}
+	serve(mirror.Handler(replying(`{"at": "2026-01-01T00:00:01Z", "items": [{"id": 7, "n": 1}, {"id": 8}]}`)), "/items")
+	mirror.Shutdown(context.Background())
+
+	// Output:
+	// mismatch /items
+	//   /body/items/id=7/n changed: 1, 2
 }
 
 // A masker of one's own gives Body new bytes, and fails where it has not seen all of

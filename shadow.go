@@ -110,6 +110,8 @@ type Exchange struct {
 	Request *Message
 	Primary *Message
 	Shadow  *Message // nil where the shadow did not answer, or its answer was discarded
+
+	aside *aside // while a Comparator that is not one of NewComparator compares
 }
 
 // DiffKind is how two values differ.
@@ -275,7 +277,10 @@ type Masker interface {
 // request as Uncompared.
 //
 // The values of the diffs it returns are replaced by what the masked answers hold at
-// their paths, and by nothing where those have no such path.
+// their paths, and by nothing where those have no such path. Diffs that it got from a
+// Comparator of NewComparator for the same two messages keep their places besides: a
+// value that has moved in an array is found. Result.More is set where that Comparator had
+// more to say.
 type Comparator interface {
 	Compare(x *Exchange) []Diff
 }

@@ -9,14 +9,15 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 // xml reads an XML document. What counts: elements in their order, attributes in any
-// order, both by local name and namespace, not by prefix; character data with its
-// references and CDATA sections resolved and its line ends normalised; processing
-// instructions, and the document type as it is written. White space counts where it is
-// all that an element contains, or stands beside other text, but not between elements.
-// Comments and the XML declaration do not count.
+// order and with their white space normalized, both by local name and namespace, not by
+// prefix; character data with its references and CDATA sections resolved and its line
+// ends normalized; processing instructions, and the document type as it is written. White
+// space counts where it is all that an element contains, or stands beside other text, but
+// not between elements. Comments and the XML declaration do not count.
 //
 // The text of an element without children has the path of the element; beside children
 // it is called text(). Elements are called as they are written in A, prefix included.
@@ -218,9 +219,21 @@ func (r *xmlReader) attributes(list []xml.Attr, start int) {
 		return cmp.Or(cmp.Compare(x.space, y.space), cmp.Compare(x.Name.Local, y.Name.Local))
 	})
 	for _, a := range attributes {
-		r.leaf(r.name("@", a.Name, a.space), markup, a.from, a.to, []byte(a.Value))
+		value := []byte(a.Value)
+		if raw := r.doc[a.from:a.to]; bytes.ContainsAny(raw, "\t\n\r") {
+			value = attributeText(raw)
+		}
+		r.leaf(r.name("@", a.Name, a.space), markupInQuotes, a.from, a.to, value)
 	}
 }
+
+// attributeText decodes an attribute value. White space in it is spaces, unless it is
+// referred to (XML 1.0 section 3.3.3).
+func attributeText(raw []byte) []byte {
+	return characters([]byte(spacesForLines.Replace(string(raw))))
+}
+
+var spacesForLines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ")
 
 // attributeValue finds the next value in quotes from at on, in a start tag whose syntax
 // is known to be right.
@@ -290,7 +303,7 @@ func (t *tape) blank(n int32) bool { return isBlank(t.decoded(n)) }
 
 func isBlank(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
 
-// characters decodes the content of an element without children, or an attribute value.
+// characters decodes the content of an element without children.
 func characters(raw []byte) []byte {
 	if !bytes.ContainsAny(raw, "<&\r") {
 		return raw
