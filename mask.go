@@ -257,9 +257,9 @@ func (m *maskJSON) Mask(msg *Message) error {
 	if m.err != nil {
 		return m.err
 	}
-	kind := media.Of(msg.Header.Get("Content-Type"))
+	kind := media.Of(msg.Header.Get("Content-Type")).Kind
 	if msg.Truncated {
-		if kind == media.Bytes && len(msg.Body) > 0 && !looksLikeJSON(msg.Body) {
+		if kind <= media.Lines && len(msg.Body) > 0 && !looksLikeJSON(msg.Body) {
 			return nil
 		}
 		return errors.New("shadow: MaskJSON: the body is not there as a whole")
@@ -272,7 +272,7 @@ func (m *maskJSON) Mask(msg *Message) error {
 	}
 	body, err := redact.JSON(msg.Body, m.set, maskedJSON)
 	if err != nil {
-		if kind == media.Bytes && !looksLikeJSON(msg.Body) {
+		if kind <= media.Lines && !looksLikeJSON(msg.Body) {
 			return nil
 		}
 		return fmt.Errorf("shadow: MaskJSON: %w", err)

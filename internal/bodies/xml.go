@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // xml reads an XML document. What counts: elements in their order, attributes in any
@@ -29,7 +31,7 @@ func (t *tape) xml(name int32, start, end int) error {
 	}
 	r := &xmlReader{
 		tape: t, doc: t.doc[:end], first: start,
-		d:      newXMLDecoder(t.doc[start:end]),
+		d:      media.NewXMLDecoder(t.doc[start:end]),
 		scopes: map[string][]string{"xml": {"http://www.w3.org/XML/1998/namespace"}},
 	}
 	if err := r.document(); err != nil {
@@ -39,22 +41,12 @@ func (t *tape) xml(name int32, start, end int) error {
 	return nil
 }
 
-// maxDepth is how deep elements nest. Deeper documents are not read.
-const maxDepth = 1000
-
 var (
-	errDepth = fmt.Errorf("XML nested deeper than %d levels", maxDepth)
+	errDepth = fmt.Errorf("XML nested deeper than %d levels", media.MaxXMLDepth)
 	errRoot  = errors.New("XML without exactly one root element")
 	errType  = errors.New("XML with a document type inside of an element")
 	errEnds  = errors.New("XML whose tags do not match")
 )
-
-// newXMLDecoder returns a tokenizer of text in any encoding that contains ASCII.
-func newXMLDecoder(text []byte) *xml.Decoder {
-	d := xml.NewDecoder(bytes.NewReader(text))
-	d.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
-	return d
-}
 
 // xmlReader puts the tokens of a document on a tape.
 type xmlReader struct {
@@ -161,7 +153,7 @@ func (r *xmlReader) betweenChildren() {
 
 // begin reads the start tag doc[start:end].
 func (r *xmlReader) begin(tag xml.StartElement, start, end int) error {
-	if len(r.open) == maxDepth {
+	if len(r.open) == media.MaxXMLDepth {
 		return errDepth
 	}
 	r.child()
@@ -204,7 +196,7 @@ func (r *xmlReader) attributes(list []xml.Attr, start int) {
 	attributes := make([]attribute, 0, len(list))
 	for _, a := range list {
 		var from, to int
-		from, to, start = attributeValue(r.doc, start)
+		from, to, start = media.AttributeValue(r.doc, start)
 		if _, ok := bindsPrefix(a.Name); ok {
 			continue
 		}
@@ -220,16 +212,6 @@ func (r *xmlReader) attributes(list []xml.Attr, start int) {
 	for _, a := range attributes {
 		r.leaf(r.name("@", a.Name, a.space), markup, a.from, a.to, []byte(a.Value))
 	}
-}
-
-// attributeValue finds the next value in quotes from at on, in a start tag whose syntax
-// is known to be right.
-func attributeValue(doc []byte, at int) (from, to, next int) {
-	at += bytes.IndexByte(doc[at:], '=')
-	at += bytes.IndexAny(doc[at:], `"'`)
-	from = at + 1
-	to = from + bytes.IndexByte(doc[from:], doc[at])
-	return from, to, to + 1
 }
 
 // bindsPrefix tells whether an attribute binds a prefix to a namespace; "" is the
@@ -295,7 +277,7 @@ func characters(raw []byte) []byte {
 	if !bytes.ContainsAny(raw, "<&\r") {
 		return raw
 	}
-	d := newXMLDecoder(raw)
+	d := media.NewXMLDecoder(raw)
 	var text []byte
 	for {
 		token, err := d.RawToken()
