@@ -229,8 +229,8 @@ func TestXMLIsReadUpToADepth(t *testing.T) {
 	assert.Equal(t, strings.Repeat("/a", media.MaxXMLDepth), r.Diffs[0].Path)
 
 	r = c.Compare(nested(media.MaxXMLDepth+1, "1"), nested(media.MaxXMLDepth+1, "2"), "")
-	assert.ErrorIs(t, r.ErrA, errDepth)
-	assert.ErrorIs(t, r.ErrB, errDepth)
+	assert.ErrorIs(t, r.ErrA, media.ErrXMLDepth)
+	assert.ErrorIs(t, r.ErrB, media.ErrXMLDepth)
 	require.Len(t, r.Diffs, 1)
 	assert.Equal(t, "", r.Diffs[0].Path)
 }

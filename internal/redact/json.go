@@ -124,7 +124,7 @@ func (w *walker) step(top *level) jsonpath.State {
 		return w.set.Element(top.state, top.cursor.Index)
 	}
 	name := w.doc[top.cursor.Name:top.cursor.NameEnd]
-	if bytes.IndexByte(name, '\\') < 0 {
+	if !escaped(name) {
 		return w.set.Member(top.state, name[1:len(name)-1])
 	}
 	w.name = jsonscan.AppendUnquote(w.name[:0], name)
@@ -209,8 +209,29 @@ func scalars(doc []byte, at int) func(yield func(scalar) bool) {
 
 // text is the value of a string literal.
 func text(literal []byte) string {
-	if bytes.IndexByte(literal, '\\') < 0 {
+	if !escaped(literal) {
 		return string(literal[1 : len(literal)-1])
 	}
 	return string(jsonscan.AppendUnquote(nil, literal))
+}
+
+func escaped(text []byte) bool { return bytes.IndexByte(text, '\\') >= 0 }
+
+// LooksLikeJSON tells whether a body that is called something else may hold members that
+// a rule is about: whether it begins like an object or an array.
+func LooksLikeJSON(body []byte) bool {
+	text := bytes.TrimLeft(body, " \t\r\n\x00\x1e\xef\xbb\xbf\xff\xfe") // white space, RS, byte order marks, UTF-16
+	if len(text) == 0 || text[0] != '[' {
+		return len(text) > 0 && text[0] == '{'
+	}
+	text = bytes.TrimLeft(text[1:], " \t\r\n\x00")
+	if len(text) == 0 || bytes.IndexByte([]byte(`{["-0123456789]`), text[0]) >= 0 {
+		return true
+	}
+	for _, word := range [...]string{"true", "false", "null"} {
+		if bytes.HasPrefix(text, []byte(word)) {
+			return true
+		}
+	}
+	return false // such as [DONE], [info] ...
 }

@@ -7,7 +7,7 @@
 // do header fields. What cannot be read to its end is an error: it may hide anything.
 package redact
 
-import "encoding/json"
+import "fmt"
 
 // Masked stands in the place of a value that was redacted.
 const Masked = "[masked]"
@@ -75,13 +75,21 @@ func (e *edit) done() []byte {
 	return append(e.out, e.doc[e.copied:]...)
 }
 
-// quote returns s as a JSON string.
+// quote returns a JSON string whose value, by jsonscan.AppendUnquote, is s.
 func quote(s string) string {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
-			out, _ := json.Marshal(s)
-			return string(out)
+	out := append(make([]byte, 0, len(s)+2), '"')
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ':
+			out = fmt.Appendf(out, "\\u%04x", c)
+		case c == 0xed && i+2 < len(s) && s[i+1] >= 0xa0: // a surrogate without its partner
+			out = fmt.Appendf(out, "\\u%04x", 0xd000|uint(s[i+1]&0x3f)<<6|uint(s[i+2]&0x3f))
+			i += 2
+		default:
+			out = append(out, c)
 		}
 	}
-	return `"` + s + `"`
+	return string(append(out, '"'))
 }
