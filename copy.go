@@ -19,6 +19,7 @@ import (
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -204,6 +205,9 @@ func (m *Mirror) run(j *job) {
 		answers = new(struct{ primary, shadow Message })
 		res.Primary = m.primaryAnswer(&answers.primary, j)
 		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
+		if _, route := m.paths.Mask(j.url.EscapedPath(), redact.Replacement{}); res.Route == "" {
+			res.Route = route
+		}
 		if res.Route == "" {
 			res.Route = template(j.url.Path)
 		}
@@ -242,7 +246,7 @@ func (m *Mirror) run(j *job) {
 	case m.target.Discard:
 		m.finish(j, res, Uncompared, nil)
 	default:
-		res.Shadow = answer
+		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
 		m.compare(j, res, control)
 	}
 }
@@ -427,15 +431,16 @@ func (m *Mirror) maskRecord(res *Result) error {
 		if msg == nil {
 			continue
 		}
-		if err := m.mask.Mask(msg); err != nil {
+		if err := m.mask.record(msg); err != nil {
 			return err
 		}
 	}
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
-		hideKeys(res.Diffs, res.Primary, res.Shadow)
-		hideKeys(res.Noise, res.Primary, res.Shadow)
+		renamed := m.mask.renames()
+		hideNames(res.Diffs, renamed, res.Primary, res.Shadow)
+		hideNames(res.Noise, renamed, res.Primary, res.Shadow)
 	}
 	return nil
 }
