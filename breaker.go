@@ -82,10 +82,11 @@ type breaker struct {
 	mu    sync.Mutex // over each change of state and what is published of it
 	cb    *gobreaker.TwoStepCircuitBreaker[any]
 	state gobreaker.State
-	epoch uint64 // counts the changes
+	epoch uint64 // counts the changes, from 1
 }
 
-// permit is the leave of one copy to be sent.
+// permit is the leave of one copy to be sent. The zero value is none: what it reports is
+// not counted.
 type permit struct {
 	epoch uint64
 	probe func(err error) // reports a probe; nil where it is none
@@ -94,14 +95,14 @@ type permit struct {
 
 func newBreaker(o BreakerOptions, timeout time.Duration, gate func(shut bool)) *breaker {
 	b := &breaker{slow: cmp.Or(o.Slow, timeout/2), pause: cmp.Or(o.Pause, defaultBreakerPause),
-		most: uint32(min(cmp.Or(o.Probes, defaultBreakerProbes), math.MaxUint32)), gate: gate}
+		most: uint32(min(int64(cmp.Or(o.Probes, defaultBreakerProbes)), math.MaxUint32)), gate: gate, epoch: 1}
 	share, enough := cmp.Or(o.Failures, defaultBreakerFailures), cmp.Or(o.Min, defaultBreakerMin)
 	window := cmp.Or(o.Window, defaultBreakerWindow)
 	b.cb = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
 		MaxRequests: b.most, Interval: window, BucketPeriod: window / breakerBuckets, Timeout: b.pause,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			all := c.TotalFailures + c.TotalSuccesses
-			return !o.Off && int(all) >= enough && float64(c.TotalFailures) >= share*float64(all)
+			return !o.Off && int64(all) >= int64(enough) && float64(c.TotalFailures) >= share*float64(all)
 		},
 		IsExcluded:    func(err error) bool { return err == errNothing },
 		OnStateChange: func(_ string, _, to gobreaker.State) { b.changed(to) },
@@ -123,7 +124,7 @@ func (b *breaker) changed(to gobreaker.State) {
 	b.state = to
 	b.epoch++
 	if to == gobreaker.StateOpen {
-		b.retry.set(b.pause+1, func() { // cb is open until the pause is over by something
+		b.retry.set(b.pause+1, func() { // for cb the pause is not over in its last nanosecond
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.cb.State() // becomes half-open

@@ -51,7 +51,7 @@ type job struct {
 
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
-	pass     pass
+	pass     *pass         // from run on
 
 	claimed atomic.Bool // by the one who will report it
 }
@@ -144,8 +144,10 @@ func (m *Mirror) run(j *job) {
 		url       url.URL
 		request   Message
 		candidate attempt
+		pass      pass
 	}
 	res := &all.Result
+	j.pass = &all.pass
 	*res = Result{
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,

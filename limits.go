@@ -285,7 +285,7 @@ func (l *limits) begin(j *job) why {
 }
 
 func (l *limits) admit(j *job) why {
-	p, ok := &j.pass, false
+	p, ok := j.pass, false
 	if p.candidate, ok = l.candidate.breaker.enter(); !ok {
 		return whyBreakerOpen
 	}
