@@ -391,7 +391,7 @@ func (m *Mirror) maskRecord(res *Result) error {
 		if msg == nil {
 			continue
 		}
-		if err := m.mask.Mask(msg); err != nil {
+		if err := m.mask.record(msg); err != nil {
 			return err
 		}
 	}

@@ -140,7 +140,7 @@ func TestMaskQuery(t *testing.T) {
 			}}, func(t *testing.T, m *shadow.Message) {
 				require.NoError(t, mask.Mask(m))
 				assert.Equal(t, http.Header{
-					"Referer": {"https://h/p?" + want}, "Location": {"?" + want + "#f?x", "/p?" + want}, "Content-Location": {"/token=x?" + want + "#"}, "X-Url": {"?" + in},
+					"Referer": {"https://h/p?" + want}, "Location": {"?" + want + "#f?x", "/p?" + want}, "Content-Location": {"/token=x?" + want + "#"}, "X-Url": {"?" + want},
 				}, m.Header)
 			})
 		})

@@ -34,7 +34,7 @@ type Mirror struct {
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
-	mask      Masker      // the record mask
+	mask      *maskAll    // the record mask
 	places    *bodies.Set // finds the places of differences in masked answers
 	listeners []Reporter  // the reporters, and all parts that are Reporters too
 	unseen    bool        // nobody looks at the primary\'s answers
@@ -61,7 +61,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
-	m.mask = MaskAll(append([]Masker{maskCredentials()}, c.maskers...)...)
+	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil

@@ -175,7 +175,7 @@ func holdsKey(member, key string, messages []*Message) bool {
 
 // texts are the JSON texts of a body.
 func texts(m *Message) (list [][]byte) {
-	if media.Of(m.Header.Get("Content-Type")) != media.Records {
+	if media.Of(m.Header.Get("Content-Type")).Kind != media.Records {
 		return [][]byte{m.Body}
 	}
 	for _, text := range media.Each(m.Body) {

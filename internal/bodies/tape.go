@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // kind is what a node is.
@@ -118,7 +120,7 @@ func (t *tape) decoded(n int32) []byte {
 	raw := t.raw(n)
 	switch t.nodes[n].kind {
 	case escaped:
-		return unescape(nil, raw)
+		return media.Unescape(nil, raw)
 	case markup:
 		return characters(raw)
 	case fileName:
