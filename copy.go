@@ -18,6 +18,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -183,7 +184,9 @@ func (m *Mirror) run(j *job) {
 		m.primaryAnswer(res.Primary, j)
 	}
 	if res.Route == "" {
-		res.Route = template(j.url.Path)
+		if _, res.Route = m.paths.Mask(j.url.EscapedPath(), redact.Replacement{}); res.Route == "" {
+			res.Route = template(j.url.Path)
+		}
 	}
 	if !valid(res.Request) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
@@ -212,7 +215,7 @@ func (m *Mirror) run(j *job) {
 	case m.target.Discard:
 		m.finish(j, res, Uncompared, nil)
 	default:
-		res.Shadow = answer
+		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
 		m.compare(j, res, control)
 	}
 }
@@ -398,8 +401,9 @@ func (m *Mirror) maskRecord(res *Result) error {
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
-		hideKeys(res.Diffs, res.Primary, res.Shadow)
-		hideKeys(res.Noise, res.Primary, res.Shadow)
+		renamed := m.mask.renames()
+		hideNames(res.Diffs, renamed, res.Primary, res.Shadow)
+		hideNames(res.Noise, renamed, res.Primary, res.Shadow)
 	}
 	return nil
 }

@@ -594,9 +594,7 @@ func everything(t *testing.T, res *shadow.Result) string {
 		}
 	}
 	for _, d := range append(append([]shadow.Diff(nil), res.Diffs...), res.Noise...) {
-		all, err := json.Marshal(d)
-		require.NoError(t, err)
-		fmt.Fprintln(&b, string(all))
+		fmt.Fprintln(&b, d.Path, d.Kind, d.Class, string(d.Primary), string(d.Shadow))
 	}
 	fmt.Fprintln(&b, res.ID, res.Route, res.Err, res.LogValue())
 	return b.String()

@@ -1,8 +1,10 @@
 package shadow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/token"
@@ -149,12 +151,20 @@ func (m *maskAll) Mask(msg *Message) error {
 // record masks a message that is to be reported. There a body that no rule looks into is
 // no fault: the record does without.
 func (m *maskAll) record(msg *Message) error {
-	uncovered := m.uncovered(msg)
+	uncovered, body := m.uncovered(msg), msg.Body
 	if err := m.mask(msg); err != nil {
 		return err
 	}
 	if uncovered != nil {
 		msg.Body, msg.Truncated = nil, true
+	}
+	if !bytes.Equal(body, msg.Body) {
+		eachValue(msg, func(name, value string) string {
+			if name == "Etag" || slices.Contains(digests[:], name) {
+				return maskedText
+			}
+			return value
+		})
 	}
 	return nil
 }
@@ -169,4 +179,19 @@ func (m *maskAll) mask(msg *Message) error {
 		}
 	}
 	return nil
+}
+
+// renames tells whether one of the maskers of m may change the names in a body, and not
+// only what they name.
+func (m *maskAll) renames() bool {
+	for _, masker := range m.list {
+		switch masker.(type) {
+		case *maskText:
+			return true
+		case replaceable, *allowBodies, *dropCredentials, *hideCredentials, *setHeader:
+		default:
+			return true
+		}
+	}
+	return false
 }

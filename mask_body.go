@@ -276,13 +276,7 @@ func (m *maskAll) uncovered(msg *Message) error {
 	if len(msg.Body) == 0 && !msg.Truncated {
 		return nil
 	}
-	rules := 0
-	for _, masker := range m.list {
-		if _, ok := masker.(bodyRule); ok {
-			rules++
-		}
-	}
-	if rules == 0 {
+	if !m.looks() {
 		return nil
 	}
 	f, err := formatOf(msg)
@@ -304,6 +298,16 @@ func (m *maskAll) uncovered(msg *Message) error {
 	}}
 	_, err = walk.Body(f, msg.Body)
 	return err
+}
+
+// looks tells whether one of the rules of m is about bodies.
+func (m *maskAll) looks() bool {
+	for _, masker := range m.list {
+		if _, ok := masker.(bodyRule); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // covers tells whether one of the rules of m looks into a piece of body.

@@ -156,13 +156,16 @@ func (m *dropCredentials) Mask(msg *Message) error {
 	return m.headers.Mask(msg)
 }
 
-// maskCredentials is the part of the record mask that is always there.
+// hideCredentials is the part of the record mask that is always there.
+type hideCredentials struct{ headers *maskHeaders }
+
 func maskCredentials() Masker {
-	headers := newMaskHeaders("record mask", credentials[:])
-	return MaskerFunc(func(msg *Message) error {
-		dropUserInfo(msg)
-		return headers.Mask(msg)
-	})
+	return &hideCredentials{newMaskHeaders("record mask", credentials[:])}
+}
+
+func (m *hideCredentials) Mask(msg *Message) error {
+	dropUserInfo(msg)
+	return m.headers.Mask(msg)
 }
 
 // dropUserInfo removes the user information from the URL of msg and from those in its

@@ -167,14 +167,11 @@ func setPath(u *url.URL, escaped string) {
 	}
 }
 
-// pathMasks collects the patterns of every MaskPath in parts.
-func pathMasks(parts ...any) (paths redact.Paths) {
-	for _, part := range parts {
-		switch m := part.(type) {
-		case *maskPath:
+// pathMasks collects the patterns of every MaskPath in maskers.
+func pathMasks(maskers ...Masker) (paths redact.Paths) {
+	for _, masker := range newMaskAll("", maskers).list {
+		if m, ok := masker.(*maskPath); ok {
 			paths = append(paths, m.paths...)
-		case interface{ parts() []any }:
-			paths = append(paths, pathMasks(m.parts()...)...)
 		}
 	}
 	return paths

@@ -3,6 +3,7 @@ package shadow
 import (
 	"fmt"
 	"net/url"
+	"reflect"
 	"runtime"
 	"strings"
 
@@ -116,12 +117,37 @@ func (e *panicError) Error() string {
 	return fmt.Sprintf("%v in %s: %s", ErrPanic, e.part, describe(e.value))
 }
 
+func (e *panicError) GoString() string { return e.Error() }
+
 func (e *panicError) Is(target error) bool { return target == ErrPanic }
 
 // describe says what was panicked with, without a value that may hold anything.
 func describe(v any) string {
-	if err, ok := v.(runtime.Error); ok {
+	if err, ok := v.(runtime.Error); ok && ofRuntime(reflect.TypeOf(v)) {
 		return err.Error()
 	}
 	return fmt.Sprintf("a value of type %T", v)
+}
+
+// ofRuntime tells whether a type is of package runtime, whose errors quote no values.
+func ofRuntime(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() == "runtime"
+}
+
+// where lists the functions that were running, without their arguments, which debug.Stack
+// shows.
+func where() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	var out strings.Builder
+	for {
+		frame, more := frames.Next()
+		fmt.Fprintf(&out, "%s\n\t%s:%d\n", frame.Function, frame.File, frame.Line)
+		if !more {
+			return out.String()
+		}
+	}
 }

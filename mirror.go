@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -34,14 +34,16 @@ type Mirror struct {
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
-	mask      *maskAll    // the record mask
-	places    *bodies.Set // finds the places of differences in masked answers
-	listeners []Reporter  // the reporters, and all parts that are Reporters too
-	unseen    bool        // nobody looks at the primary\'s answers
+	mask      *maskAll     // the record mask
+	paths     redact.Paths // of every MaskPath: they name routes
+	places    *bodies.Set  // finds the places of differences in masked answers
+	listeners []Reporter   // the reporters, and all parts that are Reporters too
+	unseen    bool         // nobody looks at the primary\'s answers
 	telemetry *telemetry.Telemetry
 
 	unreported atomic.Uint64
-	panics     sync.Map // of user code that panicked already: its name
+	warned     atomic.Bool // of EventCredentials
+	panics     sync.Map    // of user code that panicked already: its name
 }
 
 const (
@@ -62,6 +64,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
+	m.paths = pathMasks(append([]Masker{c.target.Masker}, c.maskers...)...)
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil
@@ -72,6 +75,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.advise()
 	return m, nil
 }
 
@@ -261,5 +265,5 @@ func (m *Mirror) panicked(part string, v any) {
 	defer func() { _ = recover() }() // the logger is user code too
 	m.logger.Error("shadow: recovered a panic; further ones are counted only",
 		slog.String("mirror", m.name), slog.String("part", part),
-		slog.String("panic", describe(v)), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", describe(v)), slog.String("stack", where()))
 }

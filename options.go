@@ -30,16 +30,6 @@ const (
 // defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
 var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
-// credentials are the headers that DropCredentials removes and that the record mask
-// blanks.
-var credentials = [...]string{
-	"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie",
-	"X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token", "X-Csrf-Token", "X-Xsrf-Token",
-	"X-Amz-Security-Token", "X-Goog-Api-Key", "X-Vault-Token", "X-Gitlab-Token", "Private-Token",
-	"Dpop", "X-Forwarded-Client-Cert", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Accesstoken",
-	"Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Ms-Token-Aad-Access-Token",
-}
-
 // Option configures a Mirror. An option that sets one value may be given again only
 // with the same value: two different ones are an error of New.
 type Option interface{ apply(*config) }

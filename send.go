@@ -3,15 +3,13 @@ package shadow
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -36,6 +34,8 @@ type attempt struct {
 	route  string
 	most   int64 // bytes of answer after which there is no use in more
 
+	lost []string // the fields with credentials that were not sent as they came
+
 	got Message        // the answer
 	buf capture.Buffer // its body, until the copy is settled
 }
@@ -55,12 +55,16 @@ func (a *attempt) send() (answer *Message, err error) {
 		if m.guard("Masker", func() error { return t.Masker.Mask(out) }) != nil || !valid(out) {
 			return nil, errMask
 		}
+		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {
+			dropFields(out.Header, signatures) // they may be of what has changed
+		}
 	}
 	h := a.header(out)
 	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
 		body = out.Body
 		fixHeader(h, len(body))
 	}
+	a.credentials(h)
 
 	var c struct { // in one allocation
 		context copyContext
@@ -96,38 +100,6 @@ func (a *attempt) send() (answer *Message, err error) {
 	}
 	return answer, quiet(err)
 }
-
-// quiet returns an error that does not quote what the target answered, as those of
-// net/http do where they cannot read it.
-func quiet(err error) error {
-	if err == nil {
-		return nil
-	}
-	var (
-		network  net.Error
-		verify   *tls.CertificateVerificationError
-		record   tls.RecordHeaderError
-		errno    syscall.Errno
-		panicked *panicError
-	)
-	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF,
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		errors.As(err, &network), errors.As(err, &verify), errors.As(err, &record),
-		errors.As(err, &errno), errors.As(err, &panicked):
-		return err
-	}
-	return &quietError{err}
-}
-
-// quietError is an error of a Transport whose text may hold anything. It can be matched,
-// but does not show.
-type quietError struct{ err error }
-
-func (e *quietError) Error() string { return fmt.Sprintf("%v: %T", ErrTransport, e.err) }
-
-func (e *quietError) Is(target error) bool { return target == ErrTransport || errors.Is(e.err, target) }
-func (e *quietError) As(target any) bool   { return errors.As(e.err, target) }
 
 // read reads what the target answered.
 func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
@@ -185,12 +157,29 @@ func (a *attempt) header(out *Message) http.Header {
 // fixHeader removes from h what no longer holds of a body that was masked, and gives it
 // its new length.
 func fixHeader(h http.Header, length int) {
-	for _, name := range [...]string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest",
-		"Repr-Digest", "Signature", "Signature-Input"} {
-		delete(h, name)
-	}
+	dropFields(h, digests[:])
+	delete(h, "Content-Encoding")
 	if len(h["Content-Length"]) > 0 {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
+	}
+}
+
+// digests and signatures of a body: RFC 1864, RFC 9530, and what clouds and webhooks use.
+// Beside a masked body they do not hold, and by them one could check guesses of what was
+// masked.
+var digests = [...]string{
+	"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Amz-Content-Sha256", "X-Goog-Hash",
+	"X-Signature", "X-Hub-Signature", "X-Hub-Signature-256", "Stripe-Signature", "X-Slack-Signature",
+	"X-Shopify-Hmac-Sha256", "Webhook-Signature", "Svix-Signature", "Signature", "Signature-Input", "X-Twilio-Signature",
+}
+
+// signatures are those of digests that may be of the URL and of fields too: RFC 9421, and
+// Twilio's.
+var signatures = digests[len(digests)-3:]
+
+func dropFields(h http.Header, names []string) {
+	for _, name := range names {
+		delete(h, name)
 	}
 }
 

@@ -47,7 +47,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -180,6 +179,7 @@ type Result struct {
 	More    bool   // there are more differences than Diffs holds
 	Noise   []Diff // differences that the control shows too
 	Err     error  // why the outcome is Failed or Uncompared
+	Note    string // what may explain the outcome, such as credentials the copy was sent without
 
 	Start  time.Time     // when the primary was given the request
 	Queued time.Duration // from the primary's answer to the start of the copy
@@ -188,52 +188,6 @@ type Result struct {
 	// tells it: 1/Probability requests stand behind this result. It is 0 where the Sampler
 	// cannot tell.
 	Probability float64
-}
-
-// LogValue describes r without bodies, headers, URLs or values.
-func (r *Result) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
-		slog.String("mirror", r.Mirror),
-		slog.String("target", r.Target),
-		slog.String("outcome", string(r.Outcome)),
-		slog.String("id", r.ID),
-		slog.String("route", r.Route))
-	if r.Request != nil {
-		attrs = append(attrs, slog.String("method", r.Request.Method))
-	}
-	if r.Primary != nil {
-		attrs = append(attrs, slog.Group("primary",
-			slog.Int("status", r.Primary.StatusCode), slog.Duration("took", r.Primary.Took)))
-	}
-	if r.Shadow != nil {
-		attrs = append(attrs, slog.Group("shadow",
-			slog.Int("status", r.Shadow.StatusCode), slog.Duration("took", r.Shadow.Took)))
-	}
-	if len(r.Diffs) > 0 {
-		attrs = append(attrs, slog.Int("diffs", len(r.Diffs)), slog.Any("paths", paths(r.Diffs)))
-	}
-	if len(r.Noise) > 0 {
-		attrs = append(attrs, slog.Int("noise", len(r.Noise)))
-	}
-	if r.Err != nil {
-		attrs = append(attrs, slog.String("error", r.Err.Error()))
-	}
-	return slog.GroupValue(attrs...)
-}
-
-// paths lists where the diffs are, the first few of them.
-func paths(diffs []Diff) []string {
-	const most = 8
-	list := make([]string, 0, most+1)
-	for i, d := range diffs {
-		if i == most {
-			list = append(list, "…")
-			break
-		}
-		list = append(list, d.Path)
-	}
-	return list
 }
 
 // Errors of a Result. Match them with errors.Is.
