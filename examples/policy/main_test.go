@@ -53,11 +53,15 @@ func TestTheShadowReceivesNothingThatTheRulesAreAbout(t *testing.T) {
 
 func TestRulesAreReadFromAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rules.json")
-	require.NoError(t, os.WriteFile(path, []byte(`{"version": 1, "rules": [{"name": "who", "headers": ["X-User"]}]}`), 0o600))
+	const who = `{"version": 1, "rules": [{"name": "who", "headers": ["X-User"]}]`
+	require.NoError(t, os.WriteFile(path, []byte(who+`, "bodies": {"allow": ["application/json"]}}`), 0o600))
 	var out bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-rules", path}, &out))
 	assert.Contains(t, out.String(), "X-User: [masked]")
 	assert.Contains(t, out.String(), "  who               /header/X-User\n")
+
+	require.NoError(t, os.WriteFile(path, []byte(who+"}"), 0o600))
+	assert.ErrorContains(t, run(t.Context(), []string{"-rules", path}, io.Discard), "no rule looks into a body")
 
 	require.NoError(t, os.WriteFile(path, []byte(`{"version": 1, "rules": [{"nam": "who"}]}`), 0o600))
 	assert.ErrorContains(t, run(t.Context(), []string{"-rules", path}, io.Discard), "1:27: ")
