@@ -3,6 +3,7 @@ package shadow
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -20,8 +21,8 @@ type Touch struct {
 	Rule string
 	// Place is a JSON Pointer (RFC 6901) into the message, as that of a Diff:
 	// /header/X-User, /header/Cookie/sid, /trailer/X-User, /userinfo, /path/2 (the second
-	// segment), /query/email, /body/user/email. A name that was a value itself, since a
-	// rule replaced it, is "*", and ends the pointer.
+	// segment), /query/email, /body/user/email. A name that is a value itself, since a rule
+	// replaces it, is "*", and ends the pointer.
 	Place string
 }
 
@@ -66,24 +67,19 @@ func hide(touches []Touch, renamed []string) []Touch {
 func parent(place string) string { return place[:strings.LastIndexByte(place, '/')] }
 
 // touched are the places where two states of a message differ, and those of them whose
-// name was replaced.
+// name was replaced: a name that is gone from where another one has come.
 func touched(before, after *Message) (places, renamed []string) {
-	places = append(places, inURL(before.URL, after.URL)...)
-	places = append(places, inFields("/header/", before.Header, after.Header)...)
-	places = append(places, inFields("/trailer/", before.Trailer, after.Trailer)...)
-	if bytes.Equal(before.Body, after.Body) {
-		return places, nil
-	}
-	diffs := inBody(before, after)
-	gone, come := map[string]bool{}, map[string]bool{} // containers that lost a member, or got one
+	diffs := changes(before, after)
+	gone, come := map[string]bool{}, map[string]bool{} // by what the name is in
 	for _, d := range diffs {
-		gone[parent(d.Path)] = gone[parent(d.Path)] || d.Kind == Missing
-		come[parent(d.Path)] = come[parent(d.Path)] || d.Kind == Extra
+		in := parent(d.Path)
+		gone[in] = gone[in] || d.Kind == Missing
+		come[in] = come[in] || d.Kind == Extra
 	}
 	for _, d := range diffs {
 		in := parent(d.Path)
 		switch {
-		case d.Kind == Extra && gone[in]: // the other name of one that is gone
+		case d.Kind == Extra && gone[in]:
 			continue
 		case d.Kind == Missing && come[in]:
 			renamed = append(renamed, d.Path)
@@ -93,56 +89,46 @@ func touched(before, after *Message) (places, renamed []string) {
 	return places, renamed
 }
 
-// inBody are the differences of two bodies, at least one.
-func inBody(before, after *Message) []Diff {
-	whole := &comparator{set: bodies.NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: math.MaxInt}), math.MaxInt)}
-	diffs, _, err := whole.bodies(before, after)
-	if err != nil || len(diffs) == 0 {
-		return []Diff{{Path: "/body", Kind: Changed}}
-	}
-	return diffs
+// changes are the differences of two states of a message.
+func changes(before, after *Message) []Diff {
+	diffs := inURL(before.URL, after.URL)
+	diffs = append(diffs, inFields("/header", before.Header, after.Header)...)
+	diffs = append(diffs, inFields("/trailer", before.Trailer, after.Trailer)...)
+	return append(diffs, inBody(before, after)...)
 }
 
-// inURL are the places where two URLs differ.
-func inURL(before, after *url.URL) (places []string) {
-	if before == nil || after == nil {
+// inURL are the differences of two URLs.
+func inURL(before, after *url.URL) (diffs []Diff) {
+	if before == nil || after == nil || before.String() == after.String() {
 		return nil
 	}
 	if before.User.String() != after.User.String() {
-		places = append(places, "/userinfo")
+		diffs = append(diffs, Diff{Path: "/userinfo", Kind: Changed})
 	}
 	a, b := strings.Split(before.EscapedPath(), "/"), strings.Split(after.EscapedPath(), "/")
 	for i := range max(len(a), len(b)) {
 		if i >= len(a) || i >= len(b) || a[i] != b[i] {
-			places = append(places, "/path/"+strconv.Itoa(i))
+			diffs = append(diffs, Diff{Path: "/path/" + strconv.Itoa(i), Kind: Changed})
 		}
 	}
-	if before.RawQuery != after.RawQuery {
-		names := different(before.Query(), after.Query())
-		if len(names) == 0 { // they are where nobody would read them
-			return append(places, "/query")
-		}
-		for _, name := range names {
-			places = append(places, "/query/"+redact.Escape(name))
-		}
+	diffs = append(diffs, inNames("/query", before.Query(), after.Query())...)
+	if len(diffs) == 0 { // it is where nobody looks for a value
+		diffs = append(diffs, Diff{Path: "/url", Kind: Changed})
 	}
-	return places
+	return diffs
 }
 
-// inFields are the places where two headers differ. Where both have cookies these are
-// told apart.
-func inFields(prefix string, before, after map[string][]string) (places []string) {
-	for _, name := range different(before, after) {
-		a, b := cookieValues(name, before[name]), cookieValues(name, after[name])
-		if len(a) == 0 || len(b) == 0 {
-			places = append(places, prefix+name)
-			continue
+// inFields are the differences of two headers. Cookies are told apart, unless all are gone.
+func inFields(prefix string, before, after map[string][]string) (diffs []Diff) {
+	for _, d := range inNames(prefix, before, after) {
+		name := d.Path[len(prefix)+1:]
+		single := inNames(d.Path, cookieValues(name, before[name]), cookieValues(name, after[name]))
+		if len(single) == 0 || d.Kind != Changed {
+			single = []Diff{d}
 		}
-		for _, cookie := range different(a, b) {
-			places = append(places, prefix+name+"/"+redact.Escape(cookie))
-		}
+		diffs = append(diffs, single...)
 	}
-	return places
+	return diffs
 }
 
 // cookieValues are the cookies of a field, by name (RFC 6265 sections 4.1.1 and 4.2.1).
@@ -164,19 +150,34 @@ func cookieValues(field string, values []string) map[string][]string {
 	return set
 }
 
-// different are the names whose values differ, sorted.
-func different(a, b map[string][]string) []string {
-	var names []string
-	for name := range a {
-		if !slices.Equal(a[name], b[name]) {
-			names = append(names, name)
+// inNames are the differences of two sets of named values, by name.
+func inNames(prefix string, before, after map[string][]string) (diffs []Diff) {
+	for _, name := range slices.Sorted(maps.Keys(union(before, after))) {
+		d := Diff{Path: prefix + "/" + redact.Escape(name), Kind: Changed}
+		a, had := before[name]
+		b, has := after[name]
+		switch {
+		case slices.Equal(a, b):
+			continue
+		case !has:
+			d.Kind = Missing
+		case !had:
+			d.Kind = Extra
 		}
+		diffs = append(diffs, d)
 	}
-	for name := range b {
-		if _, both := a[name]; !both {
-			names = append(names, name)
-		}
+	return diffs
+}
+
+// inBody are the differences of two bodies.
+func inBody(before, after *Message) []Diff {
+	if bytes.Equal(before.Body, after.Body) {
+		return nil
 	}
-	slices.Sort(names)
-	return names
+	whole := &comparator{set: bodies.NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: math.MaxInt}), math.MaxInt)}
+	diffs, _, err := whole.bodies(before, after)
+	if err != nil || len(diffs) == 0 { // it is in what is not compared
+		return []Diff{{Path: "/body", Kind: Changed}}
+	}
+	return diffs
 }

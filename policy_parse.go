@@ -68,7 +68,7 @@ func (r *policyReader) err() error {
 		before := r.doc[:f.at]
 		line := 1 + strings.Count(string(before), "\n")
 		column := 1 + utf8.RuneCount(before[strings.LastIndexByte(string(before), '\n')+1:])
-		errs = append(errs, fmt.Errorf("policy: %d:%d: %s", line, column, f.text))
+		errs = append(errs, fmt.Errorf("shadow: policy:%d:%d: %s", line, column, f.text))
 	}
 	return errors.Join(errs...)
 }
@@ -174,12 +174,12 @@ func (r *policyReader) bodies(at int) (allowed []string) {
 // rule returns the rule at at.
 func (r *policyReader) rule(at int) (rule policyRule) {
 	faults := len(r.faults)
-	replace, replaceAt, named := "redact", at, false
+	replace, replaceAt, hasName := "redact", at, false
 	var maskers []Masker
 	ok := r.members(at, "a rule", func(member string, memberAt, at int) {
 		switch member {
 		case "name":
-			rule.name, named = r.name(at), true
+			rule.name, hasName = r.name(at), true
 		case "note":
 			r.text(at, member)
 		case "replace":
@@ -196,18 +196,18 @@ func (r *policyReader) rule(at int) (rule policyRule) {
 			}
 		}
 	})
-	if ok && !named {
+	if ok && !hasName {
 		r.fail(at, "a rule has no name")
 	}
 	if len(maskers) == 0 && len(r.faults) == faults {
 		r.fail(at, "rule %q is about nothing: give it one of %s", rule.name, placeNames())
 	}
 	if with, ok := r.replacements[replace]; ok {
-		all := MaskWith(with, maskers...).(*maskAll)
-		if all.err != nil {
-			r.fail(replaceAt, "rule %q: %v", rule.name, all.err)
+		all := MaskWith(with, maskers...)
+		if err := faultOf(fmt.Sprintf("rule %q", rule.name), all); err != nil {
+			r.fail(replaceAt, "%v", err)
 		}
-		rule.maskers = all.list
+		rule.maskers = []Masker{all}
 	}
 	return rule
 }
@@ -235,11 +235,13 @@ func (r *policyReader) entries(at int, member string, mask func([]string) (Maske
 		}
 		m, err := mask([]string{entry})
 		if err == nil {
-			err = m.(faulty).fault()
+			err = faultOf(member, m)
+		} else {
+			err = fmt.Errorf("%s: %w", member, err)
 		}
 		switch {
 		case err != nil:
-			r.fail(at, "%s: %v", member, err)
+			r.fail(at, "%v", err)
 		case slices.Contains(entries, entry):
 			r.fail(at, "%s has %q twice", member, entry)
 		default:

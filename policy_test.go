@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,8 +122,8 @@ func allOf(m *shadow.Message) string {
 		b.WriteString(m.URL.String())
 	}
 	for _, h := range []http.Header{m.Header, m.Trailer} {
-		for name, values := range h {
-			b.WriteString("\n" + name + ": " + strings.Join(values, ", "))
+		for _, name := range slices.Sorted(maps.Keys(h)) {
+			b.WriteString("\n" + name + ": " + strings.Join(h[name], ", "))
 		}
 	}
 	return b.String() + "\n\n" + string(m.Body)
@@ -185,6 +187,57 @@ func TestExplainTellsPlacesAndNoValues(t *testing.T) {
 	}, got))
 }
 
+// A pattern finds values in names too: of members, parameters and cookies.
+func TestANameThatIsAValueIsNotShown(t *testing.T) {
+	p := parsePolicy(t, `{"version": 1, "credentials": "keep", "rules": [
+		{"name": "first", "query": ["ada@post.net"], "json": ["$..name"]},
+		{"name": "second", "patterns": ["[a-z]+@post.net"]}]}`)
+	m := request(t, "POST", "http://x.example/?ada@post.net=1&b=2", `{"ada@post.net": {"eve@post.net": {"name": "Ada"}}}`)
+	m.Header.Set("Cookie", "ada@post.net=1; b=2")
+	touches, err := p.Explain(m)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, []shadow.Touch{
+		{Rule: "first", Place: "/query/*"}, {Rule: "first", Place: "/body/*"},
+		{Rule: "second", Place: "/query/*"}, {Rule: "second", Place: "/header/Cookie/*"}, {Rule: "second", Place: "/body/*"},
+	}, touches)
+}
+
+// What is not reviewed does not leave: the file has to name what no rule looks into.
+func TestABodyThatNoRuleLooksIntoStaysUnlessItIsAllowed(t *testing.T) {
+	headers := `{"name": "who", "headers": ["X-User"]}`
+	m := request(t, "POST", "http://x.example/", `{"a": 1}`)
+	m.Header.Set("X-User", "ada")
+	p := parsePolicy(t, policyOf(headers))
+	require.ErrorContains(t, p.Mask(m.Clone()), "no rule looks into a body")
+	touches, err := p.Explain(m)
+	require.ErrorContains(t, err, "no rule looks into a body")
+	assert.Equal(t, []shadow.Touch{{Rule: "who", Place: "/header/X-User"}}, touches)
+
+	for _, types := range []string{"application/json", "application/*", "*/*"} {
+		p = parsePolicy(t, `{"version": 1, "rules": [`+headers+`], "bodies": {"allow": ["image/png", "`+types+`"]}}`)
+		assert.NoError(t, p.Mask(m.Clone()), types)
+		_, err = p.Explain(m)
+		assert.NoError(t, err, types)
+	}
+	p = parsePolicy(t, policyOf(headers, `{"name": "members", "json": ["$.b"]}`))
+	assert.NoError(t, p.Mask(m), "a rule looks into it")
+}
+
+// A Policy is one of several maskers as if its rules were given one by one.
+func TestAPolicyIsPartOfOtherMasks(t *testing.T) {
+	p := parsePolicy(t, policyOf(`{"name": "members", "json": ["$.a"]}`))
+	m := request(t, "POST", "http://x.example/", `a,b`)
+	m.Header.Set("Content-Type", "text/csv")
+	m.Header.Set("Authorization", "Bearer theirs")
+	require.ErrorContains(t, shadow.MaskAll(p).Mask(m.Clone()), "text/csv")
+	require.NoError(t, shadow.MaskAll(p, shadow.AllowBodies("text/csv"), shadow.SetHeader("Authorization", "Bearer its own")).Mask(m))
+	assert.Equal(t, "Bearer its own", m.Header.Get("Authorization"))
+
+	assert.Error(t, shadow.MaskWith(shadow.Drop(), p).Mask(m), "its rules say what takes the place of values")
+	_, err := shadow.New(shadow.Remote("v2", "http://v2.example"), shadow.WithMasker((*shadow.Policy)(nil)))
+	assert.ErrorContains(t, err, "nil")
+}
+
 // A body that a rule must look into and cannot is neither sent nor shown.
 func TestAnErrorNamesTheRuleAndNoValue(t *testing.T) {
 	p := parsePolicy(t, policyOf(`{"name": "headers", "headers": ["X-User"]}`, `{"name": "members", "json": ["$.a"]}`))
@@ -246,7 +299,7 @@ func TestTheKeyIsGivenByTheProgram(t *testing.T) {
 	tokens := policyOf(`{"name": "a", "json": ["$.a"], "replace": "tokenize"}`)
 	for _, short := range []string{"", "hunter2"} {
 		_, err := shadow.ParsePolicy([]byte(tokens), []byte(short))
-		require.ErrorContains(t, err, fmt.Sprintf(`policy: 1:68: rule "a": MaskWith: Tokenize: a key of %d bytes is too short`, len(short)))
+		require.ErrorContains(t, err, fmt.Sprintf(`policy:1:68: rule "a": MaskWith: Tokenize: a key of %d bytes is too short`, len(short)))
 		assert.NotContains(t, err.Error(), "hunter")
 	}
 	for _, replace := range []string{"redact", "drop", "hash"} {
@@ -274,7 +327,7 @@ func TestThePolicyOfTheDocumentationIsValid(t *testing.T) {
 	parsePolicy(t, strings.ReplaceAll(file, "//\t", ""))
 }
 
-func FuzzParse(f *testing.F) {
+func FuzzParsePolicy(f *testing.F) {
 	f.Add(everywhere)
 	f.Add(`{"version": 1}`)
 	f.Add(`{"version": 1, "rules": [{"name": "a", "json": ["$["]}]}`)
@@ -283,7 +336,7 @@ func FuzzParse(f *testing.F) {
 		p, err := shadow.ParsePolicy([]byte(file), policyKey)
 		require.NotEqual(t, p == nil, err == nil)
 		if err != nil {
-			assert.Regexp(t, `^policy: [0-9]+:[0-9]+: `, err.Error())
+			assert.Regexp(t, `^shadow: policy:[0-9]+:[0-9]+: `, err.Error())
 			return
 		}
 		assert.NoError(t, p.Mask(&shadow.Message{}))
@@ -359,7 +412,7 @@ func TestEveryFaultIsReportedWithItsPlace(t *testing.T) {
 			got := strings.Split(err.Error(), "\n")
 			require.Len(t, got, len(c.want), "%v", err)
 			for i, want := range c.want {
-				assert.True(t, strings.HasPrefix(got[i], "policy: "+want), "%s\nis not\n%s", got[i], want)
+				assert.True(t, strings.HasPrefix(got[i], "shadow: policy:"+want), "%s\nis not\n%s", got[i], want)
 			}
 		})
 	}
@@ -380,4 +433,25 @@ func TestAMinimalPolicyDropsCredentials(t *testing.T) {
 	m.Header.Set("Authorization", "Bearer secret")
 	require.NoError(t, p.Mask(m))
 	assert.Equal(t, "Bearer secret", m.Header.Get("Authorization"))
+}
+
+// Explain says that something is touched where Mask changes something, and only there.
+func FuzzExplain(f *testing.F) {
+	f.Add("a=b&who=x", "sid=1; who=x", "application/json", `{"who":"x","a@post.net":1}`)
+	f.Add("a@post.net", "a@post.net=1", "application/x-www-form-urlencoded", "a=1&who=2")
+	f.Add("%zz&who", "", "text/plain", "mail a@post.net\nor not\n")
+	p := parsePolicy(f, everywhere)
+	f.Fuzz(func(t *testing.T, query, cookie, contentType, body string) {
+		m := &shadow.Message{
+			Method: "POST", URL: &url.URL{Scheme: "http", Host: "x.example", Path: "/users/", RawQuery: query},
+			Header: http.Header{"Cookie": {cookie}, "Content-Type": {contentType}}, Body: []byte(body),
+		}
+		masked := m.Clone()
+		failed := p.Mask(masked)
+		touches, err := p.Explain(m)
+		require.Equal(t, failed == nil, err == nil)
+		if err == nil {
+			assert.Equal(t, allOf(m) == allOf(masked), len(touches) == 0, "%v", touches)
+		}
+	})
 }
