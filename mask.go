@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 
 	"github.com/goshadow/shadow/internal/redact"
@@ -160,7 +161,7 @@ func (m *maskAll) record(msg *Message) error {
 	}
 	if !bytes.Equal(body, msg.Body) {
 		eachValue(msg, func(name, value string) string {
-			if name == "Etag" || slices.Contains(digests[:], name) {
+			if name = http.CanonicalHeaderKey(name); name == "Etag" || slices.Contains(digests[:], name) {
 				return maskedText
 			}
 			return value

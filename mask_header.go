@@ -15,18 +15,17 @@ import (
 func MaskHeaders(names ...string) Masker { return newMaskHeaders("MaskHeaders", names) }
 
 type maskHeaders struct {
-	names map[string]bool // canonical
+	names *fields.Names
 	r     redact.Replacement
 	err   error
 }
 
 func newMaskHeaders(where string, names []string) *maskHeaders {
-	m := &maskHeaders{names: make(map[string]bool, len(names))}
+	m := &maskHeaders{names: fields.NewNames(names...)}
 	for _, name := range names {
 		if !fields.IsToken(name) {
 			m.err = errors.Join(m.err, fmt.Errorf("%s: %q is not a header name", where, name))
 		}
-		m.names[http.CanonicalHeaderKey(name)] = true
 	}
 	return m
 }
@@ -43,33 +42,39 @@ func (m *maskHeaders) Mask(msg *Message) error {
 	if m.err != nil {
 		return m.err
 	}
-	for _, h := range [...]http.Header{msg.Header, msg.Trailer} {
-		for name, values := range h {
-			if !m.names[http.CanonicalHeaderKey(name)] {
-				continue
-			}
-			if m.r.Drops() {
-				delete(h, name)
-				continue
-			}
-			masked := make([]string, len(values))
-			for i, v := range values {
-				masked[i] = m.r.Text(v)
-			}
-			h[name] = masked
-		}
-	}
+	m.fields(msg.Header)
+	m.fields(msg.Trailer)
 	return nil
 }
 
-// eachValue gives every header and trailer value of msg to edit, with the canonical name
-// of its field. A value that becomes empty goes.
+func (m *maskHeaders) fields(h http.Header) {
+	for name, values := range h {
+		if m.names.Has(name) {
+			m.field(h, name, values)
+		}
+	}
+}
+
+func (m *maskHeaders) field(h http.Header, name string, values []string) {
+	if m.r.Drops() {
+		delete(h, name)
+		return
+	}
+	masked := make([]string, len(values)) // values may be shared with another message
+	for i, v := range values {
+		masked[i] = m.r.Text(v)
+	}
+	h[name] = masked
+}
+
+// eachValue gives every header and trailer value of msg to edit, with the name of its
+// field as it is spelled. A value that becomes empty goes.
 func eachValue(msg *Message, edit func(name, value string) string) {
 	for _, h := range [...]http.Header{msg.Header, msg.Trailer} {
 		for name, values := range h {
 			var changed []string // values may be shared with another message
 			for i, v := range values {
-				masked := edit(http.CanonicalHeaderKey(name), v)
+				masked := edit(name, v)
 				if changed == nil && masked != v {
 					changed = append(make([]string, 0, len(values)), values[:i]...)
 				}
@@ -122,10 +127,10 @@ func (m *maskCookies) Mask(msg *Message) error {
 		return m.err
 	}
 	eachValue(msg, func(name, value string) string {
-		switch name {
-		case "Cookie":
+		switch {
+		case strings.EqualFold(name, "Cookie"):
 			return redact.Cookies(value, m.names, m.r)
-		case "Set-Cookie":
+		case strings.EqualFold(name, "Set-Cookie"):
 			return redact.SetCookie(value, m.names, m.r)
 		}
 		return value
@@ -151,10 +156,7 @@ func DropCredentials() Masker {
 
 type dropCredentials struct{ headers *maskHeaders }
 
-func (m *dropCredentials) Mask(msg *Message) error {
-	dropUserInfo(msg)
-	return m.headers.Mask(msg)
-}
+func (m *dropCredentials) Mask(msg *Message) error { return m.headers.credentials(msg) }
 
 // hideCredentials is the part of the record mask that is always there.
 type hideCredentials struct{ headers *maskHeaders }
@@ -163,14 +165,11 @@ func maskCredentials() Masker {
 	return &hideCredentials{newMaskHeaders("record mask", credentials[:])}
 }
 
-func (m *hideCredentials) Mask(msg *Message) error {
-	dropUserInfo(msg)
-	return m.headers.Mask(msg)
-}
+func (m *hideCredentials) Mask(msg *Message) error { return m.headers.credentials(msg) }
 
-// dropUserInfo removes the user information from the URL of msg and from those in its
-// header.
-func dropUserInfo(msg *Message) {
+// credentials masks the fields of m, and removes user information from the URL of msg and
+// from those in other fields.
+func (m *maskHeaders) credentials(msg *Message) error {
 	if msg.URL != nil && (msg.URL.User != nil || msg.URL.Opaque != "") {
 		u := *msg.URL
 		u.User, u.Opaque = nil, redact.WithoutUser(u.Opaque)
@@ -178,17 +177,22 @@ func dropUserInfo(msg *Message) {
 	}
 	for _, h := range [...]http.Header{msg.Header, msg.Trailer} {
 		for name, values := range h {
+			if m.names.Has(name) {
+				m.field(h, name, values)
+				continue
+			}
 			for i, v := range values {
 				if strings.IndexByte(v, '@') < 0 {
 					continue
 				}
 				if masked := redact.WithoutUser(v); masked != v {
-					values = append([]string(nil), values...) // they may be shared with another message
+					values = append([]string(nil), values...) // as above
 					values[i], h[name] = masked, values
 				}
 			}
 		}
 	}
+	return nil
 }
 
 // SetHeader gives a request the field name with the one value, in place of what it

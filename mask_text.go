@@ -3,6 +3,7 @@ package shadow
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 
@@ -79,11 +80,11 @@ func (m *maskText) Mask(msg *Message) error {
 			u.Path, u.RawPath = plain, ""
 		}
 		u.Opaque, u.RawQuery = texts.URL(u.Opaque), strings.TrimPrefix(texts.URL("?"+u.RawQuery), "?")
-		u.Fragment, u.RawFragment = texts.String(u.Fragment), ""
+		maskFragment(&u, texts.URL)
 		msg.URL = &u
 	}
 	eachValue(msg, func(name, value string) string {
-		if framing[name] {
+		if framing[http.CanonicalHeaderKey(name)] {
 			return value
 		}
 		if strings.IndexByte(value, '%') >= 0 {

@@ -43,21 +43,18 @@ func (m *maskQuery) Mask(msg *Message) error {
 	}
 	if msg.URL != nil {
 		u := *msg.URL
-		u.RawQuery = string(redact.Form([]byte(u.RawQuery), m.names, m.r))
+		u.RawQuery = m.form(u.RawQuery)
 		u.Opaque = m.url(u.Opaque)
-		if fragment := m.form(u.EscapedFragment()); fragment != u.EscapedFragment() {
-			u.Fragment, u.RawFragment = fragment, fragment
-			if plain, err := url.PathUnescape(fragment); err == nil {
-				u.Fragment = plain
-			}
+		if u.Fragment != "" {
+			maskFragment(&u, m.form)
 		}
 		msg.URL = &u
 	}
 	eachValue(msg, func(name, value string) string {
-		if !strings.ContainsAny(value, "?#") {
+		if strings.IndexByte(value, '?') < 0 && strings.IndexByte(value, '#') < 0 {
 			return value
 		}
-		if name == "Cookie" || name == "Set-Cookie" { // a URL in a cookie ends with it
+		if strings.EqualFold(name, "Cookie") || strings.EqualFold(name, "Set-Cookie") { // a URL in a cookie ends with it
 			parts := strings.Split(value, ";")
 			for i, part := range parts {
 				parts[i] = m.url(part)
@@ -69,8 +66,26 @@ func (m *maskQuery) Mask(msg *Message) error {
 	return nil
 }
 
-func (m *maskQuery) url(u string) string     { return redact.URL(u, m.names, m.r) }
-func (m *maskQuery) form(text string) string { return string(redact.Form([]byte(text), m.names, m.r)) }
+// maskFragment gives u the fragment that mask makes of its own.
+func maskFragment(u *url.URL, mask func(string) string) {
+	masked := mask(u.EscapedFragment())
+	if masked == u.EscapedFragment() {
+		return
+	}
+	u.Fragment, u.RawFragment = masked, masked
+	if plain, err := url.PathUnescape(masked); err == nil {
+		u.Fragment = plain
+	}
+}
+
+func (m *maskQuery) url(u string) string { return redact.URL(u, m.names, m.r) }
+
+func (m *maskQuery) form(text string) string {
+	if text == "" {
+		return ""
+	}
+	return string(redact.Form([]byte(text), m.names, m.r))
+}
 
 // MaskPath replaces the segments of a path that are wildcards of a pattern by "[masked]":
 // "/users/{email}" hides the address, "/files/{path...}" all segments behind files. The

@@ -21,16 +21,21 @@ func Cookies(value string, names Names, r Replacement) string {
 func SetCookie(value string, names Names, r Replacement) string {
 	var kept []string
 	for pair := range pairs(value) {
-		masked, ok := pair, true
-		if first := len(kept) == 0; first || strings.ContainsRune(pair, ',') {
-			masked, ok = cookie(pair, names, r)
-			if first && !ok {
+		if len(kept) == 0 {
+			masked, ok := cookie(pair, names, r)
+			if !ok {
 				return ""
 			}
-		}
-		if ok {
 			kept = append(kept, masked)
+			continue
 		}
+		attribute, more, found := strings.Cut(pair, ",")
+		if found { // another cookie, or the date of Expires
+			if masked, ok := cookie(more, names, r); ok {
+				attribute += "," + masked
+			}
+		}
+		kept = append(kept, attribute)
 	}
 	return strings.Join(kept, ";")
 }

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"bytes"
 	"errors"
 	"mime"
 	"strconv"
@@ -73,6 +74,9 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 		case r.Text != nil && !field.Is(e.doc, "Content-Type"):
 			e.change(field.Value, field.End, r.Text(value))
 		}
+	}
+	if p.End == p.Next && len(masked) > 0 { // it was empty: the line break before the delimiter is that of the header
+		masked = append(bytes.Clone(masked), "\r\n"...)
 	}
 	e.change(p.Content, p.End, masked)
 	return nil

@@ -104,7 +104,11 @@ func (x *markup) attributes(list []xml.Attr, t media.XMLToken) {
 			continue
 		}
 		if x.r.drop {
-			x.replace(attribute(x.doc, before, from), at, "")
+			space := ""
+			if strings.IndexByte(" \t\r\n/>", x.doc[at]) < 0 { // another attribute, which may follow at once
+				space = " "
+			}
+			x.replace(attribute(x.doc, before, from), at, space)
 		} else {
 			x.replace(from, to, escapeXML(x.r.Text(a.Value)))
 		}
