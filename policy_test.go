@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +141,28 @@ func TestRulesReplaceAsTheySay(t *testing.T) {
 	m := request(t, "POST", "http://x.example/", `{"a":"v@x.example","b":"v@x.example","c":"v@x.example","d":"v@x.example","e":"v@x.example"}`)
 	require.NoError(t, p.Mask(m))
 	assert.Regexp(t, `^\{"a":"\[masked\]","b":"\[masked\]","d":"[^"@]+@[^"@]+\.example\.com","e":"[^"@]+"\}$`, string(m.Body))
+}
+
+// One customer is one customer, on every replica, whether it is a number or text.
+func TestEqualValuesStayEqualWhereverTheyStand(t *testing.T) {
+	file := policyOf(`{"name": "customer", "replace": "tokenize", "headers": ["X-Customer"], "query": ["customer"],
+		"path": ["/customers/{id}"], "json": ["$..customer"], "form": ["customer"], "xml": ["customer"]}`)
+	seen := map[string]bool{}
+	for contentType, body := range map[string]string{
+		"application/json":                  `{"customer":48151623,"previous":{"customer":"48151623"}}`,
+		"application/x-www-form-urlencoded": `customer=48151623`,
+		"application/xml":                   `<order customer="48151623"><customer>48151623</customer></order>`,
+	} {
+		m := request(t, "POST", "http://x.example/customers/48151623?customer=48151623", body)
+		m.Header.Set("Content-Type", contentType)
+		m.Header.Set("X-Customer", "48151623")
+		require.NoError(t, parsePolicy(t, file).Mask(m)) // a policy of its own: another replica
+		for _, token := range regexp.MustCompile(`\d{8}`).FindAllString(allOf(m), -1) {
+			seen[token] = true
+		}
+	}
+	assert.Len(t, seen, 1)
+	assert.NotContains(t, seen, "48151623")
 }
 
 func TestRulesApplyInTheirOrder(t *testing.T) {
@@ -325,6 +348,51 @@ func TestThePolicyOfTheDocumentationIsValid(t *testing.T) {
 	file, _, ok := strings.Cut(doc[strings.Index(doc, "//\t{"):], "\n//\n")
 	require.True(t, ok)
 	parsePolicy(t, strings.ReplaceAll(file, "//\t", ""))
+}
+
+func ExampleParsePolicy() {
+	_, err := shadow.ParsePolicy([]byte(`{
+  "version": 1,
+  "rules": [
+    {"name": "contacts", "jsonpath": ["$..email"]},
+    {"name": "health", "json": ["$..[diagnosis]"], "replace": "remove"}
+  ]
+}`), nil)
+	fmt.Println(err)
+	// Output:
+	// shadow: policy:4:26: a rule has no member "jsonpath": it has name, note, replace and cookies, form, headers, json, path, patterns, query, xml
+	// shadow: policy:5:33: json: MaskJSON: path "$..[diagnosis]", column 5: expected a quoted name, '*', an index, a slice or '?'
+	// shadow: policy:5:63: replace is "remove": it must be one of redact, drop, hash, tokenize
+}
+
+func ExamplePolicy_Explain() {
+	rules, err := shadow.ParsePolicy([]byte(`{
+  "version": 1,
+  "rules": [
+    {"name": "contacts", "query": ["email"], "json": ["$..email"]},
+    {"name": "health", "json": ["$..diagnosis"], "replace": "drop"}
+  ]
+}`), nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	touches, err := rules.Explain(&shadow.Message{
+		Method: "POST",
+		URL:    &url.URL{Path: "/patients", RawQuery: "email=ada@lovelace.example"},
+		Header: http.Header{"Authorization": {"Bearer 17a3f0"}, "Content-Type": {"application/json"}},
+		Body:   []byte(`{"email":"ada@lovelace.example","visits":[{"diagnosis":"J45"}]}`),
+	})
+	for _, t := range touches {
+		fmt.Println(t.Rule, t.Place)
+	}
+	fmt.Println(err)
+	// Output:
+	// credentials /header/Authorization
+	// contacts /query/email
+	// contacts /body/email
+	// health /body/visits/0/diagnosis
+	// <nil>
 }
 
 func FuzzParsePolicy(f *testing.F) {
