@@ -155,8 +155,8 @@ func (m *Mirror) advise() {
 		if _, ok := t.Transport.(*remote); !ok {
 			continue
 		}
-		switch masks := newMaskAll("Masker", []Masker{t.Masker}); {
-		case t.Masker == nil:
+		switch masks, ok := t.Masker.(*maskAll); {
+		case !ok:
 			m.logger.Warn(fmt.Sprintf("shadow: target %q is on the network and has no Masker: it is sent everything as it came, credentials included", t.Name))
 		case m.copiesBodies() && !masks.looks():
 			m.logger.Warn(fmt.Sprintf("shadow: target %q is sent bodies as they came: no rule of its Masker is about bodies. Name what is sensitive with MaskJSON and its like, or say AllowBodies(\"*/*\")", t.Name))

@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"fmt"
+	"io"
 	"net/url"
 	"reflect"
 	"runtime"
@@ -117,7 +118,7 @@ func (e *panicError) Error() string {
 	return fmt.Sprintf("%v in %s: %s", ErrPanic, e.part, describe(e.value))
 }
 
-func (e *panicError) GoString() string { return e.Error() }
+func (e *panicError) Format(s fmt.State, _ rune) { io.WriteString(s, e.Error()) }
 
 func (e *panicError) Is(target error) bool { return target == ErrPanic }
 

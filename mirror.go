@@ -60,6 +60,11 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, t := range []*Target{&c.target, c.control} {
+		if t != nil && t.Masker != nil {
+			t.Masker = newMaskAll("Masker", []Masker{t.Masker}) // a rule alone is a list of one: see AllowBodies
+		}
+	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)

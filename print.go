@@ -10,8 +10,8 @@ import (
 )
 
 // Whatever prints a Message, or something that holds one, prints no body, no field value,
-// no URL and no value of a difference: fmt with any verb, slog and encoding/json see what
-// LogValue shows. Traffic gets into logs by accident, in a %+v that was left behind or an
+// no URL and no value of a difference: fmt (but for its verb %p), slog and encoding/json
+// see what LogValue shows. Traffic gets into logs by accident, in a %+v that was left behind or an
 // error that quotes its cause, and by then nobody asks whether it was masked. A Reporter
 // that is to show more reads the fields of the Result, which are masked, and so says what
 // it shows.
@@ -31,7 +31,7 @@ func (m Message) LogValue() slog.Value {
 // String is LogValue as text.
 func (m Message) String() string { return text(m) }
 
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (m Message) Format(s fmt.State, _ rune) { io.WriteString(s, text(m)) }
 
 // MarshalJSON returns LogValue as JSON.
@@ -61,7 +61,7 @@ func answerAttr(name string, m *Message) slog.Attr {
 // String is LogValue as text.
 func (x Exchange) String() string { return text(x) }
 
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (x Exchange) Format(s fmt.State, _ rune) { io.WriteString(s, text(x)) }
 
 // MarshalJSON returns LogValue as JSON.
@@ -104,7 +104,7 @@ func paths(diffs []Diff) []string {
 // String is LogValue as text.
 func (r Result) String() string { return text(r) }
 
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (r Result) Format(s fmt.State, _ rune) { io.WriteString(s, text(r)) }
 
 // MarshalJSON returns LogValue as JSON.
@@ -122,7 +122,7 @@ func (d Diff) LogValue() slog.Value {
 // String is LogValue as text.
 func (d Diff) String() string { return text(d) }
 
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (d Diff) Format(s fmt.State, _ rune) { io.WriteString(s, text(d)) }
 
 // MarshalJSON returns LogValue as JSON.
@@ -136,7 +136,7 @@ func (t Target) LogValue() slog.Value {
 // String is LogValue as text.
 func (t Target) String() string { return text(t) }
 
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (t Target) Format(s fmt.State, _ rune) { io.WriteString(s, text(t)) }
 
 // MarshalJSON returns LogValue as JSON.
@@ -150,7 +150,7 @@ func (m *Mirror) LogValue() slog.Value {
 // String is LogValue as text.
 func (m *Mirror) String() string { return text(m) }
 
-// Format writes String, whatever the verb.
+// Format writes String for every verb.
 func (m *Mirror) Format(s fmt.State, _ rune) { io.WriteString(s, text(m)) }
 
 // MarshalJSON returns LogValue as JSON.

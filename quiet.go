@@ -66,8 +66,8 @@ type quietError struct {
 	text string
 }
 
-func (e *quietError) Error() string    { return e.text }
-func (e *quietError) GoString() string { return e.text }
+func (e *quietError) Error() string              { return e.text }
+func (e *quietError) Format(s fmt.State, _ rune) { io.WriteString(s, e.text) }
 
 func (e *quietError) Is(target error) bool { return target == ErrTransport || errors.Is(e.err, target) }
 func (e *quietError) As(target any) bool   { return errors.As(e.err, target) }

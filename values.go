@@ -44,6 +44,7 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 			places = append(places, d.place)
 		}
 	}
+	goneP, goneS := gone(primary, p), gone(shadow, s)
 	var shown []bodies.Values
 	if len(places) > 0 {
 		shown = set.For(p.contentType, s.contentType).Show(places, p.body, s.body, primary.Body, shadow.Body)
@@ -53,10 +54,10 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 		if d.place != (bodies.Place{}) {
 			d.Primary, d.Shadow = shown[0].A, shown[0].B
 			shown = shown[1:]
-			if d.Primary == nil && d.Kind != Extra {
+			if (d.Primary == nil || goneP) && d.Kind != Extra {
 				d.Primary = maskedJSON // nobody can tell what has become of it
 			}
-			if d.Shadow == nil && d.Kind != Missing {
+			if (d.Shadow == nil || goneS) && d.Kind != Missing {
 				d.Shadow = maskedJSON
 			}
 			continue
@@ -70,6 +71,9 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 		}
 	}
 }
+
+// gone tells whether the record does without the body of a message.
+func gone(m *Message, was unmasked) bool { return m != nil && m.Body == nil && len(was.body) > 0 }
 
 // valueAt is what stands at path in a masked message.
 func valueAt(m *Message, path string) json.RawMessage {
@@ -141,7 +145,7 @@ func hideNames(diffs []Diff, renamed bool, masked ...*Message) {
 		if known, ok := held[name]; ok {
 			return known
 		}
-		held[name] = !renamed && !isIdentifier(name) || holdsName(name, masked)
+		held[name] = !renamed && !isIdentifier(strings.TrimLeft(name, "@?!")) || holdsName(name, masked)
 		return held[name]
 	}
 	for i := range diffs {
