@@ -117,12 +117,15 @@ func MaskWith(r Replacement, m ...Masker) Masker {
 // the bodies that none of them looks into.
 func MaskAll(m ...Masker) Masker { return newMaskAll("MaskAll", m) }
 
-// newMaskAll returns the maskers of m, with those of a maskAll among them in its place.
+// composite is a Masker that is made of others: maskAll and Policy.
+type composite interface{ flat() []Masker }
+
+// newMaskAll returns the maskers of m, with those of a composite among them in its place.
 func newMaskAll(name string, m []Masker) *maskAll {
 	all := &maskAll{err: faults(name, m)}
 	for _, one := range m {
-		if nested, ok := one.(*maskAll); ok && nested != nil {
-			all.list = append(all.list, nested.list...)
+		if nested, ok := one.(composite); ok && !isNil(one) {
+			all.list = append(all.list, nested.flat()...)
 		} else {
 			all.list = append(all.list, one)
 		}
@@ -135,8 +138,9 @@ type maskAll struct {
 	err  error
 }
 
-func (m *maskAll) fault() error { return m.err }
-func (m *maskAll) parts() []any { return anys(m.list) }
+func (m *maskAll) flat() []Masker { return m.list }
+func (m *maskAll) fault() error   { return m.err }
+func (m *maskAll) parts() []any   { return anys(m.list) }
 
 func (m *maskAll) Mask(msg *Message) error {
 	if err := m.uncovered(msg); err != nil {

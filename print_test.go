@@ -40,7 +40,9 @@ var printable = map[string]struct {
 	"CompareOptions": {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies"}},
 	"Tolerance":      {shadow.Tolerance{}, nil},
 	"RateVar":        {&shadow.RateVar{}, nil},
-	"Mirror":         {(*shadow.Mirror)(nil), nil}, // see TestAMirrorPrintsNothingOfWhatItWasGiven
+	"Touch":          {shadow.Touch{}, []string{"Rule", "Place"}}, // made to be shown
+	"Policy":         {(*shadow.Policy)(nil), nil},                // see TestTheKeyIsGivenByTheProgram
+	"Mirror":         {(*shadow.Mirror)(nil), nil},                // see TestAMirrorPrintsNothingOfWhatItWasGiven
 }
 
 // words are exported string types, whose values are words of this package.
