@@ -2,6 +2,7 @@ package detect
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -51,6 +52,12 @@ func Benchmark(b *testing.B) {
 				if _, err := JSON(room, s.doc, All); err != nil {
 					b.Fatal(err)
 				}
+			}
+		})
+		b.Run("json.Valid/"+s.name, func(b *testing.B) { // for comparison
+			b.SetBytes(int64(len(s.doc)))
+			for b.Loop() {
+				json.Valid(s.doc)
 			}
 		})
 		b.Run("Scan/"+s.name, func(b *testing.B) {

@@ -77,7 +77,14 @@ type Finding struct {
 // Scan appends to dst what it finds in text of the kinds: in the order of the text, none
 // overlapping another. It allocates nothing but room in dst.
 func Scan(dst []Finding, text []byte, kinds Kinds) []Finding {
-	s := scanner{text: text, kinds: kinds, found: dst, before: len(dst)}
+	dst, _ = scan(dst, text, kinds)
+	return dst
+}
+
+// scan is Scan, and tells whether there are signs in text that something may be encoded
+// with.
+func scan(dst []Finding, text []byte, kinds Kinds) (found []Finding, encoded bool) {
+	s := scanner{text: text, kinds: kinds, found: dst, earlier: len(dst)}
 	for i := 0; i < len(text); {
 		c := classes[text[i]]
 		if c&wordy == 0 {
@@ -98,7 +105,7 @@ func Scan(dst []Finding, text []byte, kinds Kinds) []Finding {
 		}
 		i = s.word(start, i, seen)
 	}
-	return s.found
+	return s.found, s.encoded
 }
 
 // class is what a byte is to the scanner. Those of the bytes of a word are or-ed.
@@ -109,7 +116,7 @@ const (
 	digit class = 1 << iota
 	upper
 	lower
-	sign // a candidate may begin with it, or is around it
+	sign // a candidate may begin with it, or is around it, or is encoded with it
 
 	wordy = digit | upper | lower
 )
@@ -125,7 +132,7 @@ var classes = func() (t [256]class) {
 			t[c] = lower
 		}
 	}
-	for _, c := range "@+(-" {
+	for _, c := range "@+(-%&\\" {
 		t[c] = sign
 	}
 	return t
@@ -136,10 +143,11 @@ func isUpper(c byte) bool { return c-'A' <= 'Z'-'A' }
 func isWord(c byte) bool  { return classes[c]&wordy != 0 }
 
 type scanner struct {
-	text   []byte
-	kinds  Kinds
-	found  []Finding
-	before int // findings that are not of this text
+	text    []byte
+	kinds   Kinds
+	found   []Finding
+	earlier int // findings that are not of this text
+	encoded bool
 }
 
 func (s *scanner) add(k Kind, start, end int) int {
@@ -149,31 +157,32 @@ func (s *scanner) add(k Kind, start, end int) int {
 
 // word looks at the word from start to end, and what follows it. It returns where to go on.
 func (s *scanner) word(start, end int, seen class) int {
-	for i := range tokensBy[s.text[start]] {
-		t := &tokensBy[s.text[start]][i]
-		if s.kinds.Has(t.kind) && hasPrefix(s.text[start:], t.prefix) {
+	first := s.text[start]
+	for i := range tokensBy[first] {
+		t := &tokensBy[first][i]
+		if hasPrefix(s.text[start:], t.prefix) && s.kinds.Has(t.kind) {
 			if from, to := t.match(s.text, start, start+len(t.prefix)); to > 0 {
 				return s.add(t.kind, from, to)
 			}
 		}
 	}
 	n := end - start
-	if seen&digit != 0 || seen == upper && n == 2 {
-		if seen&lower == 0 && n < len(formsBy) {
-			if k, to := s.form(formsBy[n], start); to > 0 {
-				return s.add(k, start, to)
-			}
+	if seen&digit == 0 && (seen != upper || n != 2) {
+		return end
+	}
+	if seen&lower == 0 && n <= maxForm {
+		if k, to := s.form(start, end); to > 0 {
+			return s.add(k, start, to)
 		}
-		first := s.text[start]
-		switch {
-		case isDigit(first) && s.kinds.Has(IP) && end < len(s.text):
-			if to := s.ip(start, end); to > 0 {
-				return s.add(IP, start, to)
-			}
-		case !isDigit(first) && n >= 4 && isDigit(s.text[start+2]) && s.kinds.Has(IBAN):
-			if to := s.iban(start); to > 0 {
-				return s.add(IBAN, start, to)
-			}
+	}
+	switch {
+	case isDigit(first) && s.kinds.Has(IP) && end < len(s.text):
+		if to := s.ip(start, end); to > 0 {
+			return s.add(IP, start, to)
+		}
+	case !isDigit(first) && n >= 4 && isDigit(s.text[start+2]) && isDigit(s.text[start+3]) && s.kinds.Has(IBAN):
+		if to := s.iban(start); to > 0 {
+			return s.add(IBAN, start, to)
 		}
 	}
 	return end
@@ -193,7 +202,7 @@ func (s *scanner) sign(i int) int {
 			}
 		}
 	case '(':
-		if k, to := s.form(formsBy[0], i); to > 0 {
+		if k, to := s.form(i, i); to > 0 {
 			return s.add(k, i, to)
 		}
 	case '-':
@@ -202,6 +211,8 @@ func (s *scanner) sign(i int) int {
 				return s.add(PrivateKey, i, i+to)
 			}
 		}
+	default:
+		s.encoded = true
 	}
 	return i + 1
 }

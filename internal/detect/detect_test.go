@@ -131,7 +131,7 @@ func TestJSONIsReadByItsStringsAndNumbers(t *testing.T) {
 func TestTextThatHoldsNothingCostsNoAllocation(t *testing.T) {
 	var clean []byte
 	for _, l := range corpus(t) {
-		if len(l.Spans) == 0 && len(Text(nil, []byte(l.Text), All)) == 0 && !encoded([]byte(l.Text)) {
+		if len(l.Spans) == 0 && len(Text(nil, []byte(l.Text), All)) == 0 && !strings.ContainsAny(l.Text, `%&\`) {
 			clean = append(append(clean, l.Text...), "\n\n"...)
 		}
 	}

@@ -26,7 +26,7 @@ func (s *scanner) email(i int) int {
 	if end < 0 || string(s.text[start:i]) == "git" && end < len(s.text) && s.text[end] == ':' { // git@host:path
 		return i + 1
 	}
-	for n := len(s.found); n > s.before && s.found[n-1].End > start; n-- {
+	for n := len(s.found); n > s.earlier && s.found[n-1].End > start; n-- {
 		start = min(start, s.found[n-1].Start)
 		s.found = s.found[:n-1]
 	}

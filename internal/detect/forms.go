@@ -25,31 +25,57 @@ func (c *code) bytes() []byte { return c.b[:c.n] }
 const maxForm = 20
 
 // formsBy are the forms by the length of the word that they begin with, which is 0 for
-// those that begin with a sign. Cards come first: theirs are the strongest checks.
-var formsBy = func() (by [maxForm + 1][]form) {
+// those that begin with a sign, and by the sign behind it. Cards come first: theirs are the
+// strongest checks.
+var formsBy = func() (by [maxForm + 1][5][]form) {
 	for _, list := range [][]form{cardForms(), idForms, phoneForms} {
 		for _, f := range list {
 			n := 0
 			for n < len(f.shape) && isWord(f.shape[n]) {
 				n++
 			}
-			by[n] = append(by[n], f)
+			sign := alone
+			if n < len(f.shape) {
+				sign = signs[f.shape[n]]
+			}
+			by[n][sign] = append(by[n][sign], f)
 		}
 	}
 	return by
 }()
 
-// form returns which of the forms the text at i has, and where it ends, or 0.
-func (s *scanner) form(forms []form, i int) (k Kind, end int) {
-	for n := range forms {
-		f := &forms[n]
-		if !s.kinds.Has(f.kind) {
+// alone stands in formsBy for no sign, since the form is one word.
+const alone uint8 = 0
+
+// signs are those behind the first word of a form, as they count in formsBy.
+var signs = [256]uint8{' ': 1, '-': 2, '.': 3, '(': 4}
+
+// form returns which form the text at start has, whose first word ends at next, and where
+// it ends, or 0.
+func (s *scanner) form(start, next int) (k Kind, end int) {
+	before := s.before(start)
+	if before == inNumber {
+		return 0, 0
+	}
+	by := &formsBy[next-start]
+	if k, end = s.oneOf(by[alone], start, before); end == 0 && next < len(s.text) && signs[s.text[next]] != alone {
+		k, end = s.oneOf(by[signs[s.text[next]]], start, before)
+	}
+	return k, end
+}
+
+func (s *scanner) oneOf(forms []form, start int, before beside) (k Kind, end int) {
+	for i := range forms {
+		f := &forms[i]
+		if !s.kinds.Has(f.kind) || !f.fits(before) {
 			continue
 		}
-		if c, ok := fit(s.text[i:], f.shape); ok && (f.check == nil || f.check(c)) {
-			if end := i + len(f.shape); s.apart(f, i, end) {
-				return f.kind, end
-			}
+		c, ok := fit(s.text[start:], f.shape)
+		if !ok || f.check != nil && !f.check(c) {
+			continue
+		}
+		if end = start + len(f.shape); f.fits(s.behind(end)) {
+			return f.kind, end
 		}
 	}
 	return 0, 0
@@ -82,56 +108,74 @@ func fit(text []byte, shape string) (c code, ok bool) {
 	return c, true
 }
 
-// apart tells whether the text from start to end stands by itself, and is no part of a
-// longer code, a decimal number or a row of numbers. A card number has a check of its own
-// that is strong enough to find it inside of a code, such as "card_4111111111111111".
-func (s *scanner) apart(f *form, start, end int) bool {
-	part := isWord
-	if f.kind == Card {
-		part = isDigit
+// beside is what a candidate stands beside.
+type beside uint8
+
+const (
+	nothing  beside = iota
+	inRow           // a number, behind a space
+	inCode          // letters, behind a hyphen or an underscore
+	inNumber        // digits, behind such a sign or a point: it is a part of them
+)
+
+func (s *scanner) before(start int) beside {
+	switch {
+	case start == 0:
+		return nothing
+	case s.text[start-1] == '+': // it is no phone number, but wants to be one
+		return inNumber
+	case start == 1:
+		return neighbour(s.text[0], 0)
 	}
-	row := f.kind != Card && strings.Contains(f.shape, " ")
-	if start > 0 {
-		var before byte
-		if start > 1 {
-			before = s.text[start-2]
+	return neighbour(s.text[start-1], s.text[start-2])
+}
+
+func (s *scanner) behind(end int) beside {
+	switch len(s.text) - end {
+	case 0:
+		return nothing
+	case 1:
+		return neighbour(s.text[end], 0)
+	}
+	return neighbour(s.text[end], s.text[end+1])
+}
+
+// neighbour looks at the byte beside a candidate, and the one beyond it.
+func neighbour(c, beyond byte) beside {
+	switch c {
+	case '-', '_':
+		switch {
+		case isDigit(beyond):
+			return inNumber
+		case isWord(beyond):
+			return inCode
 		}
-		switch c := s.text[start-1]; c {
-		case '-', '_':
-			if part(before) {
-				return false
-			}
-		case '.':
-			if isDigit(before) {
-				return false
-			}
-		case ' ':
-			if row && isDigit(before) {
-				return false
-			}
-		case '+':
-			return false
-		default:
-			if isWord(c) {
-				return false
-			}
+	case '.':
+		if isDigit(beyond) {
+			return inNumber
+		}
+	case ' ':
+		if isDigit(beyond) {
+			return inRow
+		}
+	default:
+		if isWord(c) {
+			return inNumber
 		}
 	}
-	if end < len(s.text) {
-		var after byte
-		if end+1 < len(s.text) {
-			after = s.text[end+1]
-		}
-		switch c := s.text[end]; c {
-		case '-', '_':
-			return !part(after)
-		case '.':
-			return !isDigit(after)
-		case ' ':
-			return !row || !isDigit(after)
-		default:
-			return !isWord(c)
-		}
+	return nothing
+}
+
+// fits tells whether f may stand there. The check of a card number is strong enough to find
+// it inside of a code, such as "card_4111111111111111", and beside other numbers.
+func (f *form) fits(where beside) bool {
+	switch where {
+	case inRow:
+		return f.kind == Card || strings.IndexByte(f.shape, ' ') < 0
+	case inCode:
+		return f.kind == Card
+	case inNumber:
+		return false
 	}
 	return true
 }

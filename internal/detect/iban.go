@@ -50,7 +50,7 @@ func (s *scanner) iban(start int) int {
 		c[n] = b
 		n++
 	}
-	if n < length || !isDigit(c[2]) || !isDigit(c[3]) || !s.apart(&form{kind: IBAN}, start, at) {
+	if n < length || !isDigit(c[2]) || !isDigit(c[3]) || s.before(start) >= inCode || s.behind(at) >= inCode {
 		return 0
 	}
 	remainder := 0

@@ -101,20 +101,17 @@ type reader struct {
 // read looks at l, which begins at offset, and decodes it where depth allows.
 func (r *reader) read(l layer, offset, depth int) {
 	n := len(r.found)
-	r.found = Scan(r.found, l.text, r.kinds)
+	var encoded bool
+	r.found, encoded = scan(r.found, l.text, r.kinds)
 	for i := range r.found[n:] {
 		f := &r.found[n+i]
 		f.Start, f.End = offset+l.start(f.Start), offset+l.end(f.End)
 	}
-	if depth < maxLayers && encoded(l.text) {
+	if encoded && depth < maxLayers {
 		if inner := r.decode(l, depth, anyEncoding); len(inner.text) < len(l.text) {
 			r.read(inner, offset, depth+1)
 		}
 	}
-}
-
-func encoded(text []byte) bool {
-	return bytes.IndexByte(text, '%') >= 0 || bytes.IndexByte(text, '&') >= 0 || bytes.IndexByte(text, '\\') >= 0
 }
 
 func (l layer) start(i int) int {
