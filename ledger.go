@@ -34,6 +34,7 @@ const (
 	whyQueueFull
 	whyBytesFull
 	whyMaskFailed
+	whyLeak
 	whyShutDown
 )
 
@@ -57,6 +58,7 @@ var reasons = [...]Reason{
 	whyQueueFull:         ReasonQueueFull,
 	whyBytesFull:         ReasonBytesFull,
 	whyMaskFailed:        ReasonMaskFailed,
+	whyLeak:              ReasonLeak,
 	whyShutDown:          ReasonShutDown,
 }
 

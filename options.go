@@ -71,6 +71,7 @@ type config struct {
 	tracer      trace.TracerProvider
 	meter       metric.MeterProvider
 	propagator  propagation.TextMapPropagator
+	canary      *canary
 
 	given map[string]any // the single-valued options so far
 	errs  []error
@@ -407,6 +408,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		}
 		c.maxBody = c.queueBytes
 	}
+	c.canary.idle(c)
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}

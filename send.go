@@ -61,6 +61,9 @@ func (a *attempt) send() (answer *Message, err error) {
 		body = out.Body
 		fixHeader(h, len(body))
 	}
+	if err := m.checkCopy(t, j, a.route, a.in, out, h); err != nil {
+		return nil, err
+	}
 
 	var c struct { // in one allocation
 		context copyContext

@@ -363,6 +363,7 @@ const (
 	ReasonQueueFull    Reason = "queue-full"     // as many copies wait as WithQueue allows
 	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
 	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
+	ReasonLeak         Reason = "leak"           // the canary found something in the masked copy: nothing was sent
 	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
 )
 

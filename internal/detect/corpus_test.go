@@ -35,7 +35,7 @@ func (l *labelled) findings(t testing.TB) (list []Finding) {
 		i := strings.Index(l.Text[at:], span.Text)
 		require.GreaterOrEqual(t, i, 0, "%q is not in %q", span.Text, l.Text)
 		at += i
-		list = append(list, Finding{k, at, at + len(span.Text)})
+		list = append(list, Finding{Kind: k, Start: at, End: at + len(span.Text)})
 		at += len(span.Text)
 	}
 	return list

@@ -72,6 +72,7 @@ func Named(name string) (k Kind, ok bool) {
 type Finding struct {
 	Kind       Kind
 	Start, End int
+	Number     bool // they are a number of JSON, and not inside of a string
 }
 
 // Scan appends to dst what it finds in text of the kinds: in the order of the text, none
@@ -151,7 +152,7 @@ type scanner struct {
 }
 
 func (s *scanner) add(k Kind, start, end int) int {
-	s.found = append(s.found, Finding{k, start, end})
+	s.found = append(s.found, Finding{Kind: k, Start: start, End: end})
 	return end
 }
 

@@ -47,14 +47,14 @@ func TestOnlyTheKindsAskedForAreFound(t *testing.T) {
 }
 
 func TestFindingsAreAppended(t *testing.T) {
-	before := Finding{JWT, 100, 200}
+	before := Finding{Kind: JWT, Start: 100, End: 200}
 	for name, scan := range map[string]func([]Finding, []byte, Kinds) []Finding{"Scan": Scan, "Text": Text, "Form": Form} {
 		got := scan([]Finding{before}, []byte("ann@example.com"), All)
-		assert.Equal(t, []Finding{before, {Email, 0, 15}}, got, name)
+		assert.Equal(t, []Finding{before, {Kind: Email, Start: 0, End: 15}}, got, name)
 	}
 	got, err := JSON([]Finding{before}, []byte(`"ann@example.com"`), All)
 	require.NoError(t, err)
-	assert.Equal(t, []Finding{before, {Email, 1, 16}}, got)
+	assert.Equal(t, []Finding{before, {Kind: Email, Start: 1, End: 16}}, got)
 }
 
 func TestAnAddressTakesUpWhatIsFoundInIt(t *testing.T) {

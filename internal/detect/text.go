@@ -61,7 +61,7 @@ func JSON(dst []Finding, doc []byte, kinds Kinds) ([]Finding, error) {
 			end, _ := jsonscan.Number(doc, i)
 			before := len(r.found)
 			if r.found = Scan(r.found, doc[i:end], kinds); len(r.found) > before {
-				r.found = append(r.found[:before], Finding{r.found[before].Kind, i, end})
+				r.found = append(r.found[:before], Finding{r.found[before].Kind, i, end, true})
 			}
 			i = end
 		default:
