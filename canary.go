@@ -186,13 +186,13 @@ type leaks struct {
 }
 
 // look looks into text, which is read as r says. Place is the pointer to its offset at.
-func (l *leaks) look(part, text string, r reading, place func(at int) string) {
-	if r.find == nil || text == "" {
+func (l *leaks) look(part string, text []byte, r reading, place func(at int) string) {
+	if r.find == nil || len(text) == 0 {
 		return
 	}
-	found, err := r.find(nil, []byte(text), l.kinds)
+	found, err := r.find(nil, text, l.kinds)
 	if err != nil { // it is not what it says it is
-		found = detect.Text(nil, []byte(text), l.kinds)
+		found = detect.Text(nil, text, l.kinds)
 	}
 	for _, f := range found {
 		if l.counts == nil {
@@ -210,18 +210,18 @@ func (l *leaks) search(p part) {
 	if u := msg.URL; u != nil {
 		whole := func(name string) func(int) string { return func(int) string { return name } }
 		if u.User != nil {
-			l.look(p.name, u.User.String(), asURL, whole("/user"))
+			l.look(p.name, []byte(u.User.String()), asURL, whole("/user"))
 		}
-		l.look(p.name, u.EscapedPath(), asURL, whole("/path"))
-		l.look(p.name, u.Opaque, asURL, whole("/path"))
-		l.look(p.name, u.EscapedFragment(), asURL, whole("/fragment"))
-		l.look(p.name, u.RawQuery, asURL, func(at int) string { return "/query" + l.field(u.RawQuery, at) })
+		l.look(p.name, []byte(u.EscapedPath()), asURL, whole("/path"))
+		l.look(p.name, []byte(u.Opaque), asURL, whole("/path"))
+		l.look(p.name, []byte(u.EscapedFragment()), asURL, whole("/fragment"))
+		l.look(p.name, []byte(u.RawQuery), asURL, func(at int) string { return "/query" + l.field(u.RawQuery, at) })
 	}
 	r, err := bodyReading(msg)
 	if err != nil {
 		r = asText
 	}
-	l.look(p.name, string(msg.Body), r, func(at int) string { return "/body" + l.inBody(msg, at) })
+	l.look(p.name, msg.Body, r, func(at int) string { return "/body" + l.inBody(msg, at) })
 }
 
 func (l *leaks) fields(part, prefix string, h http.Header) {
@@ -230,7 +230,7 @@ func (l *leaks) fields(part, prefix string, h http.Header) {
 			continue
 		}
 		for _, v := range h[name] {
-			l.look(part, v, fieldReading(name), func(int) string { return prefix + l.token(name) })
+			l.look(part, []byte(v), fieldReading(name), func(int) string { return prefix + l.token(name) })
 		}
 	}
 }

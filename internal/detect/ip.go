@@ -18,7 +18,7 @@ func (s *scanner) ip(start, end int) int {
 // ipv4 looks at four numbers with dots between them.
 //
 // Version numbers have that shape too. What follows a letter, or a name and a slash
-// ("v1.2.3.4", "Chrome/120.0.0.0"; RFC 9110 section 10.1.5), is one; so is what ends in
+// ("v1.2.3.4", "Chrome/131.0.1.9"; RFC 9110 section 10.1.5), is one; so is what ends in
 // ".0.0", which is a network and no host; and so is where all four numbers are below 32,
 // which holds for one in 4096 addresses and nearly all versions.
 func (s *scanner) ipv4(start int) int {
@@ -55,7 +55,7 @@ func (s *scanner) whole(start, end int) bool {
 		switch c := s.text[start-1]; {
 		case c == '.' || c == '-' || c == '_' || isWord(c):
 			return false
-		case c == '/' && start > 1 && isWord(s.text[start-2]):
+		case c == '/' && s.product(start-1):
 			return false
 		case c == ' ' && start > 7 && string(s.text[start-8:start-1]) == "version":
 			return false
@@ -74,6 +74,17 @@ func (s *scanner) whole(start, end int) bool {
 		}
 	}
 	return true
+}
+
+// product tells whether the slash at i stands between the name of a product and its
+// version, and not in a path or a URL.
+func (s *scanner) product(i int) bool {
+	const longest = 32
+	from := i
+	for from > 0 && i-from <= longest && (base64url[s.text[from-1]] || s.text[from-1] == '.') {
+		from--
+	}
+	return from < i && (from == 0 || s.text[from-1] != '/')
 }
 
 // ipv6 looks at an address that is written in full or with "::" (RFC 4291 section 2.2),

@@ -38,8 +38,9 @@ func Form(dst []Finding, text []byte, kinds Kinds) []Finding {
 }
 
 // JSON appends to dst what it finds in the strings of doc, names of members included, and
-// in its numbers. A finding in a number is all of the number; one in a string is inside of
-// its quotes and cuts no escape sequence. The error says why doc is not JSON.
+// in its numbers, where 1.0 is read as 1. A finding in a number is all of the number; one in
+// a string is inside of its quotes and cuts no escape sequence. The error says why doc is
+// not JSON.
 func JSON(dst []Finding, doc []byte, kinds Kinds) ([]Finding, error) {
 	if err := jsonscan.Valid(doc, 0); err != nil {
 		return dst, err
@@ -60,7 +61,11 @@ func JSON(dst []Finding, doc []byte, kinds Kinds) ([]Finding, error) {
 		case isDigit(c) || c == '-':
 			end, _ := jsonscan.Number(doc, i)
 			before := len(r.found)
-			if r.found = Scan(r.found, doc[i:end], kinds); len(r.found) > before {
+			whole, fraction, _ := bytes.Cut(doc[i:end], []byte("."))
+			if len(bytes.Trim(fraction, "0")) > 0 {
+				whole = doc[i:end]
+			}
+			if r.found = Scan(r.found, whole, kinds); len(r.found) > before {
 				r.found = append(r.found[:before], Finding{r.found[before].Kind, i, end, true})
 			}
 			i = end

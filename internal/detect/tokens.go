@@ -91,7 +91,7 @@ func run(text []byte, i int, set *[256]bool, most int) int {
 // exactly takes n bytes of set and no more.
 func exactly(n int, set *[256]bool) func([]byte, int, int) (int, int) {
 	return func(text []byte, start, at int) (int, int) {
-		if end := run(text, at, set, n+1); end == at+n && opens(text, start) {
+		if end := run(text, at, set, n+1); end == at+n {
 			return start, end
 		}
 		return 0, 0
@@ -101,7 +101,7 @@ func exactly(n int, set *[256]bool) func([]byte, int, int) (int, int) {
 // atLeast takes all bytes of set, if there are n.
 func atLeast(n int, set *[256]bool) func([]byte, int, int) (int, int) {
 	return func(text []byte, start, at int) (int, int) {
-		if end := run(text, at, set, len(text)); end >= at+n && opens(text, start) {
+		if end := run(text, at, set, len(text)); end >= at+n {
 			return start, end
 		}
 		return 0, 0
@@ -118,17 +118,12 @@ func behind(match func([]byte, int, int) (int, int)) func([]byte, int, int) (int
 	}
 }
 
-// opens tells whether a token may start here, and not in the middle of a base64 text.
-func opens(text []byte, start int) bool {
-	return start == 0 || text[start-1] != '+' && (text[start-1] != '/' || start == 1 || !isWord(text[start-2]))
-}
-
 // github checks the last six characters, which are the CRC-32 of the thirty before them in
 // base 62 (GitHub, "Behind GitHub's new authentication token formats", 2021). Longer tokens
 // are newer ones, whose check is not published.
 func github(text []byte, start, at int) (int, int) {
 	end := run(text, at, underscored(), 256)
-	if !opens(text, start) || end-at < 36 {
+	if end-at < 36 {
 		return 0, 0
 	}
 	if end-at == 36 {
