@@ -387,6 +387,8 @@ func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror
 		shadow.ReasonBytesFull: full(2, 4<<10, shadow.WithQueue(10, 9<<10), shadow.WithMaxBody(8<<10)),
 		shadow.ReasonMaskFailed: serve(text("ok"), request("GET", ""), shadow.Target{Name: "v2", Transport: ok.Transport,
 			Masker: shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })}),
+		shadow.ReasonLeak: serve(text("ok"), request("GET", "", "X-Contact", "ann@example.com"), shadow.Target{Name: "v2", Transport: ok.Transport,
+			Masker: shadow.DropCredentials()}, shadow.WithCanary(shadow.CanaryOptions{Rate: 1})),
 		shadow.ReasonShutDown: func(t *testing.T) *shadow.Mirror {
 			m, _ := mirror(t, ok)
 			require.NoError(t, m.Close())
@@ -405,6 +407,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 	dropped := map[shadow.Reason]bool{
 		shadow.ReasonBodyTooLarge: true, shadow.ReasonBodyUnread: true, shadow.ReasonBodyFailed: true,
 		shadow.ReasonQueueFull: true, shadow.ReasonBytesFull: true, shadow.ReasonMaskFailed: true, shadow.ReasonShutDown: true,
+		shadow.ReasonLeak: true,
 		"breaker-open": true,
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
