@@ -16,10 +16,6 @@ import (
 	"github.com/goshadow/shadow/internal/redact"
 )
 
-// EventLeak says that something that looks like personal data or a credential was about to
-// get out although it was masked: somebody should be woken up, since a mask has a hole.
-const EventLeak EventKind = "leak"
-
 // CanaryOptions are what WithCanary looks for, how often, and what follows.
 type CanaryOptions struct {
 	// Rate is the share of copies that are checked, more than 0 and at most 1. Each costs its

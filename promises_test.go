@@ -408,7 +408,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 		shadow.ReasonBodyTooLarge: true, shadow.ReasonBodyUnread: true, shadow.ReasonBodyFailed: true,
 		shadow.ReasonQueueFull: true, shadow.ReasonBytesFull: true, shadow.ReasonMaskFailed: true, shadow.ReasonShutDown: true,
 		shadow.ReasonLeak: true,
-		"breaker-open": true,
+		"breaker-open":    true,
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)

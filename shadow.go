@@ -328,6 +328,11 @@ type Event struct {
 // EventKind is what happened. It is a low-cardinality string, fit for a metric.
 type EventKind string
 
+// EventLeak says that something that looks like personal data or a credential was about to
+// get out although it was masked, and was stopped: see WithCanary. Page somebody: a mask has
+// a hole.
+const EventLeak EventKind = "leak"
+
 // EventReporter is a Reporter that is told of events too, under the same terms.
 type EventReporter interface {
 	Reporter

@@ -176,7 +176,7 @@ func isCL(code code) bool {
 	return "0K987654321"[sum%11] == c[len(c)-1]
 }
 
-// isMX: birth date, sex, and a check digit (RENAPO, instructivo de la CURP). The
+// isMX: birth date, sex, and a check digit (RENAPO, rules of the CURP). The
 // alphabet has an N with a tilde between N and O.
 func isMX(code code) bool {
 	c := code.bytes()

@@ -27,7 +27,8 @@ func isNANPNumber(c []byte) bool {
 
 func isFrench(c code) bool { return c.b[0] == '0' && c.b[1] != '0' }
 
-// isBritishMobile leaves pagers and personal numbers (070, 076) out (Ofcom, National Telephone Numbering Plan).
+// isBritishMobile leaves out pagers and personal numbers, 070 and 076 (Ofcom, National
+// Telephone Numbering Plan).
 func isBritishMobile(c code) bool {
 	return c.b[0] == '0' && c.b[1] == '7' && c.b[2] != '0' && (c.b[2] != '6' || hasPrefix(c.bytes(), "07624"))
 }
@@ -64,41 +65,67 @@ var digitsBehind = func() (by [1000][2]uint8) {
 }()
 
 // phone returns where the international number (ITU-T E.123) that begins with the '+' at
-// start ends, or 0. Between its digits may stand single spaces, hyphens, dots, slashes and
-// parentheses, two in a row where one of them is a parenthesis; a "(0)" does not count.
+// start ends, or 0. Between its digits may stand a space, hyphen, dot or slash, of the last
+// three always the same, and parentheses; a "(0)" does not count. Of digits that go on
+// after a space as many groups are taken as make a number.
 func (s *scanner) phone(start int) int {
 	if start > 0 && (isWord(s.text[start-1]) || s.text[start-1] == '.') {
 		return 0
 	}
 	var digits [15]byte // the most that E.164 allows
-	n, end, signs := 0, start+1, 0
-	for at := start + 1; at < len(s.text) && signs <= 2; at++ {
-		switch c := s.text[at]; {
-		case isDigit(c) && n == len(digits):
-			return 0
+	var groups [len(digits)]struct{ digits, end int }
+	n, last, between := 0, -1, 2
+	var sign byte
+scan:
+	for at := start + 1; at < len(s.text); at++ {
+		c := s.text[at]
+		switch {
 		case isDigit(c):
+			if n == len(digits) {
+				break scan
+			}
+			if between > 0 {
+				last++
+			}
 			digits[n] = c
 			n++
-			end, signs = at+1, 0
+			groups[last].digits, groups[last].end, between = n, at+1, 0
 			continue
-		case hasPrefix(s.text[at:], "(0)") && n < 4 && signs < 2:
-			at, signs = at+len("(0)")-1, 0
+		case hasPrefix(s.text[at:], "(0)") && last == 0:
+			at += len("(0)") - 1
 			continue
-		case strings.IndexByte(" -./()", c) >= 0:
-			signs++
-			continue
-		}
-		break
-	}
-	for code := min(n, 3); code > 0; code-- {
-		if counts := digitsBehind[number(digits[:code])]; counts[1] > 0 {
-			behind := digits[code:n]
-			if len(behind) < int(counts[0]) || len(behind) > int(counts[1]) || uniform(behind) ||
-				code == 1 && digits[0] == '1' && !isNANPNumber(behind) || end < len(s.text) && isWord(s.text[end]) {
-				return 0
+		case c == '-' || c == '.' || c == '/':
+			if sign != 0 && sign != c {
+				break scan
 			}
-			return end
+			sign = c
+		case c != ' ' && c != '(' && c != ')':
+			break scan
+		}
+		if between++; between > 2 {
+			break
+		}
+	}
+	for ; last >= 0; last-- {
+		if g := groups[last]; isInternational(digits[:g.digits]) && s.behind(g.end) < inCode && !hasPrefix(s.text[g.end:], "+") {
+			return g.end
 		}
 	}
 	return 0
+}
+
+// isInternational tells whether a number has a calling code, and as many digits behind it
+// as that country has.
+func isInternational(digits []byte) bool {
+	if digits[0] == '0' {
+		return false
+	}
+	for n := min(len(digits), 3); n > 0; n-- {
+		if counts := digitsBehind[number(digits[:n])]; counts[1] > 0 {
+			behind := digits[n:]
+			return int(counts[0]) <= len(behind) && len(behind) <= int(counts[1]) && !uniform(behind) &&
+				(digits[0] != '1' || isNANPNumber(behind))
+		}
+	}
+	return false
 }
