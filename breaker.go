@@ -195,7 +195,7 @@ func (b *breaker) now() BreakerState {
 // Mirror.
 func (b *breaker) judge(base context.Context, j *job, r reply, err error) error {
 	switch {
-	case errors.Is(err, errMask), err != nil && base.Err() != nil:
+	case errors.Is(err, errMask), errors.Is(err, errLeak), err != nil && base.Err() != nil:
 		return errNothing
 	case err != nil:
 		return err

@@ -243,6 +243,8 @@ func (m *Mirror) run(j *job) {
 	switch {
 	case errors.Is(err, errMask):
 		end = whyEnd(whyMaskFailed)
+	case errors.Is(err, errLeak):
+		end = whyEnd(whyLeak)
 	case err != nil:
 		m.finish(j, res, Failed, err)
 	case m.target.Discard:
@@ -426,7 +428,7 @@ func (m *Mirror) record(j *job, res *Result) {
 }
 
 // maskRecord turns res into what may be reported: its messages masked in place, and
-// the values of its differences read from them.
+// the values of its differences read from them. An error means that it may not be.
 func (m *Mirror) maskRecord(res *Result) error {
 	primary, shadow := original(res.Primary), original(res.Shadow)
 	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
@@ -444,5 +446,5 @@ func (m *Mirror) maskRecord(res *Result) error {
 		hideNames(res.Diffs, renamed, res.Primary, res.Shadow)
 		hideNames(res.Noise, renamed, res.Primary, res.Shadow)
 	}
-	return nil
+	return m.checkRecord(res)
 }

@@ -34,6 +34,7 @@ const (
 	whyQueueFull
 	whyBytesFull
 	whyMaskFailed
+	whyLeak
 	whyShutDown
 	whyBreakerOpen
 	whyPressure
@@ -61,6 +62,7 @@ var reasons = [...]Reason{
 	whyQueueFull:         ReasonQueueFull,
 	whyBytesFull:         ReasonBytesFull,
 	whyMaskFailed:        ReasonMaskFailed,
+	whyLeak:              ReasonLeak,
 	whyShutDown:          ReasonShutDown,
 	whyBreakerOpen:       ReasonBreakerOpen,
 	whyPressure:          ReasonPressure,

@@ -71,7 +71,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
-	m.through = m.unseen && c.target.Masker == nil
+	m.through = m.unseen && c.target.Masker == nil && c.canary == nil
 	m.answers = m.maxBody
 	if m.unseen {
 		m.answers = capture.Nothing

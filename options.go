@@ -77,6 +77,7 @@ type config struct {
 	pressure    PressureOptions
 	overhead    OverheadOptions
 	budget      Budget
+	canary      *canary
 
 	given map[string]any // the single-valued options so far
 	errs  []error
@@ -446,6 +447,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		}
 		c.maxBody = c.queueBytes
 	}
+	c.canary.idle(c)
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}

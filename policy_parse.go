@@ -261,6 +261,7 @@ var policyPlaces = map[string]func([]string) (Masker, error){
 	"json":     named(MaskJSON),
 	"xml":      named(MaskXML),
 	"patterns": matching,
+	"detect":   detecting,
 }
 
 func placeNames() string { return strings.Join(slices.Sorted(maps.Keys(policyPlaces)), ", ") }
@@ -280,4 +281,12 @@ func matching(expressions []string) (Masker, error) {
 		patterns = append(patterns, p)
 	}
 	return MaskPatterns(patterns...), nil
+}
+
+func detecting(kinds []string) (Masker, error) {
+	var list []DetectorKind
+	for _, kind := range kinds {
+		list = append(list, DetectorKind(kind))
+	}
+	return MaskDetected(list...), nil
 }

@@ -52,7 +52,7 @@ const everywhere = `{"version": 1, "credentials": "keep", "rules": [
 	{"name": "by pattern", "patterns": ["[0-9]{3}-secret"]}
 ]}`
 
-const secret = "planted-secret"
+const sealed = "planted-secret"
 
 // One message for each place: the rule that finds it, and where it says it did.
 func TestEveryPlaceIsMaskedAndExplained(t *testing.T) {
@@ -70,16 +70,16 @@ func TestEveryPlaceIsMaskedAndExplained(t *testing.T) {
 		rule  string
 		plant func(m *shadow.Message)
 	}{
-		"/header/X-User":         {"by header", header("X-User", secret)},
-		"/trailer/X-User":        {"by header", func(m *shadow.Message) { m.Trailer = http.Header{"X-User": {secret}} }},
-		"/header/Cookie/who":     {"by cookie", header("Cookie", "a=b; who="+secret)},
-		"/header/Set-Cookie/who": {"by cookie", header("Set-Cookie", "who="+secret+"; Path=/")},
-		"/query/who":             {"by query", func(m *shadow.Message) { m.URL.RawQuery = "a=b&w%68o=" + secret }},
-		"/path/2":                {"by path", func(m *shadow.Message) { m.URL.Path = "/users/" + secret + "/orders" }},
-		"/body/who":              {"by JSON", body("application/json", `{"a":1,"who":"`+secret+`"}`)},
-		"/body/0/who":            {"by JSON", body("application/x-ndjson", `{"who":"`+secret+`"}`+"\n{}\n")},
-		"/header/X-Other":        {"by look", header("X-Other", "mail "+secret+"@post.net")},
-		"/body/list/1":           {"by look", body("application/json", `{"list":["a","`+secret+`@post.net"]}`)},
+		"/header/X-User":         {"by header", header("X-User", sealed)},
+		"/trailer/X-User":        {"by header", func(m *shadow.Message) { m.Trailer = http.Header{"X-User": {sealed}} }},
+		"/header/Cookie/who":     {"by cookie", header("Cookie", "a=b; who="+sealed)},
+		"/header/Set-Cookie/who": {"by cookie", header("Set-Cookie", "who="+sealed+"; Path=/")},
+		"/query/who":             {"by query", func(m *shadow.Message) { m.URL.RawQuery = "a=b&w%68o=" + sealed }},
+		"/path/2":                {"by path", func(m *shadow.Message) { m.URL.Path = "/users/" + sealed + "/orders" }},
+		"/body/who":              {"by JSON", body("application/json", `{"a":1,"who":"`+sealed+`"}`)},
+		"/body/0/who":            {"by JSON", body("application/x-ndjson", `{"who":"`+sealed+`"}`+"\n{}\n")},
+		"/header/X-Other":        {"by look", header("X-Other", "mail "+sealed+"@post.net")},
+		"/body/list/1":           {"by look", body("application/json", `{"list":["a","`+sealed+`@post.net"]}`)},
 		"/header/X-Number":       {"by pattern", header("X-Number", "is 123-secret")},
 	} {
 		t.Run(place, func(t *testing.T) {
@@ -99,9 +99,9 @@ func TestEveryPlaceIsMaskedAndExplained(t *testing.T) {
 		})
 	}
 	for contentType, text := range map[string]string{
-		"application/x-www-form-urlencoded": "a=b&who=" + secret,
-		"multipart/form-data; boundary=b":   "--b\r\nContent-Disposition: form-data; name=\"who\"\r\n\r\n" + secret + "\r\n--b--\r\n",
-		"application/xml":                   "<r><who>" + secret + "</who></r>",
+		"application/x-www-form-urlencoded": "a=b&who=" + sealed,
+		"multipart/form-data; boundary=b":   "--b\r\nContent-Disposition: form-data; name=\"who\"\r\n\r\n" + sealed + "\r\n--b--\r\n",
+		"application/xml":                   "<r><who>" + sealed + "</who></r>",
 	} {
 		m := request(t, "POST", "http://x.example/", "")
 		body(contentType, text)(m)
@@ -291,8 +291,8 @@ func TestAPolicyShapesWhatIsSentAndWhatIsReported(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"who":"the primary's secret"}`))
 	}))
-	r := httptest.NewRequest("GET", "/users/"+secret+"/?who="+secret, nil)
-	r.Header.Set("X-User", secret)
+	r := httptest.NewRequest("GET", "/users/"+sealed+"/?who="+sealed, nil)
+	r.Header.Set("X-User", sealed)
 	primary.ServeHTTP(httptest.NewRecorder(), r)
 	require.NoError(t, mirror.Shutdown(t.Context()))
 
@@ -356,7 +356,7 @@ func ExampleParsePolicy() {
 }`), nil)
 	fmt.Println(err)
 	// Output:
-	// shadow: policy:4:26: a rule has no member "jsonpath": it has name, note, replace and cookies, form, headers, json, path, patterns, query, xml
+	// shadow: policy:4:26: a rule has no member "jsonpath": it has name, note, replace and cookies, detect, form, headers, json, path, patterns, query, xml
 	// shadow: policy:5:33: json: MaskJSON: path "$..[diagnosis]", column 5: expected a quoted name, '*', an index, a slice or '?'
 	// shadow: policy:5:63: replace is "remove": it must be one of redact, drop, hash, tokenize
 }
@@ -442,7 +442,7 @@ func TestEveryFaultIsReportedWithItsPlace(t *testing.T) {
 			[]string{`2:10: there is a rule "a" already`},
 		},
 		"name taken":            {policyOf(`{"name": "credentials", "json": ["$.a"]}`), []string{`1:35: there is a rule "credentials" already`}},
-		"about nothing":         {policyOf(`{"name": "a"}`), []string{`1:26: rule "a" is about nothing: give it one of cookies, form, headers, json, path, patterns, query, xml`}},
+		"about nothing":         {policyOf(`{"name": "a"}`), []string{`1:26: rule "a" is about nothing: give it one of cookies, detect, form, headers, json, path, patterns, query, xml`}},
 		"unknown in a rule":     {policyOf(`{"name": "a", "jsno": ["$.a"]}`), []string{`1:40: a rule has no member "jsno": it has name, note, replace and cookies`}},
 		"note no text":          {policyOf(`{"name": "a", "note": 1, "json": ["$.a"]}`), []string{`1:48: note must be a string`}},
 		"replace":               {policyOf(`{"name": "a", "json": ["$.a"], "replace": "encrypt"}`), []string{`1:68: replace is "encrypt": it must be one of redact, drop, hash, tokenize`}},

@@ -411,6 +411,8 @@ func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror
 		shadow.ReasonOverhead: limit(shadow.ReasonOverhead, ok, shadow.WithOverhead(shadow.OverheadOptions{Min: 1}),
 			shadow.WithRoute(func(*http.Request) string { time.Sleep(time.Second); return "/" })),
 		shadow.ReasonBudget: limit(shadow.ReasonBudget, ok, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1})),
+		shadow.ReasonLeak: serve(text("ok"), request("GET", "", "X-Contact", "ann@example.com"), shadow.Target{Name: "v2", Transport: ok.Transport,
+			Masker: shadow.DropCredentials()}, shadow.WithCanary(shadow.CanaryOptions{Rate: 1})),
 		shadow.ReasonShutDown: func(t *testing.T) *shadow.Mirror {
 			m, _ := mirror(t, ok)
 			require.NoError(t, m.Close())
@@ -430,6 +432,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 		shadow.ReasonBodyTooLarge: true, shadow.ReasonBodyUnread: true, shadow.ReasonBodyFailed: true,
 		shadow.ReasonQueueFull: true, shadow.ReasonBytesFull: true, shadow.ReasonMaskFailed: true, shadow.ReasonShutDown: true,
 		shadow.ReasonBreakerOpen: true, shadow.ReasonPressure: true, shadow.ReasonOverhead: true, shadow.ReasonBudget: true,
+		shadow.ReasonLeak: true,
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)

@@ -70,6 +70,9 @@ func (a *attempt) send() (answer *Message, err error) {
 	h := a.header(out)
 	body, length := a.body(out, h)
 	a.credentials(h)
+	if err := m.checkCopy(t, j, a.route, a.in, out, h); err != nil {
+		return nil, err
+	}
 
 	var c struct { // in one allocation
 		context copyContext
@@ -87,7 +90,13 @@ func (a *attempt) send() (answer *Message, err error) {
 		var span trace.Span
 		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
 			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}, h)
-		defer func() { telemetry.End(span, a.status, errorType(err)) }()
+		defer func() {
+			status := a.status
+			if err != nil { // it came too late, or not as a whole
+				status = 0
+			}
+			telemetry.End(span, status, errorType(err))
+		}()
 	}
 
 	start := time.Now()

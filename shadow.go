@@ -291,6 +291,11 @@ type Event struct {
 // EventKind is what happened. It is a low-cardinality string, fit for a metric.
 type EventKind string
 
+// EventLeak says that something that looks like personal data or a credential was about to
+// get out although it was masked, and was stopped: see WithCanary. Page somebody: a mask has
+// a hole.
+const EventLeak EventKind = "leak"
+
 // EventReporter is a Reporter that is told of events too, under the same terms.
 type EventReporter interface {
 	Reporter
@@ -326,6 +331,7 @@ const (
 	ReasonQueueFull    Reason = "queue-full"     // as many copies wait as WithQueue allows
 	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
 	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
+	ReasonLeak         Reason = "leak"           // the canary found something in the masked copy: nothing was sent
 	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
 	ReasonBreakerOpen  Reason = "breaker-open"   // the target does not cope: see BreakerOptions
 	ReasonPressure     Reason = "pressure"       // the process is under pressure: see PressureOptions

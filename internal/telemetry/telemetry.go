@@ -25,20 +25,21 @@ const scope = "github.com/goshadow/shadow"
 // Names of attributes. Those with an http prefix are from the HTTP semantic
 // conventions.
 const (
-	keyMirror  = attribute.Key("shadow.mirror")
-	keyTarget  = attribute.Key("shadow.target")
-	keyRole    = attribute.Key("shadow.role") // primary, shadow
-	keyOutcome = attribute.Key("shadow.outcome")
-	keyReason  = attribute.Key("shadow.reason")
-	keyResult  = attribute.Key("shadow.result") // match, diff, noise
-	keyKind    = attribute.Key("shadow.kind")
-	keyClass   = attribute.Key("shadow.class")
-	keyLimit   = attribute.Key("shadow.limit") // requests, bytes, cpu
-	keyID      = attribute.Key("shadow.id")
-	keyRoute   = attribute.Key("http.route")
-	keyMethod  = attribute.Key("http.request.method")
-	keyStatus  = attribute.Key("http.response.status_code")
-	keyError   = attribute.Key("error.type")
+	keyMirror   = attribute.Key("shadow.mirror")
+	keyTarget   = attribute.Key("shadow.target")
+	keyRole     = attribute.Key("shadow.role") // primary, shadow
+	keyOutcome  = attribute.Key("shadow.outcome")
+	keyReason   = attribute.Key("shadow.reason")
+	keyResult   = attribute.Key("shadow.result") // match, diff, noise
+	keyKind     = attribute.Key("shadow.kind")
+	keyClass    = attribute.Key("shadow.class")
+	keyLimit    = attribute.Key("shadow.limit") // requests, bytes, cpu
+	keyID       = attribute.Key("shadow.id")
+	keyRoute    = attribute.Key("http.route")
+	keyMethod   = attribute.Key("http.request.method")
+	keyStatus   = attribute.Key("http.response.status_code")
+	keyError    = attribute.Key("error.type")
+	keyDetector = attribute.Key("shadow.detector")
 )
 
 // Config is what a Telemetry is made of. Nil providers record nothing.
@@ -103,6 +104,7 @@ type Telemetry struct {
 	differences metric.Int64Counter
 	lag         metric.Float64Histogram
 	overhead    metric.Float64Histogram
+	leaks       metric.Int64Counter
 	observed    metric.Registration
 }
 
@@ -159,6 +161,9 @@ func (t *Telemetry) register(c Config) error {
 	must(err)
 	t.differences, err = meter.Int64Counter("shadow.differences", metric.WithUnit("{difference}"),
 		metric.WithDescription("Differences found, noise left out."))
+	must(err)
+	t.leaks, err = meter.Int64Counter("shadow.leaks", metric.WithUnit("{finding}"),
+		metric.WithDescription("What the canary found in masked copies and results, which were then stopped."))
 	must(err)
 
 	requests, err := meter.Int64ObservableCounter("shadow.requests", metric.WithUnit("{request}"),
@@ -382,6 +387,15 @@ func (t *Telemetry) Record(ctx context.Context, o *Outcome) {
 		}
 		t.differences.Add(ctx, int64(n), with(kv...))
 	}
+}
+
+// Leak counts n findings of a detector in what was about to get out.
+func (t *Telemetry) Leak(ctx context.Context, target, detector string, n int) {
+	if t.provider == nil {
+		return
+	}
+	t.leaks.Add(ctx, int64(n), metric.WithAttributeSet(attribute.NewSet(
+		t.mirror, keyTarget.String(valid(target)), keyDetector.String(detector))))
 }
 
 // routes are the routes that metrics tell apart. A path without a pattern is named by a

@@ -28,17 +28,18 @@ import (
 
 // Names of attributes.
 const (
-	mirrorKey  = attribute.Key("shadow.mirror")
-	targetKey  = attribute.Key("shadow.target")
-	outcomeKey = attribute.Key("shadow.outcome")
-	reasonKey  = attribute.Key("shadow.reason")
-	roleKey    = attribute.Key("shadow.role")
-	resultKey  = attribute.Key("shadow.result")
-	kindKey    = attribute.Key("shadow.kind")
-	classKey   = attribute.Key("shadow.class")
-	limitKey   = attribute.Key("shadow.limit")
-	routeKey   = attribute.Key("http.route")
-	statusKey  = attribute.Key("http.response.status_code")
+	mirrorKey   = attribute.Key("shadow.mirror")
+	targetKey   = attribute.Key("shadow.target")
+	outcomeKey  = attribute.Key("shadow.outcome")
+	reasonKey   = attribute.Key("shadow.reason")
+	roleKey     = attribute.Key("shadow.role")
+	resultKey   = attribute.Key("shadow.result")
+	kindKey     = attribute.Key("shadow.kind")
+	classKey    = attribute.Key("shadow.class")
+	limitKey    = attribute.Key("shadow.limit")
+	routeKey    = attribute.Key("http.route")
+	statusKey   = attribute.Key("http.response.status_code")
+	detectorKey = attribute.Key("shadow.detector")
 )
 
 // instrument is what a manual says of one.
@@ -54,6 +55,7 @@ var instruments = map[string]instrument{
 	"shadow.comparisons":      {"counter", "{comparison}", []attribute.Key{routeKey, resultKey}},
 	"shadow.differences":      {"counter", "{difference}", []attribute.Key{routeKey, classKey, kindKey}},
 	"shadow.comparison.lag":   {"histogram", "s", []attribute.Key{routeKey}},
+	"shadow.leaks":            {"counter", "{finding}", []attribute.Key{detectorKey}},
 	"shadow.inflight":         {"updowncounter", "{request}", nil},
 	"shadow.queue.size":       {"updowncounter", "{request}", nil},
 	"shadow.memory.reserved":  {"updowncounter", "By", nil},
@@ -103,6 +105,27 @@ func (r *rig) traffic(t *testing.T, primary http.Handler) {
 	r.mirror.SetEnabled(true)
 }
 
+// watched has a mirror look at its results for e-mail addresses.
+var watched = shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords,
+	Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}})
+
+// leak sends a request whose result r, if it is watched, stops: for two addresses and a card.
+func (r *rig) leak(t *testing.T, primary http.Handler) {
+	service := serve(t, r.mirror.Handler(primary))
+	ask(t, http.DefaultClient, "GET", service.URL+"/same/1?a=ann%40example.com&b=bob%40example.com&c=4111111111111111", "", nil)
+}
+
+func TestLeaksAreCountedByDetector(t *testing.T) {
+	primary, candidate := services()
+	r := newRig(t, shadow.InProcess("v2", candidate), watched)
+	r.leak(t, primary)
+	r.drain(t)
+	assert.EqualValues(t, 1, r.stats.Unreported)
+	assert.Equal(t, 3, r.drained.value(t, "shadow.leaks"))
+	assert.Equal(t, 2, r.drained.value(t, "shadow.leaks", detectorKey.String("email")))
+	assert.Equal(t, 1, r.drained.value(t, "shadow.leaks", detectorKey.String("card")))
+}
+
 // services are a primary and a candidate for traffic.
 func services() (primary, candidate http.Handler) {
 	side := func(differs, letter string, broken int, fails func()) http.Handler {
@@ -131,8 +154,9 @@ var budget = shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 16, By
 
 func TestEveryMetricIsThereAndWellNamed(t *testing.T) {
 	primary, candidate := services()
-	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithName("orders"), shadow.WithMaxBody(1000), budget)
+	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithName("orders"), shadow.WithMaxBody(1000), budget, watched)
 	r.traffic(t, primary)
+	r.leak(t, primary)
 	r.drain(t)
 
 	name := regexp.MustCompile(`^[a-z]+(\.[a-z]+(_[a-z]+)*)+$`)
