@@ -18,13 +18,7 @@ func (t *Tally) Snapshot() *Snapshot {
 		Version: Version, Since: t.since, Taken: now.UTC().Round(0),
 		MinRuns: t.options.MinRuns, FalseDiscovery: t.options.FalseDiscovery,
 	}
-	var all []*series
-	for i := range t.shards {
-		if known := t.shards[i].known.Load(); known != nil {
-			all = slices.AppendSeq(all, maps.Values(*known))
-		}
-	}
-	slices.SortFunc(all, func(a, b *series) int { return a.key.compare(b.key) })
+	all := t.all()
 	s.Routes = make([]Route, len(all))
 	c := newCollector(t.options.Accuracy)
 	for i, series := range all {
@@ -43,6 +37,17 @@ func (t *Tally) Snapshot() *Snapshot {
 	}
 	s.finish()
 	return s
+}
+
+// all are the series of t, sorted.
+func (t *Tally) all() (list []*series) {
+	for i := range t.shards {
+		if known := t.shards[i].known.Load(); known != nil {
+			list = slices.AppendSeq(list, maps.Values(*known))
+		}
+	}
+	slices.SortFunc(list, func(a, b *series) int { return a.key.compare(b.key) })
+	return list
 }
 
 func ledger(name string, stats shadow.Stats) Mirror {
