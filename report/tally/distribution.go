@@ -5,7 +5,6 @@ import (
 	"math"
 
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
-	"github.com/DataDog/sketches-go/ddsketch/store"
 )
 
 // Distribution is how values are distributed, as a DDSketch (Masson, Rim and Lee, VLDB
@@ -34,15 +33,21 @@ func (d *Distribution) Count() uint64 {
 // within Accuracy: Quantile(0.95) is the 95th percentile. It is not a number where there
 // are no values, or q is not within 0 and 1.
 func (d *Distribution) Quantile(q float64) float64 {
-	n := d.Count()
-	if n == 0 || !(q >= 0 && q <= 1) {
+	if !(q >= 0 && q <= 1) {
 		return math.NaN()
 	}
-	rank := max(uint64(math.Ceil(q*float64(n))), 1)
-	switch {
+	return d.AtRank(max(uint64(math.Ceil(q*float64(d.Count()))), 1))
+}
+
+// AtRank is the value with that rank, within Accuracy: the smallest has rank 1, the largest
+// rank Count. It is not a number where there is no such rank.
+func (d *Distribution) AtRank(rank uint64) float64 {
+	switch n := d.Count(); {
+	case rank == 0 || rank > n:
+		return math.NaN()
 	case rank == 1:
 		return d.Min
-	case rank >= n:
+	case rank == n:
 		return d.Max
 	case rank <= d.Zeros:
 		return 0
@@ -51,13 +56,40 @@ func (d *Distribution) Quantile(q float64) float64 {
 	if err != nil {
 		return math.NaN()
 	}
-	seen := d.Zeros
-	for i, count := range d.Bins {
-		if seen += count; seen >= rank {
-			return min(max(m.Value(d.First+i), d.Min), d.Max)
+	i, seen := 0, d.Zeros
+	for seen += d.Bins[i]; seen < rank; seen += d.Bins[i] {
+		i++
+	}
+	return min(max(m.Value(d.First+i), d.Min), d.Max)
+}
+
+// Merge returns the distribution of the values of both. Those of different accuracies do
+// not merge. D and o stay as they are, and may share their bins with the result.
+func (d *Distribution) Merge(o *Distribution) (Distribution, error) {
+	switch {
+	case o.Count() == 0:
+		return *d, nil
+	case d.Count() == 0:
+		return *o, nil
+	case d.Accuracy != o.Accuracy:
+		return Distribution{}, fmt.Errorf("tally: distributions of the accuracies %v and %v do not merge: give all replicas the same Options.Accuracy", d.Accuracy, o.Accuracy)
+	}
+	sum := Distribution{Accuracy: d.Accuracy, Min: min(d.Min, o.Min), Max: max(d.Max, o.Max), Zeros: d.Zeros + o.Zeros}
+	switch {
+	case len(o.Bins) == 0:
+		sum.First, sum.Bins = d.First, d.Bins
+	case len(d.Bins) == 0:
+		sum.First, sum.Bins = o.First, o.Bins
+	default:
+		sum.First = min(d.First, o.First)
+		sum.Bins = make([]uint64, max(d.First+len(d.Bins), o.First+len(o.Bins))-sum.First)
+		for _, part := range [...]*Distribution{d, o} {
+			for i, n := range part.Bins {
+				sum.Bins[part.First-sum.First+i] += n
+			}
 		}
 	}
-	return d.Max
+	return sum, nil
 }
 
 // The bounds of what is counted: values beyond them are counted as the bound. They and the
@@ -72,16 +104,18 @@ const (
 
 func validAccuracy(a float64) bool { return a >= minAccuracy && a <= maxAccuracy }
 
-// sketch is a Distribution that is added to. Its store creates pages of bins where there
-// are values, and finds a place for a value without allocating once they are there.
+// sketch is a Distribution that is added to: the mapping of a DDSketch, and a slice of
+// counts that grows to where values are. It takes no memory for a value next to others.
 type sketch struct {
-	bins     *store.BufferedPaginatedStore
+	first    int // index of the first bin: a multiple of page
+	bins     []uint64
 	zeros    uint64
 	min, max float64
 	any      bool
 }
 
-func newSketch() sketch { return sketch{bins: store.NewBufferedPaginatedStore()} }
+// page is by how many bins a sketch grows.
+const page = 32
 
 // add counts v. What is not above 0 counts as 0.
 func (s *sketch) add(m *mapping.CubicallyInterpolatedMapping, v float64) {
@@ -100,14 +134,34 @@ func (s *sketch) add(m *mapping.CubicallyInterpolatedMapping, v float64) {
 		s.zeros++
 		return
 	}
-	s.bins.Add(m.Index(max(v, minValue)))
+	index := m.Index(max(v, minValue))
+	if i := index - s.first; uint(i) < uint(len(s.bins)) {
+		s.bins[i]++
+		return
+	}
+	s.grow(index)
+	s.bins[index-s.first]++
+}
+
+// grow makes room for the bin with that index.
+func (s *sketch) grow(index int) {
+	first := index &^ (page - 1)
+	if len(s.bins) == 0 {
+		s.first, s.bins = first, make([]uint64, page)
+		return
+	}
+	last := max(first+page, s.first+len(s.bins))
+	first = min(first, s.first)
+	bins := make([]uint64, last-first)
+	copy(bins[s.first-first:], s.bins)
+	s.first, s.bins = first, bins
 }
 
 // collector adds up sketches to a Distribution. It is used again and again.
 type collector struct {
 	accuracy    float64
 	bins        []uint64 // by index, from -maxIndex
-	first, last int      // of the bins that are not empty
+	first, last int      // the bins from first to before last are in use
 	room        []uint64 // for the bins of distributions
 	sum         Distribution
 	any         bool
@@ -115,12 +169,6 @@ type collector struct {
 
 func newCollector(accuracy float64) *collector {
 	return &collector{accuracy: accuracy, bins: make([]uint64, 2*maxIndex), first: maxIndex, last: -maxIndex}
-}
-
-func (c *collector) bin(index int, count float64) (stop bool) {
-	c.first, c.last = min(c.first, index), max(c.last, index)
-	c.bins[index+maxIndex] += uint64(count)
-	return false
 }
 
 func (c *collector) add(s *sketch) {
@@ -135,17 +183,31 @@ func (c *collector) add(s *sketch) {
 	}
 	c.any = true
 	c.sum.Zeros += s.zeros
-	s.bins.ForEach(c.bin)
+	if len(s.bins) == 0 {
+		return
+	}
+	c.first, c.last = min(c.first, s.first), max(c.last, s.first+len(s.bins))
+	sum := c.bins[s.first+maxIndex:][:len(s.bins)]
+	for i, n := range s.bins {
+		sum[i] += n
+	}
 }
 
 // take returns what was added, and begins again.
 func (c *collector) take() Distribution {
 	d := c.sum
 	d.Accuracy = c.accuracy
-	if c.first <= c.last {
-		counts := c.bins[c.first+maxIndex : c.last+maxIndex+1]
-		d.First, d.Bins = c.first, c.keep(counts)
-		clear(counts)
+	if c.first < c.last {
+		used := c.bins[c.first+maxIndex : c.last+maxIndex]
+		from, to := 0, len(used)
+		for used[from] == 0 {
+			from++
+		}
+		for used[to-1] == 0 {
+			to--
+		}
+		d.First, d.Bins = c.first+from, c.keep(used[from:to])
+		clear(used)
 	}
 	c.first, c.last, c.sum, c.any = maxIndex, -maxIndex, Distribution{}, false
 	return d
@@ -161,36 +223,6 @@ func (c *collector) keep(counts []uint64) []uint64 {
 	c.room = c.room[len(counts):]
 	copy(kept, counts)
 	return kept
-}
-
-// merged returns the distribution of the values of both.
-func merged(a, b Distribution) (Distribution, error) {
-	switch {
-	case b.Count() == 0:
-		return a, nil
-	case a.Count() == 0:
-		return b, nil
-	case a.Accuracy != b.Accuracy:
-		return a, fmt.Errorf("distributions of the accuracies %v and %v do not merge: give all replicas the same Options.Accuracy", a.Accuracy, b.Accuracy)
-	}
-	sum := Distribution{Accuracy: a.Accuracy, Min: min(a.Min, b.Min), Max: max(a.Max, b.Max), Zeros: a.Zeros + b.Zeros}
-	if len(a.Bins) == 0 || len(b.Bins) > 0 && b.First < a.First {
-		a, b = b, a
-	}
-	if len(a.Bins) == 0 {
-		return sum, nil
-	}
-	sum.First = a.First
-	length := len(a.Bins)
-	if len(b.Bins) > 0 {
-		length = max(length, b.First-a.First+len(b.Bins))
-	}
-	sum.Bins = make([]uint64, length)
-	copy(sum.Bins, a.Bins)
-	for i, count := range b.Bins {
-		sum.Bins[b.First-a.First+i] += count
-	}
-	return sum, nil
 }
 
 // check tells what is wrong with a distribution that comes from elsewhere.

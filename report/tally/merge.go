@@ -199,7 +199,7 @@ func (r *Route) merge(o *Route) error {
 	r.Day = r.Day.merge(o.Day)
 	to, from := r.distributions(), o.distributions()
 	for i := range to {
-		sum, err := merged(*to[i], *from[i])
+		sum, err := to[i].Merge(from[i])
 		if err != nil {
 			return err
 		}

@@ -185,7 +185,7 @@ func TestWhatCannotBeMergedIsRefused(t *testing.T) {
 	require.Error(t, err)
 	for _, want := range []string{
 		"snapshot 1 is nil",
-		`snapshot 2: route "GET /orders/{id}": distributions of the accuracies 0.01 and 0.05 do not merge`,
+		`snapshot 2: route "GET /orders/{id}": tally: distributions of the accuracies 0.01 and 0.05 do not merge`,
 		"snapshot 3 has version 2; this program knows version 1",
 	} {
 		assert.ErrorContains(t, err, want)

@@ -26,8 +26,15 @@ type series struct {
 func newSeries(k seriesKey) *series {
 	s := &series{key: k, groups: map[uint64]*group{}}
 	s.fields.Store(&map[string]*field{})
-	s.cells.Store(&[]*cell{newCell()})
+	s.cells.Store(&[]*cell{{}})
 	return s
+}
+
+// count counts r in a cell.
+func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
+	c := s.lock(t, w)
+	defer c.Unlock()
+	c.add(t.mapping, r, now)
 }
 
 // lock locks a cell: the one that w had the last time, or where somebody else has that, the
@@ -61,7 +68,7 @@ func (s *series) grow(t *Tally, from int) bool {
 	if !reserve(&t.spare, 1, maxSpare) {
 		return false
 	}
-	cells = append(append([]*cell{}, cells...), newCell())
+	cells = append(append([]*cell{}, cells...), &cell{})
 	s.cells.Store(&cells)
 	return true
 }
@@ -94,14 +101,6 @@ type slot struct {
 }
 
 var failures = [...]Failure{FailureTimeout, FailurePanic, FailureExited, FailureTransport}
-
-func newCell() *cell {
-	c := &cell{}
-	for _, s := range c.sketches() {
-		*s = newSketch()
-	}
-	return c
-}
 
 // sketches are those of Route.distributions, in that order.
 func (c *cell) sketches() [8]*sketch {

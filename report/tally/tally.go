@@ -207,12 +207,9 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); w.last == nil || w.last.key != k {
 		w.last = t.series(k)
 	}
-	s := w.last
-	c := s.lock(t, w)
-	c.add(t.mapping, r, now)
-	c.Unlock()
+	w.last.count(t, w, r, now)
 	if len(r.Diffs)+len(r.Noise)+len(r.Control) > 0 {
-		s.differ(t, w, r, now)
+		w.last.differ(t, w, r, now)
 	}
 	return nil
 }

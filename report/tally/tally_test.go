@@ -406,6 +406,7 @@ func TestQuantilesAreWithinTheAccuracy(t *testing.T) {
 				require.EqualValues(t, n, got.Count())
 				for _, q := range []float64{0, .001, .25, .5, .9, .95, .99, 1} {
 					want := exact[max(int(math.Ceil(q*float64(n))), 1)-1]
+					require.Equal(t, got.Quantile(q), got.AtRank(max(uint64(math.Ceil(q*float64(n))), 1)))
 					require.InDelta(t, want, got.Quantile(q), accuracy*want*1.0001+1e-12, "%s: %v of %d", name, q, n)
 				}
 			}
@@ -418,6 +419,9 @@ func TestAQuantileOfNothingIsNotANumber(t *testing.T) {
 	assert.True(t, math.IsNaN(d.Quantile(.5)))
 	d = tally.Distribution{Accuracy: .01, Zeros: 3}
 	assert.Zero(t, d.Quantile(.5))
+	for rank, want := range []bool{false, true, true, true, false} {
+		assert.Equal(t, want, !math.IsNaN(d.AtRank(uint64(rank))), rank)
+	}
 	for _, q := range []float64{-.1, 1.1, math.NaN()} {
 		assert.True(t, math.IsNaN(d.Quantile(q)))
 	}
