@@ -22,8 +22,7 @@ func (t *Tally) Snapshot() *Snapshot {
 	s.Routes = make([]Route, len(all))
 	c := newCollector(t.options.Accuracy)
 	for i, series := range all {
-		series.differences(s, now.Unix())
-		series.results(&s.Routes[i], c, now.Unix())
+		series.snapshot(s, &s.Routes[i], c, now.Unix())
 	}
 	t.mu.Lock()
 	for _, e := range t.events {
@@ -57,31 +56,12 @@ func ledger(name string, stats shadow.Stats) Mirror {
 	}
 }
 
-// differences adds the fields and groups of s to out. They are read before the results,
-// which are counted first: there are never more differences than results.
-func (s *series) differences(out *Snapshot, second int64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, f := range *s.fields.Load() {
-		out.Fields = append(out.Fields, f.snapshot(s.key))
-	}
-	for _, g := range s.groups {
-		out.Groups = append(out.Groups, g.snapshot(s.key, second))
-	}
-}
-
-// results writes what is counted in all cells to r.
-func (s *series) results(r *Route, c *collector, second int64) {
+// snapshot writes the results of s to r, and adds its fields and groups to out. No result
+// is counted in one place and not in another.
+func (s *series) snapshot(out *Snapshot, r *Route, c *collector, second int64) {
 	r.Mirror, r.Target, r.Route = s.key.mirror, s.key.target, s.key.route
-	cells := *s.cells.Load()
-	for _, cell := range cells {
-		cell.Lock()
-	}
-	defer func() {
-		for _, cell := range cells {
-			cell.Unlock()
-		}
-	}()
+	cells := s.lockAll()
+	defer unlock(cells)
 	for _, cell := range cells {
 		cell.addTo(r, second)
 	}
@@ -90,6 +70,50 @@ func (s *series) results(r *Route, c *collector, second int64) {
 			c.add(cell.sketches()[i])
 		}
 		*to = c.take()
+	}
+	for _, f := range *s.fields.Load() {
+		sum := Field{Mirror: s.key.mirror, Target: s.key.target, Route: s.key.route, Place: f.place}
+		for _, cell := range cells {
+			if f.index < len(cell.fields) {
+				cell.fields[f.index].addTo(&sum)
+			}
+		}
+		if sum.Count+sum.ControlOnly > 0 { // else it is about to be counted
+			out.Fields = append(out.Fields, sum)
+		}
+	}
+	for _, g := range *s.groups.Load() {
+		sum := Group{
+			Fingerprint: formatted(g.fingerprint), Mirror: s.key.mirror, Target: s.key.target, Route: s.key.route,
+			PrimaryStatus: g.primary, ShadowStatus: g.shadow, Places: g.places, MorePlaces: g.more,
+		}
+		for _, cell := range cells {
+			if g.index < len(cell.groups) {
+				cell.groups[g.index].addTo(&sum, second)
+			}
+		}
+		if sum.Count == 0 {
+			continue
+		}
+		for _, e := range *g.exemplars.Load() {
+			sum.Exemplars = append(sum.Exemplars, e.Exemplar)
+		}
+		out.Groups = append(out.Groups, sum)
+	}
+}
+
+// lockAll locks all cells of s and returns them.
+func (s *series) lockAll() []*cell {
+	cells := *s.cells.Load()
+	for _, c := range cells {
+		c.Lock()
+	}
+	return cells
+}
+
+func unlock(cells []*cell) {
+	for _, c := range cells {
+		c.Unlock()
 	}
 }
 
@@ -131,59 +155,54 @@ func (c *cell) addTo(r *Route, second int64) {
 				PrimaryTook: s.primaryTook, ShadowTook: s.shadowTook,
 			})
 		})
-		slices.SortFunc(list, func(a, b Slot) int { return a.Start.Compare(b.Start) })
-		if *w.to != nil {
-			list = (*w.to).merge(list)
-		}
-		*w.to = list
+		*w.to = (*w.to).merge(list)
 	}
 }
 
-func (f *field) snapshot(k seriesKey) Field {
-	return Field{
-		Mirror: k.mirror, Target: k.target, Route: k.route, Place: f.place,
-		Count: f.results, First: stamp(f.first), Last: stamp(f.last), Classes: byClass(&f.classes),
-		CandidateOnly: f.candidateOnly, ControlOnly: f.controlOnly, Both: f.both,
-	}
+// addTo adds the counts of f to sum.
+func (f *fieldCounts) addTo(sum *Field) {
+	sum.Count += f.results
+	sum.First, sum.Last = span(sum.First, sum.Last, stamp(f.first), stamp(f.last))
+	sum.Classes = byClass(sum.Classes, &f.classes)
+	sum.CandidateOnly += f.candidateOnly
+	sum.ControlOnly += f.controlOnly
+	sum.Both += f.both
 }
 
-func (g *group) snapshot(k seriesKey, second int64) Group {
-	out := Group{
-		Fingerprint: formatted(g.fingerprint), Mirror: k.mirror, Target: k.target, Route: k.route,
-		PrimaryStatus: g.primary, ShadowStatus: g.shadow, Places: g.places, MorePlaces: g.more,
-		Count: g.results, Weight: g.weight, First: stamp(g.first), Last: stamp(g.last), Classes: byClass(&g.classes),
-	}
+// addTo adds the counts of g to sum.
+func (g *groupCounts) addTo(sum *Group, second int64) {
+	sum.Count += g.results
+	sum.Weight += g.weight
+	sum.First, sum.Last = span(sum.First, sum.Last, stamp(g.first), stamp(g.last))
+	sum.Classes = byClass(sum.Classes, &g.classes)
 	for _, w := range [...]struct {
 		to     *Ticks
 		ring   []numbered[uint32]
 		length int64
 	}{
-		{&out.Minute, g.windows.minutes[:], minuteSlot},
-		{&out.Hour, g.windows.hours[:], hourSlot},
-		{&out.Day, g.windows.days[:], daySlot},
+		{&sum.Minute, g.windows.minutes[:], minuteSlot},
+		{&sum.Hour, g.windows.hours[:], hourSlot},
+		{&sum.Day, g.windows.days[:], daySlot},
 	} {
+		var list Ticks
 		recent(w.ring, w.length, second, func(start time.Time, n *uint32) {
-			*w.to = append(*w.to, Tick{Start: start, Count: uint64(*n)})
+			list = append(list, Tick{Start: start, Count: uint64(*n)})
 		})
-		slices.SortFunc(*w.to, func(a, b Tick) int { return a.Start.Compare(b.Start) })
+		*w.to = (*w.to).merge(list)
 	}
-	for _, e := range g.exemplars {
-		out.Exemplars = append(out.Exemplars, e.Exemplar)
-	}
-	return out
 }
 
-func byClass(counts *[numClasses]uint64) map[shadow.DiffClass]uint64 {
-	var classified map[shadow.DiffClass]uint64
+// byClass adds counts to sum.
+func byClass(sum map[shadow.DiffClass]uint64, counts *[numClasses]uint64) map[shadow.DiffClass]uint64 {
 	for i, n := range counts {
 		if n > 0 {
-			if classified == nil {
-				classified = map[shadow.DiffClass]uint64{}
+			if sum == nil {
+				sum = map[shadow.DiffClass]uint64{}
 			}
-			classified[classes[i]] = n
+			sum[classes[i]] += n
 		}
 	}
-	return classified
+	return sum
 }
 
 // stamp is t as it is shown.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -26,9 +27,14 @@ const (
 	fewestOfRoute = 16  // fields or groups that a route may have, however few there are
 )
 
-// field is a Field before it is asked for.
+// field is a place of a series. It never changes.
 type field struct {
-	place         Place
+	place Place
+	index int // in cell.fields
+}
+
+// fieldCounts is what a cell counts of a field.
+type fieldCounts struct {
 	results       uint64
 	first, last   time.Time
 	classes       [numClasses]uint64
@@ -39,19 +45,25 @@ type field struct {
 	candidate, control bool // of the result that is being counted
 }
 
-// group is a Group before it is asked for.
+// group is a group of a series. It never changes, but for its exemplars.
 type group struct {
 	fingerprint uint64 // 0 is Other
 	primary     int    // status
 	shadow      int    // status
 	places      []Place
 	more        bool
+	index       int // in cell.groups
+
+	exemplars atomic.Pointer[[]*exemplar] // in order, of different shapes; replaced, not changed
+}
+
+// groupCounts is what a cell counts of a group.
+type groupCounts struct {
 	results     uint64
 	weight      float64
 	first, last time.Time
 	classes     [numClasses]uint64
 	windows     windows[uint32]
-	exemplars   []*exemplar // in order, of different shapes
 }
 
 // classes are the classes of differences; what is none of them counts as the last one.
@@ -76,9 +88,9 @@ type seen struct {
 	control bool // of the control, not of the candidate
 }
 
-// differ counts the differences of r.
-func (s *series) differ(t *Tally, w *writer, r *shadow.Result, now time.Time) {
-	w.seen, w.hashes = w.seen[:0], w.hashes[:0]
+// look finds the fields and the group of r.
+func (w *writer) look(t *Tally, s *series, r *shadow.Result) {
+	w.seen, w.hashes, w.group = w.seen[:0], w.hashes[:0], nil
 	for i := range r.Diffs {
 		d := &r.Diffs[i]
 		w.fold(d)
@@ -93,37 +105,40 @@ func (s *series) differ(t *Tally, w *writer, r *shadow.Result, now time.Time) {
 		w.fold(&r.Control[i])
 		w.seen = append(w.seen, seen{field: s.field(t, w), control: true})
 	}
-	fingerprint, shape := w.fingerprint(s.key.route, r), w.shape(r.Diffs)
-	weight, _ := weigh(r.Probability)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range w.seen {
-		w.seen[i].touch()
-	}
-	for i := range w.seen {
-		w.seen[i].field.count(r.Controlled, now)
-	}
 	if len(r.Diffs) > 0 {
-		g := s.group(t, fingerprint, r)
-		g.count(weight, now)
-		for i := range r.Diffs {
-			g.classes[w.seen[i].class]++
+		w.group = s.group(t, w.fingerprint(s.key.route, r), r)
+	}
+}
+
+// differ counts what w has seen of r.
+func (c *cell) differ(w *writer, r *shadow.Result, weight float64, now time.Time) {
+	for _, d := range w.seen {
+		f := at(&c.fields, d.field.index)
+		if d.control {
+			f.control = true
+			continue
 		}
-		if fingerprint == g.fingerprint {
-			g.show(t, shape, r)
+		f.candidate = true
+		f.classes[d.class]++
+	}
+	for _, d := range w.seen {
+		c.fields[d.field.index].count(r.Controlled, now)
+	}
+	if w.group != nil {
+		g := at(&c.groups, w.group.index)
+		g.count(weight, now)
+		for _, d := range w.seen[:len(r.Diffs)] {
+			g.classes[d.class]++
 		}
 	}
 }
 
-// touch notes at the field that it has to be counted.
-func (s *seen) touch() {
-	if s.control {
-		s.field.control = true
-		return
+// at returns the element with that index of a list that grows as needed.
+func at[T any](list *[]T, index int) *T {
+	if index >= len(*list) {
+		*list = append(*list, make([]T, index+1-len(*list))...)
 	}
-	s.field.candidate = true
-	s.field.classes[s.class]++
+	return &(*list)[index]
 }
 
 // fold writes where and how d differs to w.folded: path, zero, kind.
@@ -156,7 +171,7 @@ func (s *series) field(t *Tally, w *writer) *field {
 		}
 		key, place = Other, Place{Path: Other}
 	}
-	f := &field{place: place}
+	f := &field{place: place, index: len(known)}
 	known = maps.Clone(known)
 	known[key] = f
 	s.fields.Store(&known)
@@ -166,8 +181,8 @@ func (s *series) field(t *Tally, w *writer) *field {
 // perRoute is how much of all one route may take.
 func perRoute(all int) int { return max(all/16, fewestOfRoute) }
 
-// count counts a result that touched f, once.
-func (f *field) count(controlled bool, now time.Time) {
+// count counts a result that was noted in f, once.
+func (f *fieldCounts) count(controlled bool, now time.Time) {
 	if f.candidate {
 		f.results++
 		if f.first.IsZero() {
@@ -227,19 +242,28 @@ func validFingerprint(s string) bool {
 
 // group returns the group of that fingerprint, or the one of Other.
 func (s *series) group(t *Tally, fingerprint uint64, r *shadow.Result) *group {
-	if g := s.groups[fingerprint]; g != nil {
+	if g := (*s.groups.Load())[fingerprint]; g != nil {
 		return g
 	}
-	if len(s.groups) < perRoute(t.options.Groups) && reserve(&t.groups, 1, int64(t.options.Groups)) {
-		g := &group{fingerprint: fingerprint, primary: status(r.Primary), shadow: status(r.Shadow)}
-		g.places, g.more = placesOf(r.Diffs)
-		s.groups[fingerprint] = g
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := *s.groups.Load()
+	if g := known[fingerprint]; g != nil {
 		return g
 	}
-	if s.groups[0] == nil {
-		s.groups[0] = &group{more: true}
+	g := &group{fingerprint: fingerprint, primary: status(r.Primary), shadow: status(r.Shadow), index: len(known)}
+	g.places, g.more = placesOf(r.Diffs)
+	if len(known) >= perRoute(t.options.Groups) || !reserve(&t.groups, 1, int64(t.options.Groups)) {
+		if other := known[0]; other != nil {
+			return other
+		}
+		g = &group{more: true, index: len(known)}
 	}
-	return s.groups[0]
+	g.exemplars.Store(&[]*exemplar{})
+	known = maps.Clone(known)
+	known[g.fingerprint] = g
+	s.groups.Store(&known)
+	return g
 }
 
 // placesOf returns the first places of diffs, sorted.
@@ -262,7 +286,7 @@ func (p Place) compare(o Place) int {
 }
 
 // count counts a result that many requests stand behind.
-func (g *group) count(weight float64, now time.Time) {
+func (g *groupCounts) count(weight float64, now time.Time) {
 	g.results++
 	g.weight += weight
 	if g.first.IsZero() {
@@ -293,20 +317,35 @@ func (e *Exemplar) after(id string, start time.Time) bool {
 }
 
 // show makes r an exemplar of g if it is one.
-func (g *group) show(t *Tally, shape uint64, r *shadow.Result) {
-	at, found := slices.BinarySearchFunc(g.exemplars, shape, func(e *exemplar, shape uint64) int { return cmp.Compare(e.shape, shape) })
-	if at == maxExemplars || found && !g.exemplars[at].after(name(r.ID), r.Start) {
+func (g *group) show(t *Tally, s *series, shape uint64, r *shadow.Result) {
+	if _, _, wanted := g.choose(shape, r); !wanted {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, found, wanted := g.choose(shape, r)
+	if !wanted {
+		return
+	}
+	list := slices.Clone(*g.exemplars.Load())
 	switch {
 	case found:
-		t.drop(g.exemplars[at])
-		g.exemplars = slices.Delete(g.exemplars, at, at+1)
-	case len(g.exemplars) == maxExemplars:
-		t.drop(g.exemplars[maxExemplars-1])
-		g.exemplars = g.exemplars[:maxExemplars-1]
+		t.drop(list[at])
+		list = slices.Delete(list, at, at+1)
+	case len(list) == maxExemplars:
+		t.drop(list[maxExemplars-1])
+		list = list[:maxExemplars-1]
 	}
-	g.exemplars = slices.Insert(g.exemplars, at, t.keep(shape, r))
+	list = slices.Insert(list, at, t.keep(shape, r))
+	g.exemplars.Store(&list)
+}
+
+// choose tells whether r is wanted as an exemplar, where it belongs, and whether it takes
+// the place of the one there.
+func (g *group) choose(shape uint64, r *shadow.Result) (at int, found, wanted bool) {
+	list := *g.exemplars.Load()
+	at, found = slices.BinarySearchFunc(list, shape, func(e *exemplar, shape uint64) int { return cmp.Compare(e.shape, shape) })
+	return at, found, at < maxExemplars && (!found || list[at].after(name(r.ID), r.Start))
 }
 
 // shape is a hash of what the values of the first diffs look like: their type and class,

@@ -262,8 +262,11 @@ func (t Ticks) merge(o Ticks) Ticks {
 
 // joined returns the intervals of both lists by start; those of the same start are added.
 func joined[T any](a, b []T, start func(*T) time.Time, add func(to *T, from T)) []T {
+	if len(a)+len(b) == 0 {
+		return nil
+	}
 	all := slices.Concat(a, b)
-	slices.SortStableFunc(all, func(a, b T) int { return start(&a).Compare(start(&b)) })
+	order(all, func(a, b *T) int { return start(a).Compare(start(b)) })
 	kept := all[:0]
 	for _, one := range all {
 		if n := len(kept); n > 0 && start(&kept[n-1]).Equal(start(&one)) {

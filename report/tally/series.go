@@ -17,15 +17,18 @@ type series struct {
 	key   seriesKey
 	cells atomic.Pointer[[]*cell]
 
-	fields atomic.Pointer[map[string]*field] // by folded path and kind; replaced, not changed
-	groups map[uint64]*group                 // by fingerprint
+	// What is counted in the cells: found without a lock, because the maps are replaced and
+	// not changed.
+	fields atomic.Pointer[map[string]*field] // by folded path and kind
+	groups atomic.Pointer[map[uint64]*group] // by fingerprint
 
-	mu sync.Mutex // of the fields and groups and their numbers, and of those who add a cell
+	mu sync.Mutex // of those who add a cell, a field, a group or an exemplar
 }
 
 func newSeries(k seriesKey) *series {
-	s := &series{key: k, groups: map[uint64]*group{}}
+	s := &series{key: k}
 	s.fields.Store(&map[string]*field{})
+	s.groups.Store(&map[uint64]*group{})
 	s.cells.Store(&[]*cell{{}})
 	return s
 }
@@ -35,6 +38,10 @@ func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
 	c := s.lock(t, w)
 	defer c.Unlock()
 	c.add(t.mapping, r, now)
+	if len(w.seen) > 0 {
+		weight, _ := weigh(r.Probability)
+		c.differ(w, r, weight, now)
+	}
 }
 
 // lock locks a cell: the one that w had the last time, or where somebody else has that, the
@@ -91,6 +98,9 @@ type cell struct {
 	ratio, lag                        sketch
 
 	windows windows[slot]
+
+	fields []fieldCounts // by field.index
+	groups []groupCounts // by group.index
 }
 
 // slot is a Slot before it is asked for.

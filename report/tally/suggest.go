@@ -135,18 +135,17 @@ func (t *Tally) Suggest(fingerprint string) (*Suggestion, error) {
 	var exchanges []*shadow.Exchange
 	all := t.all()
 	for _, s := range all {
-		s.mu.Lock()
-		for _, g := range s.groups {
-			if g.fingerprint != 0 && formatted(g.fingerprint) == fingerprint {
-				of, places = append(of, s), g.places
-				for _, e := range g.exemplars {
-					if e.kept != nil {
-						exchanges = append(exchanges, e.kept)
-					}
+		for _, g := range *s.groups.Load() {
+			if g.fingerprint == 0 || formatted(g.fingerprint) != fingerprint {
+				continue
+			}
+			of, places = append(of, s), g.places
+			for _, e := range *g.exemplars.Load() {
+				if e.kept != nil {
+					exchanges = append(exchanges, e.kept)
 				}
 			}
 		}
-		s.mu.Unlock()
 	}
 	if of == nil {
 		return nil, fmt.Errorf("tally: Suggest: there is no group %.40q", fingerprint)
@@ -206,18 +205,16 @@ func classAt(p Place, of, all []*series) (shadow.DiffClass, RefusalReason) {
 		if !slices.ContainsFunc(of, func(o *series) bool { return o.key.mirror == s.key.mirror }) {
 			continue
 		}
-		s.mu.Lock()
 		for _, f := range *s.fields.Load() {
 			switch {
 			case f.place == p:
-				for class, n := range f.classes {
-					counts[class] += n
-				}
-			case f.results > 0 && (f.place.Path == p.Path || strings.HasPrefix(f.place.Path, p.Path+"/")):
-				broad = true
+				addTo(&counts, s, f)
+			case f.place.Path == p.Path || strings.HasPrefix(f.place.Path, p.Path+"/"):
+				var others [numClasses]uint64
+				addTo(&others, s, f)
+				broad = broad || others != [numClasses]uint64{}
 			}
 		}
-		s.mu.Unlock()
 	}
 	if broad {
 		return "", RefusedBroad
@@ -230,6 +227,19 @@ func classAt(p Place, of, all []*series) (shadow.DiffClass, RefusalReason) {
 		}
 	}
 	return "", RefusedValue
+}
+
+// addTo adds the differences at a field to counts, by class.
+func addTo(counts *[numClasses]uint64, s *series, f *field) {
+	cells := s.lockAll()
+	defer unlock(cells)
+	for _, c := range cells {
+		if f.index < len(c.fields) {
+			for class, n := range c.fields[f.index].classes {
+				counts[class] += n
+			}
+		}
+	}
 }
 
 // try tries a rule on the answers of exemplars.

@@ -134,8 +134,9 @@ type writer struct {
 	ticket uint32  // which of the cells of a series it uses
 	last   *series // that it reported to
 	folded []byte
-	seen   []seen
 	hashes []uint64
+	seen   []seen // the differences of the result, those of Result.Diffs first
+	group  *group // of the result; nil where it has no differences
 }
 
 // New returns a Tally. What is wrong with o is reported at once, in one error.
@@ -207,9 +208,10 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); w.last == nil || w.last.key != k {
 		w.last = t.series(k)
 	}
+	w.look(t, w.last, r)
 	w.last.count(t, w, r, now)
-	if len(r.Diffs)+len(r.Noise)+len(r.Control) > 0 {
-		w.last.differ(t, w, r, now)
+	if g := w.group; g != nil && g.fingerprint != 0 {
+		g.show(t, w.last, w.shape(r.Diffs), r)
 	}
 	return nil
 }
