@@ -45,19 +45,18 @@ func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
 }
 
 // lock locks a cell: the one that w had the last time, or where somebody else has that, the
-// next one, which will be w's from now on.
+// next one that is free, which will be w's from now on.
 func (s *series) lock(t *Tally, w *writer) *cell {
 	for {
 		cells := *s.cells.Load()
-		c := cells[int(w.ticket)%len(cells)]
-		if c.TryLock() {
-			return c
-		}
-		w.ticket++
-		if next := cells[int(w.ticket)%len(cells)]; next.TryLock() {
-			return next
+		for range cells {
+			if c := cells[int(w.ticket)%len(cells)]; c.TryLock() {
+				return c
+			}
+			w.ticket++
 		}
 		if len(cells) >= maxCells() || !s.grow(t, len(cells)) {
+			c := cells[int(w.ticket)%len(cells)]
 			c.Lock()
 			return c
 		}

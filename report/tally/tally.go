@@ -345,5 +345,6 @@ func reserve(counter *atomic.Int64, n, limit int64) bool {
 	return true
 }
 
-// maxCells is how many goroutines can report to one series without waiting for each other.
-func maxCells() int { return min(runtime.GOMAXPROCS(0), 16) }
+// maxCells is how many goroutines can report to one series without waiting for each other:
+// more than there are processors, because one that is preempted keeps its cell.
+func maxCells() int { return min(4*runtime.GOMAXPROCS(0), 32) }
