@@ -482,24 +482,6 @@ func TestManyGoroutinesCountEverythingOnce(t *testing.T) {
 	assert.Equal(t, mismatch, groups)
 }
 
-// What is reported costs no memory once its route and groups are known.
-func TestReportingAllocatesNothing(t *testing.T) {
-	for name, list := range map[string][]*shadow.Result{
-		"a match":    matches(1000, oneRoute),
-		"a mismatch": mismatches(matches(1000, oneRoute), 10),
-	} {
-		x := newTally(t, tally.Options{})
-		for range 20 {
-			report(t, x, list...)
-		}
-		i := 0
-		assert.Zero(t, testing.AllocsPerRun(5000, func() {
-			x.Report(t.Context(), list[i%len(list)])
-			i++
-		}), name)
-	}
-}
-
 // heap is the live heap.
 func heap() uint64 {
 	var m runtime.MemStats
