@@ -265,6 +265,8 @@ type Tick struct {
 
 // Exemplar is one result of a group, as the record mask left it.
 type Exemplar struct {
+	// Shape is a hash of what the values look like. The exemplars of a group differ in it.
+	Shape  string         `json:"shape"`
 	ID     string         `json:"id"`
 	Time   time.Time      `json:"time"`
 	Method string         `json:"method"`

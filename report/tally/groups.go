@@ -1,0 +1,401 @@
+package tally
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math/bits"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/pointer"
+)
+
+const (
+	maxPlaces     = 100 // of a group
+	maxExemplars  = 4   // of a group
+	maxDiffs      = 10  // of an exemplar
+	maxShown      = 256 // bytes of a value of an exemplar
+	fewestOfRoute = 16  // fields or groups that a route may have, however few there are
+)
+
+// field is a Field before it is asked for.
+type field struct {
+	place         Place
+	count         uint64
+	first, last   time.Time
+	classes       [numClasses]uint64
+	candidateOnly uint64
+	controlOnly   uint64
+	both          uint64
+
+	candidate, control bool // of the result that is being counted
+}
+
+// group is a Group before it is asked for.
+type group struct {
+	fingerprint uint64 // 0 is Other
+	primary     int    // status
+	shadow      int    // status
+	places      []Place
+	more        bool
+	count       uint64
+	weight      float64
+	first, last time.Time
+	classes     [numClasses]uint64
+	windows     windows[uint32]
+	exemplars   []*exemplar // in order, of different shapes
+}
+
+// classes are the classes of differences; what is none of them counts as the last one.
+var classes = [...]shadow.DiffClass{
+	shadow.ClassNone, shadow.ClassTimestamp, shadow.ClassUUID, shadow.ClassToken, shadow.ClassRounding,
+	shadow.ClassNumeric, shadow.ClassOrder, shadow.ClassCase, shadow.ClassSpace, shadow.ClassHost, Other,
+}
+
+const numClasses = len(classes)
+
+func classOf(c shadow.DiffClass) int {
+	if i := slices.Index(classes[:], c); i >= 0 {
+		return i
+	}
+	return numClasses - 1
+}
+
+// differ counts the differences of r.
+func (s *series) differ(t *Tally, w *writer, r *shadow.Result, now time.Time) {
+	fingerprint := w.fingerprint(s.key.route, r)
+	weight, _ := weigh(r.Probability)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.touched = w.touched[:0]
+	for _, list := range [...][]shadow.Diff{r.Diffs, r.Noise} {
+		for i := range list {
+			f := s.touch(t, w, &list[i])
+			f.classes[classOf(list[i].Class)]++
+			f.candidate = true
+		}
+	}
+	for i := range r.Control {
+		s.touch(t, w, &r.Control[i]).control = true
+	}
+	for _, f := range w.touched {
+		f.add(r.Controlled, now)
+	}
+	clear(w.touched)
+	if len(r.Diffs) > 0 {
+		s.group(t, fingerprint, r).add(t, r, weight, now)
+	}
+}
+
+// touch returns the field of d, and notes it.
+func (s *series) touch(t *Tally, w *writer, d *shadow.Diff) *field {
+	w.fold(d)
+	f := s.fields[string(w.folded)]
+	if f == nil {
+		f = s.newField(t, w)
+	}
+	if !f.candidate && !f.control {
+		w.touched = append(w.touched, f)
+	}
+	return f
+}
+
+// fold writes where and how d differs to w.folded: path, zero, kind.
+func (w *writer) fold(d *shadow.Diff) {
+	w.folded = pointer.AppendFold(w.folded[:0], cut(d.Path, maxPath))
+	w.folded = append(append(w.folded, 0), cut(string(d.Kind), maxName)...)
+}
+
+// place is what fold wrote.
+func (w *writer) place() Place {
+	path, kind, _ := strings.Cut(string(w.folded), "\x00")
+	return Place{Path: path, Kind: shadow.DiffKind(kind)}
+}
+
+// newField returns a new field of the place that was folded, or the one of Other.
+func (s *series) newField(t *Tally, w *writer) *field {
+	if len(s.fields) < perRoute(t.options.Fields) && reserve(&t.fields, 1, int64(t.options.Fields)) {
+		f := &field{place: w.place()}
+		s.fields[string(w.folded)] = f
+		return f
+	}
+	other := s.fields[Other]
+	if other == nil {
+		other = &field{place: Place{Path: Other}}
+		s.fields[Other] = other
+	}
+	return other
+}
+
+// perRoute is how much of all one route may take.
+func perRoute(all int) int { return max(all/16, fewestOfRoute) }
+
+// add counts a result that touched f.
+func (f *field) add(controlled bool, now time.Time) {
+	if f.candidate {
+		f.count++
+		if f.first.IsZero() {
+			f.first = now
+		}
+		f.last = now
+	}
+	if controlled {
+		switch {
+		case f.candidate && f.control:
+			f.both++
+		case f.candidate:
+			f.candidateOnly++
+		default:
+			f.controlOnly++
+		}
+	}
+	f.candidate, f.control = false, false
+}
+
+// fingerprint returns the fingerprint of the group of r, which is never 0: a hash of the
+// route, the statuses, and the set of places. It is the same in every process.
+func (w *writer) fingerprint(route string, r *shadow.Result) uint64 {
+	w.hashes = w.hashes[:0]
+	for i := range r.Diffs {
+		w.fold(&r.Diffs[i])
+		w.hashes = append(w.hashes, xxhash.Sum64(w.folded))
+	}
+	slices.Sort(w.hashes)
+	w.hashes = slices.Compact(w.hashes)
+	w.folded = append(append(w.folded[:0], route...), 0)
+	w.folded = binary.BigEndian.AppendUint32(w.folded, uint32(status(r.Primary)))
+	w.folded = binary.BigEndian.AppendUint32(w.folded, uint32(status(r.Shadow)))
+	for _, hash := range w.hashes {
+		w.folded = binary.BigEndian.AppendUint64(w.folded, hash)
+	}
+	return max(xxhash.Sum64(w.folded), 1)
+}
+
+func status(m *shadow.Message) int {
+	if m == nil {
+		return 0
+	}
+	return m.StatusCode
+}
+
+// formatted is a fingerprint as it is shown.
+func formatted(fingerprint uint64) string {
+	if fingerprint == 0 {
+		return Other
+	}
+	return hex(fingerprint)
+}
+
+func hex(n uint64) string { return fmt.Sprintf("%016x", n) }
+
+func validFingerprint(s string) bool {
+	n, err := strconv.ParseUint(s, 16, 64)
+	return err == nil && n != 0 && s == hex(n)
+}
+
+// group returns the group of that fingerprint, or the one of Other.
+func (s *series) group(t *Tally, fingerprint uint64, r *shadow.Result) *group {
+	if g := s.groups[fingerprint]; g != nil {
+		return g
+	}
+	if len(s.groups) < perRoute(t.options.Groups) && reserve(&t.groups, 1, int64(t.options.Groups)) {
+		g := &group{fingerprint: fingerprint, primary: status(r.Primary), shadow: status(r.Shadow)}
+		g.places, g.more = placesOf(r.Diffs)
+		s.groups[fingerprint] = g
+		return g
+	}
+	if s.groups[0] == nil {
+		s.groups[0] = &group{more: true}
+	}
+	return s.groups[0]
+}
+
+// placesOf returns the first places of diffs, sorted.
+func placesOf(diffs []shadow.Diff) (list []Place, more bool) {
+	var w writer
+	for i := range diffs {
+		w.fold(&diffs[i])
+		list = append(list, w.place())
+	}
+	slices.SortFunc(list, Place.compare)
+	list = slices.Compact(list)
+	if len(list) > maxPlaces {
+		list, more = slices.Clip(list[:maxPlaces]), true
+	}
+	return slices.Clone(list), more
+}
+
+func (p Place) compare(o Place) int {
+	return cmp.Or(pointer.Compare(p.Path, o.Path), cmp.Compare(p.Kind, o.Kind))
+}
+
+// add counts r.
+func (g *group) add(t *Tally, r *shadow.Result, weight float64, now time.Time) {
+	g.count++
+	g.weight += weight
+	if g.first.IsZero() {
+		g.first = now
+	}
+	g.last = now
+	second := now.Unix()
+	*g.windows.minute(second)++
+	*g.windows.hour(second)++
+	*g.windows.day(second)++
+	for i := range r.Diffs {
+		g.classes[classOf(r.Diffs[i].Class)]++
+	}
+	if g.fingerprint != 0 {
+		g.show(t, r)
+	}
+}
+
+// exemplar is an Exemplar and what it is chosen by. The exemplars of a group are those with
+// the least shapes, a hash of what the values look like, and of each shape the one with
+// the least hash of its ID: they differ from each other, and do not depend on the order of
+// the results, nor on who saw them.
+type exemplar struct {
+	Exemplar
+	shape uint64
+	kept  *shadow.Exchange // the answers, for Suggest; nil where there was no room
+	size  int64            // of the answers
+}
+
+// after tells whether e comes after the exemplar of the same shape that would be made of a
+// result with that ID and start.
+func (e *Exemplar) after(id string, start time.Time) bool {
+	return cmp.Or(cmp.Compare(xxhash.Sum64String(e.ID), xxhash.Sum64String(id)), cmp.Compare(e.ID, id), e.Time.Compare(start)) > 0
+}
+
+// show makes r an exemplar of g if it is one.
+func (g *group) show(t *Tally, r *shadow.Result) {
+	shape := shape(r.Diffs)
+	at, found := slices.BinarySearchFunc(g.exemplars, shape, func(e *exemplar, shape uint64) int { return cmp.Compare(e.shape, shape) })
+	if at == maxExemplars || found && !g.exemplars[at].after(name(r.ID), r.Start) {
+		return
+	}
+	switch {
+	case found:
+		t.drop(g.exemplars[at])
+		g.exemplars = slices.Delete(g.exemplars, at, at+1)
+	case len(g.exemplars) == maxExemplars:
+		t.drop(g.exemplars[maxExemplars-1])
+		g.exemplars = g.exemplars[:maxExemplars-1]
+	}
+	g.exemplars = slices.Insert(g.exemplars, at, t.keep(shape, r))
+}
+
+// shape is a hash of what the values of the first diffs look like: their type and class,
+// and their length by powers of 2.
+func shape(diffs []shadow.Diff) uint64 {
+	const first = 8
+	var look [4 * first]byte
+	n := 0
+	for i := range diffs[:min(len(diffs), first)] {
+		d := &diffs[i]
+		look[n] = byte(classOf(d.Class))
+		look[n+1], look[n+2] = begin(d.Primary), begin(d.Shadow)
+		look[n+3] = byte(bits.Len(uint(len(d.Primary)))<<4 | bits.Len(uint(len(d.Shadow)))&15)
+		n += 4
+	}
+	return xxhash.Sum64(look[:n]) + uint64(bits.Len(uint(len(diffs))))
+}
+
+// begin tells the type of a JSON text by its first byte.
+func begin(text []byte) byte {
+	switch {
+	case len(text) == 0:
+		return 0
+	case text[0] == '-' || text[0]-'0' <= 9:
+		return '0'
+	}
+	return text[0]
+}
+
+func newExemplar(shape uint64, r *shadow.Result) Exemplar {
+	e := Exemplar{Shape: hex(shape), ID: strings.Clone(name(r.ID)), Time: r.Start.UTC().Round(0), More: r.More || len(r.Diffs) > maxDiffs}
+	if m := r.Request; m != nil {
+		e.Method = strings.Clone(name(m.Method))
+		if m.URL != nil {
+			e.Path = strings.Clone(cut((&url.URL{Path: m.URL.Path, RawPath: m.URL.RawPath}).EscapedPath(), maxPath))
+		}
+	}
+	for _, d := range r.Diffs[:min(len(r.Diffs), maxDiffs)] {
+		e.Diffs = append(e.Diffs, ExemplarDiff{
+			Path: strings.Clone(cut(d.Path, maxPath)), Kind: d.Kind, Class: d.Class,
+			Primary: shown(d.Primary), Shadow: shown(d.Shadow),
+		})
+	}
+	return e
+}
+
+func shown(value []byte) string {
+	if len(value) <= maxShown {
+		return string(value)
+	}
+	return cut(string(value[:maxShown+4]), maxShown) + "…"
+}
+
+// summary is what classes come to.
+func summary(classes map[shadow.DiffClass]uint64) string {
+	all := uint64(0)
+	var list []shadow.DiffClass
+	for class, n := range classes {
+		all += n
+		list = append(list, class)
+	}
+	slices.SortFunc(list, func(a, b shadow.DiffClass) int {
+		return cmp.Or(cmp.Compare(classes[b], classes[a]), cmp.Compare(a, b))
+	})
+	switch len(list) {
+	case 0:
+		return ""
+	case 1:
+		return "all are " + plural(list[0])
+	}
+	for i, class := range list {
+		share := strconv.FormatFloat(100*float64(classes[class])/float64(all), 'f', 0, 64)
+		list[i] = shadow.DiffClass(share + " % are " + plural(class))
+	}
+	var text strings.Builder
+	for i, part := range list {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(string(part))
+	}
+	return text.String()
+}
+
+// plural names the differences of a class.
+func plural(c shadow.DiffClass) string {
+	switch c {
+	case shadow.ClassNone:
+		return "different values"
+	case shadow.ClassTimestamp:
+		return "timestamps"
+	case shadow.ClassUUID:
+		return "UUIDs"
+	case shadow.ClassToken:
+		return "tokens"
+	case shadow.ClassRounding:
+		return "rounded numbers"
+	case shadow.ClassNumeric:
+		return "numbers in strings"
+	case shadow.ClassOrder:
+		return "reordered elements"
+	case shadow.ClassCase:
+		return "upper and lower case"
+	case shadow.ClassSpace:
+		return "white space"
+	case shadow.ClassHost:
+		return "hosts of URLs"
+	}
+	return "of classes of their own"
+}

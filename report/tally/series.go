@@ -1,0 +1,213 @@
+package tally
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+
+	"github.com/goshadow/shadow"
+)
+
+// series is what is counted of one route of a mirror and target. Its numbers are the sum
+// of those in its cells: there is one at first, and another whenever two goroutines meet.
+type series struct {
+	key   seriesKey
+	cells atomic.Pointer[[]*cell]
+
+	mu     sync.Mutex        // of what follows, and of those who add a cell
+	fields map[string]*field // by folded path and kind
+	groups map[uint64]*group // by fingerprint
+}
+
+func newSeries(k seriesKey) *series {
+	s := &series{key: k, fields: map[string]*field{}, groups: map[uint64]*group{}}
+	s.cells.Store(&[]*cell{newCell()})
+	return s
+}
+
+// lock locks a cell: the one that w had the last time, or where somebody else has that, the
+// next one, which will be w's from now on.
+func (s *series) lock(t *Tally, w *writer) *cell {
+	for {
+		cells := *s.cells.Load()
+		c := cells[int(w.ticket)%len(cells)]
+		if c.TryLock() {
+			return c
+		}
+		w.ticket++
+		if next := cells[int(w.ticket)%len(cells)]; next.TryLock() {
+			return next
+		}
+		if len(cells) >= maxCells() || !s.grow(t, len(cells)) {
+			c.Lock()
+			return c
+		}
+	}
+}
+
+// grow adds a cell unless somebody else did, or there is no room.
+func (s *series) grow(t *Tally, from int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cells := *s.cells.Load()
+	if len(cells) > from {
+		return true
+	}
+	if !reserve(&t.spare, 1, maxSpare) {
+		return false
+	}
+	cells = append(append([]*cell{}, cells...), newCell())
+	s.cells.Store(&cells)
+	return true
+}
+
+// cell are numbers that one goroutine at a time adds to.
+type cell struct {
+	sync.Mutex
+	results       Counts
+	weighted      Weights
+	first, last   time.Time
+	primaryErrors uint64
+	shadowErrors  uint64
+	failures      [len(failures)]uint64
+	correlated    uint64
+	controlled    uint64
+
+	primaryTook, shadowTook           sketch
+	primaryFirstByte, shadowFirstByte sketch
+	primarySize, shadowSize           sketch
+	ratio, lag                        sketch
+
+	windows windows[slot]
+}
+
+// slot is a Slot before it is asked for.
+type slot struct {
+	results                 [4]uint32
+	shadowErrors, answered  uint32
+	primaryTook, shadowTook time.Duration
+}
+
+var failures = [...]Failure{FailureTimeout, FailurePanic, FailureExited, FailureTransport}
+
+func newCell() *cell {
+	c := &cell{}
+	for _, s := range c.sketches() {
+		*s = newSketch()
+	}
+	return c
+}
+
+// sketches are those of Route.distributions, in that order.
+func (c *cell) sketches() [8]*sketch {
+	return [...]*sketch{
+		&c.primaryTook, &c.shadowTook, &c.primaryFirstByte, &c.shadowFirstByte,
+		&c.primarySize, &c.shadowSize, &c.ratio, &c.lag,
+	}
+}
+
+// add counts r.
+func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, now time.Time) {
+	if c.first.IsZero() {
+		c.first = now
+	}
+	c.last = now
+
+	weight, known := weigh(r.Probability)
+	if !known {
+		c.weighted.Unknown++
+	}
+	c.weighted.Squares += round(weight * weight)
+	outcome := 0
+	switch r.Outcome {
+	case shadow.Match:
+		c.results.Match++
+		c.weighted.Match += weight
+	case shadow.Mismatch:
+		outcome = 1
+		c.results.Mismatch++
+		c.weighted.Mismatch += weight
+	case shadow.Failed:
+		outcome = 2
+		c.results.Failed++
+		c.weighted.Failed += weight
+		c.failures[failure(r.Err)]++
+	default:
+		outcome = 3
+		c.results.Uncompared++
+		c.weighted.Uncompared += weight
+	}
+	if r.Controlled {
+		c.controlled++
+	}
+
+	second := now.Unix()
+	slots := [...]*slot{c.windows.minute(second), c.windows.hour(second), c.windows.day(second)}
+	for _, s := range slots {
+		s.results[outcome]++
+	}
+	if r.Outcome == shadow.Failed || r.Shadow != nil && r.Shadow.StatusCode >= 500 {
+		c.shadowErrors++
+		for _, s := range slots {
+			s.shadowErrors++
+		}
+	}
+	if p := r.Primary; p != nil {
+		if p.StatusCode >= 500 {
+			c.primaryErrors++
+		}
+		c.primaryTook.add(m, p.Took.Seconds())
+		c.primaryFirstByte.add(m, p.TTFB.Seconds())
+		c.primarySize.add(m, float64(p.Size))
+		if !r.Start.IsZero() {
+			c.lag.add(m, (now.Sub(r.Start) - p.Took).Seconds())
+		}
+	}
+	if s := r.Shadow; s != nil {
+		c.shadowTook.add(m, s.Took.Seconds())
+		c.shadowFirstByte.add(m, s.TTFB.Seconds())
+		c.shadowSize.add(m, float64(s.Size))
+	}
+	if r.Primary != nil && r.Shadow != nil {
+		c.correlated++
+		if r.Primary.Took > 0 {
+			c.ratio.add(m, float64(r.Shadow.Took)/float64(r.Primary.Took))
+		}
+		for _, s := range slots {
+			s.answered++
+			s.primaryTook += r.Primary.Took
+			s.shadowTook += r.Shadow.Took
+		}
+	}
+}
+
+// failure is the position in failures of what err stands for.
+func failure(err error) int {
+	for i, sort := range [...]error{shadow.ErrTimeout, shadow.ErrPanic, shadow.ErrExited} {
+		if errors.Is(err, sort) {
+			return i
+		}
+	}
+	return len(failures) - 1
+}
+
+const maxWeight = 1e9
+
+// weigh returns how many requests stand behind a result that was copied with probability
+// p. It is 1 where p is not known, or no probability.
+func weigh(p float64) (weight float64, known bool) {
+	if !(p > 0 && p <= 1) {
+		return 1, false
+	}
+	return round(min(1/p, maxWeight)), true
+}
+
+// round rounds to multiples of 2⁻¹⁶: their sums are exact, in whatever order they are added,
+// as long as they stay below 2³⁷.
+func round(weight float64) float64 {
+	const unit = 1 << 16
+	return float64(uint64(weight*unit+0.5)) / unit
+}
