@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/stats"
@@ -353,12 +354,19 @@ func (d *Decision) names(v Verdict) string {
 	return strings.Join(names, ", ")
 }
 
-// title is the name of a check with its route.
+// title is the name of a check with its route, in one line: a route may come from the path
+// of a request, and so hold anything.
 func (c *Check) title() string {
-	if c.Route == "" {
-		return c.Name
+	title := c.Name
+	if c.Route != "" {
+		title += " of " + c.Route
 	}
-	return c.Name + " of " + c.Route
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, title)
 }
 
 // judge checks limits with statistics.
@@ -463,18 +471,15 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 // both, so each has half of the level.
 func (j judge) ratio(s *scope, limit float64) Check {
 	const q = 0.95
-	divide := func(shadow, primary float64) float64 {
-		if primary == 0 {
-			return math.Inf(1)
-		}
-		return shadow / primary
-	}
 	primary, candidate := quantile(j.test, &s.primary, q, j.alpha/2), quantile(j.test, &s.shadow, q, j.alpha/2)
-	upper := divide(candidate.upper, primary.lower)
-	strictPrimary, strictCandidate := quantile(j.test, &s.primary, q, j.spent/2), quantile(j.test, &s.shadow, q, j.spent/2)
+	upper := math.Inf(1)
+	if primary.lower > 0 {
+		upper = candidate.upper / primary.lower
+	}
+	primaryStrict, candidateStrict := quantile(j.test, &s.primary, q, j.spent/2), quantile(j.test, &s.shadow, q, j.spent/2)
 	lower := 0.0
-	if !math.IsInf(strictPrimary.upper, 1) {
-		lower = divide(strictCandidate.lower, strictPrimary.upper)
+	if primaryStrict.upper > 0 {
+		lower = candidateStrict.lower / primaryStrict.upper // 0 where that is infinite
 	}
 
 	check := Check{Verdict: Insufficient}
@@ -496,7 +501,7 @@ func (j judge) ratio(s *scope, limit float64) Check {
 		check.Verdict = Fail
 		check.Reason = fmt.Sprintf("%s, at least %s times at %s; the limit is %s", answers, three(lower, down), j.confidence, three(limit, nearest))
 	case math.IsInf(upper, 1):
-		check.Reason = answers + "; " + j.toBound(q, min(s.shadow.Count(), s.primary.Count()), &check)
+		check.Reason = answers + "; " + j.toBound(q, j.alpha/2, min(s.shadow.Count(), s.primary.Count()), &check)
 	default:
 		check.Reason = fmt.Sprintf("%s, between %s and %s times at %s; more needed to tell it from %s",
 			answers, three(lower, down), three(upper, up), j.confidence, three(limit, nearest))
@@ -525,7 +530,7 @@ func (j judge) seconds(s *scope, limit float64) Check {
 		check.Verdict = Fail
 		check.Reason = fmt.Sprintf("%s, at least %s at %s; the limit is %s", results, latency(strict.lower), j.confidence, latency(limit))
 	case math.IsInf(b.upper, 1):
-		check.Reason = results + "; " + j.toBound(q, s.lag.Count(), &check)
+		check.Reason = results + "; " + j.toBound(q, j.alpha, s.lag.Count(), &check)
 	default:
 		check.Reason = fmt.Sprintf("%s, between %s and %s at %s; more needed to tell it from %s",
 			results, latency(strict.lower), latency(b.upper), j.confidence, latency(limit))
@@ -533,9 +538,10 @@ func (j judge) seconds(s *scope, limit float64) Check {
 	return check
 }
 
-// toBound says how many more observations it takes for the quantile q to have a bound.
-func (j judge) toBound(q float64, n uint64, check *Check) string {
-	more, _ := j.test.Needed(0, n, 1-q, j.alpha/2)
+// toBound says how many more observations it takes for the quantile q to have an upper
+// bound at level alpha.
+func (j judge) toBound(q, alpha float64, n uint64, check *Check) string {
+	more, _ := j.test.Needed(0, n, 1-q, alpha)
 	if more == 0 { // the primary's may be 0, of which nothing is a multiple
 		return "the primary's latencies are too short to be compared with"
 	}
