@@ -4,7 +4,7 @@
 //
 // All of it starts from one function, a [Test]. That of [Exact] holds for one look, at a
 // number of observations fixed beforehand. That of [Anytime] holds for all looks together,
-// and costs about a quarter more observations.
+// and costs a quarter to two fifths more observations.
 //
 // What is counted is taken for independent, or at least for such that the chance of each
 // observation, given all before it, is not below (above) the share that is refuted.

@@ -89,7 +89,7 @@ const (
 	// AnyTime bounds hold for all looks together, however many and whenever: a gate that is
 	// asked every minute until it passes lets a bad candidate pass no more often than
 	// 1-Confidence. They are beta-binomial mixtures (Robbins 1970; Howard, Ramdas, McAuliffe
-	// and Sekhon 2021), and take about a quarter more requests than one look would.
+	// and Sekhon 2021), and take a quarter to two fifths more requests than one look would.
 	AnyTime Looks = "any-time"
 	// Once bounds are those of Clopper and Pearson (1934), for one look at a time that was
 	// fixed before. A Gate, which can be asked again, refuses them: call Criteria.Decide.
