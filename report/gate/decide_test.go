@@ -283,7 +283,7 @@ func TestCountingTakesAtLeastTheMinimum(t *testing.T) {
 
 func TestEachRouteIsJudgedByItself(t *testing.T) {
 	bad := counted{route: "POST /search", match: 100, mismatch: 100, primary: time.Millisecond, shadowed: time.Millisecond}
-	s := snapshot(good(1_000_000), bad)
+	s := snapshot(good(200_000), bad)
 
 	d := decide(t, Criteria{Limits: Limits{DiffRate: 0.001}}, s)
 	assert.Equal(t, Pass, d.Verdict, "the route is lost among the others")
@@ -307,7 +307,7 @@ func TestEachRouteIsJudgedByItself(t *testing.T) {
 		criteria := Criteria{Exclude: []string{bad.route}, Limits: Limits{RawDiffRate: 0.0001}, EachRoute: Limits{DiffRate: 0.001}}
 		d := decide(t, criteria, s)
 		assert.Equal(t, Pass, d.Verdict)
-		assert.Equal(t, "0 differences, noise included, in 1,000,000: under 0.000379 % at 95 %; the limit is 0.01 %", d.Checks[0].Reason)
+		assert.Equal(t, "0 differences, noise included, in 200,000: under 0.0019 % at 95 %; the limit is 0.01 %", d.Checks[0].Reason)
 		assert.Len(t, d.Checks, 2)
 	})
 }
@@ -391,7 +391,7 @@ func TestFigures(t *testing.T) {
 }
 
 func TestOneCandidateIsJudgedAtATime(t *testing.T) {
-	s := snapshot(good(1_000_000))
+	s := snapshot(good(20_000))
 	other := s.Routes[0]
 	other.Target, other.Results = "v3", tally.Counts{Mismatch: 1000}
 	other.Correlated = 1000
@@ -488,13 +488,14 @@ func TestRoutesTogetherAreOneDistribution(t *testing.T) {
 
 // A check spends its part of the level. All that ever turn up spend no more than 1.
 func TestAsManyChecksAsThereMayBeFailWronglyNoMoreOftenThanOne(t *testing.T) {
-	sum := 0.0
-	for m := 1; m < 100_000; m++ {
+	sum, greatest := 0.0, 0.0
+	for m := 1; m < 10_000; m++ {
 		j := newJudge(Criteria{}, m)
 		sum += j.spent / j.alpha
-		assert.Less(t, float64(m)*j.spent, j.alpha, "m at a time")
+		greatest = max(greatest, float64(m)*j.spent/j.alpha)
 	}
-	assert.Less(t, sum, 1.0)
+	assert.Less(t, greatest, 1.0, "m at a time")
+	assert.Less(t, sum, 1.0, "all that ever turn up")
 	assert.Greater(t, sum, 0.999)
 }
 
