@@ -110,7 +110,8 @@ const (
 	// a status of 500 or more.
 	ErrorRate Measure = "errorRate"
 	// P95Ratio is the 95th percentile of the shadow's latency divided by that of the
-	// primary's, over the copies with an answer; the limit is what it stays under.
+	// primary's; the limit is what it stays under. A copy that the shadow did not answer has
+	// no latency: that is what ErrorRate is for.
 	P95Ratio Measure = "p95Ratio"
 	// Correlation is the share of the copies in which both answers were brought together;
 	// the limit is the share that it stays over.
@@ -273,8 +274,8 @@ func (l Limits) validate(faults *faults, where string, about scopeKind) {
 			faults.add(where, "%v is no limit for a share of 1: 99 %% is 0.99", limit)
 		case limit <= 0:
 			faults.add(where, "%v is not over 0", limit)
-		case m.claim == atLeast && limit != math.Trunc(limit):
-			faults.add(where, "%v is not a whole number", limit)
+		case m.claim == atLeast && (limit != math.Trunc(limit) || limit > most):
+			faults.add(where, "%v is not a whole number that could be counted", limit)
 		}
 	}
 	if diff, raw := l[DiffRate], l[RawDiffRate]; raw > 0 && diff > raw {

@@ -92,7 +92,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			`looks: "daily" is neither "any-time" nor "once"`,
 			"minDuration: -1h0m0s is negative",
 			"coverage.share: 1.5 is not between 0 and 1",
-			"limits.compared: 10.5 is not a whole number",
+			"limits.compared: 10.5 is not a whole number that could be counted",
 			"limits.correlation: no sample shows that a share is over 1: choose a limit under 1",
 			"limits.diffRate: no sample shows that a rate is under 0: choose a limit over 0",
 			"limits.dropShare: +Inf is no limit",
@@ -152,6 +152,7 @@ func TestCriteriaInGoAreValidatedToo(t *testing.T) {
 		{Confidence: math.NaN(), Limits: Limits{DiffRate: 0.1}},
 		{Limits: Limits{DiffRate: math.NaN()}},
 		{Limits: Limits{P95Ratio: math.Inf(1)}},
+		{Limits: Limits{Compared: 1e300}},
 		{Coverage: Coverage{Share: math.NaN()}, Limits: Limits{DiffRate: 0.1}},
 		{Figures: map[string]Range{"cost": {Min: new(math.NaN())}}},
 	} {
