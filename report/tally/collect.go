@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/goshadow/shadow"
-	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // Snapshot returns what t knows. Nobody who reports waits for more than the copy of the
@@ -18,13 +18,12 @@ func (t *Tally) Snapshot() *Snapshot {
 		Version: Version, Since: t.since, Taken: now.UTC().Round(0),
 		MinRuns: t.options.MinRuns, FalseDiscovery: t.options.FalseDiscovery,
 	}
+	all := t.all()
+	s.Routes = make([]Route, len(all))
 	c := newCollector(t.options.Accuracy)
-	for i := range t.shards {
-		if known := t.shards[i].known.Load(); known != nil {
-			for _, series := range *known {
-				series.snapshot(s, c, now.Unix())
-			}
-		}
+	for i, series := range all {
+		series.differences(s, now.Unix())
+		series.results(&s.Routes[i], c, now.Unix())
 	}
 	t.mu.Lock()
 	for _, e := range t.events {
@@ -40,6 +39,17 @@ func (t *Tally) Snapshot() *Snapshot {
 	return s
 }
 
+// all are the series of t, sorted.
+func (t *Tally) all() (list []*series) {
+	for i := range t.shards {
+		if known := t.shards[i].known.Load(); known != nil {
+			list = slices.AppendSeq(list, maps.Values(*known))
+		}
+	}
+	slices.SortFunc(list, func(a, b *series) int { return a.key.compare(b.key) })
+	return list
+}
+
 func ledger(name string, stats shadow.Stats) Mirror {
 	return Mirror{
 		Name: name, Requests: stats.Requests, Skipped: stats.Skipped, Dropped: stats.Dropped, Unreported: stats.Unreported,
@@ -47,17 +57,22 @@ func ledger(name string, stats shadow.Stats) Mirror {
 	}
 }
 
-// snapshot adds what s knows to out. The results are read last, because they are counted
-// first: there are never fewer of them than differences.
-func (s *series) snapshot(out *Snapshot, c *collector, second int64) {
+// differences adds the fields and groups of s to out. They are read before the results,
+// which are counted first: there are never more differences than results.
+func (s *series) differences(out *Snapshot, second int64) {
 	s.mu.Lock()
-	for _, f := range s.fields {
+	defer s.mu.Unlock()
+	for _, f := range *s.fields.Load() {
 		out.Fields = append(out.Fields, f.snapshot(s.key))
 	}
 	for _, g := range s.groups {
 		out.Groups = append(out.Groups, g.snapshot(s.key, second))
 	}
-	s.mu.Unlock()
+}
+
+// results writes what is counted in all cells to r.
+func (s *series) results(r *Route, c *collector, second int64) {
+	r.Mirror, r.Target, r.Route = s.key.mirror, s.key.target, s.key.route
 	cells := *s.cells.Load()
 	for _, cell := range cells {
 		cell.Lock()
@@ -67,9 +82,8 @@ func (s *series) snapshot(out *Snapshot, c *collector, second int64) {
 			cell.Unlock()
 		}
 	}()
-	r := Route{Mirror: s.key.mirror, Target: s.key.target, Route: s.key.route}
 	for _, cell := range cells {
-		cell.addTo(&r, second)
+		cell.addTo(r, second)
 	}
 	for i, to := range r.distributions() {
 		for _, cell := range cells {
@@ -77,7 +91,6 @@ func (s *series) snapshot(out *Snapshot, c *collector, second int64) {
 		}
 		*to = c.take()
 	}
-	out.Routes = append(out.Routes, r)
 }
 
 // addTo adds the counts of c to r.
@@ -118,14 +131,18 @@ func (c *cell) addTo(r *Route, second int64) {
 				PrimaryTook: s.primaryTook, ShadowTook: s.shadowTook,
 			})
 		})
-		*w.to = (*w.to).merge(list)
+		slices.SortFunc(list, func(a, b Slot) int { return a.Start.Compare(b.Start) })
+		if *w.to != nil {
+			list = (*w.to).merge(list)
+		}
+		*w.to = list
 	}
 }
 
 func (f *field) snapshot(k seriesKey) Field {
 	return Field{
 		Mirror: k.mirror, Target: k.target, Route: k.route, Place: f.place,
-		Count: f.count, First: stamp(f.first), Last: stamp(f.last), Classes: byClass(&f.classes),
+		Count: f.results, First: stamp(f.first), Last: stamp(f.last), Classes: byClass(&f.classes),
 		CandidateOnly: f.candidateOnly, ControlOnly: f.controlOnly, Both: f.both,
 	}
 }
@@ -134,7 +151,7 @@ func (g *group) snapshot(k seriesKey, second int64) Group {
 	out := Group{
 		Fingerprint: formatted(g.fingerprint), Mirror: k.mirror, Target: k.target, Route: k.route,
 		PrimaryStatus: g.primary, ShadowStatus: g.shadow, Places: g.places, MorePlaces: g.more,
-		Count: g.count, Weight: g.weight, First: stamp(g.first), Last: stamp(g.last), Classes: byClass(&g.classes),
+		Count: g.results, Weight: g.weight, First: stamp(g.first), Last: stamp(g.last), Classes: byClass(&g.classes),
 	}
 	for _, w := range [...]struct {
 		to     *Ticks
@@ -177,47 +194,47 @@ func stamp(t time.Time) time.Time {
 	return t.UTC().Round(0)
 }
 
+// order sorts a list of what is too large to be passed around.
+func order[T any](list []T, compare func(a, b *T) int) {
+	less := func(i, j int) bool { return compare(&list[i], &list[j]) < 0 }
+	if !sort.SliceIsSorted(list, less) {
+		sort.Slice(list, less)
+	}
+}
+
 // finish sorts s and fills in what follows from the counts.
 func (s *Snapshot) finish() {
-	slices.SortFunc(s.Mirrors, func(a, b Mirror) int { return cmp.Compare(a.Name, b.Name) })
-	slices.SortFunc(s.Routes, func(a, b Route) int {
-		return cmp.Or(cmp.Compare(a.Mirror, b.Mirror), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Route, b.Route))
+	order(s.Mirrors, func(a, b *Mirror) int { return cmp.Compare(a.Name, b.Name) })
+	order(s.Routes, func(a, b *Route) int { return a.key().compare(b.key()) })
+	order(s.Fields, func(a, b *Field) int {
+		return cmp.Or(a.key().compare(b.key()), a.Place.compare(b.Place))
 	})
-	slices.SortFunc(s.Fields, func(a, b Field) int {
-		return cmp.Or(cmp.Compare(a.Mirror, b.Mirror), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Route, b.Route),
-			pointer.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind))
+	order(s.Groups, func(a, b *Group) int {
+		return cmp.Or(a.key().compare(b.key()), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
-	slices.SortFunc(s.Groups, func(a, b Group) int {
-		return cmp.Or(cmp.Compare(a.Mirror, b.Mirror), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Route, b.Route),
-			cmp.Compare(a.Fingerprint, b.Fingerprint))
-	})
-	slices.SortFunc(s.Events, func(a, b Event) int {
+	order(s.Events, func(a, b *Event) int {
 		return cmp.Or(cmp.Compare(a.Mirror, b.Mirror), cmp.Compare(a.Target, b.Target), cmp.Compare(a.Kind, b.Kind))
 	})
-	slices.SortFunc(s.Acknowledged, func(a, b Acknowledgement) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) })
+	order(s.Acknowledged, func(a, b *Acknowledgement) int { return cmp.Compare(a.Fingerprint, b.Fingerprint) })
 
 	routes := make(map[seriesKey]*Route, len(s.Routes))
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		r.Noisy, r.Expected = 0, 0
-		routes[seriesKey{r.Mirror, r.Target, r.Route}] = r
+		routes[r.key()] = r
 	}
 	for i := range s.Fields {
 		f := &s.Fields[i]
 		f.Runs = 0
-		if r := routes[seriesKey{f.Mirror, f.Target, f.Route}]; r != nil {
+		if r := routes[f.key()]; r != nil {
 			f.Runs = r.Controlled
 		}
 	}
 	s.judge()
-	type fieldKey struct {
-		seriesKey
-		Place
-	}
-	verdicts := make(map[fieldKey]Verdict, len(s.Fields))
+	verdicts := make(map[placeKey]Verdict, len(s.Fields))
 	for i := range s.Fields {
 		f := &s.Fields[i]
-		verdicts[fieldKey{seriesKey{f.Mirror, f.Target, f.Route}, f.Place}] = f.Verdict
+		verdicts[placeKey{f.key(), f.Place}] = f.Verdict
 	}
 	states := make(map[string]State, len(s.Acknowledged))
 	for _, a := range s.Acknowledged {
@@ -228,12 +245,12 @@ func (s *Snapshot) finish() {
 	}
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		key := seriesKey{g.Mirror, g.Target, g.Route}
+		key := g.key()
 		of := func(p Place) Verdict {
-			if v, ok := verdicts[fieldKey{key, p}]; ok {
+			if v, ok := verdicts[placeKey{key, p}]; ok {
 				return v
 			}
-			return cmp.Or(verdicts[fieldKey{key, Place{Path: Other}}], Unproven)
+			return cmp.Or(verdicts[placeKey{key, Place{Path: Other}}], Unproven)
 		}
 		list := make([]Verdict, 0, len(g.Places)+1)
 		for _, p := range g.Places {

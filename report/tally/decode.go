@@ -179,7 +179,7 @@ func (s *Snapshot) check() error {
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		counts.route(r)
-		mismatches[seriesKey{r.Mirror, r.Target, r.Route}] += r.Results.Mismatch
+		mismatches[r.key()] += r.Results.Mismatch
 	}
 	for i := range s.Fields {
 		f := &s.Fields[i]
@@ -194,7 +194,7 @@ func (s *Snapshot) check() error {
 		if len(g.Places) > maxPlaces || len(g.Exemplars) > maxExemplars {
 			counts.fail("group %q has more than %d places or %d exemplars", g.Fingerprint, maxPlaces, maxExemplars)
 		}
-		key := seriesKey{g.Mirror, g.Target, g.Route}
+		key := g.key()
 		if g.Count > mismatches[key] {
 			counts.fail("the groups of route %q have more results than the route has mismatches", g.Route)
 			break

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math/bits"
 	"net/url"
 	"slices"
@@ -28,7 +29,7 @@ const (
 // field is a Field before it is asked for.
 type field struct {
 	place         Place
-	count         uint64
+	results       uint64
 	first, last   time.Time
 	classes       [numClasses]uint64
 	candidateOnly uint64
@@ -45,7 +46,7 @@ type group struct {
 	shadow      int    // status
 	places      []Place
 	more        bool
-	count       uint64
+	results     uint64
 	weight      float64
 	first, last time.Time
 	classes     [numClasses]uint64
@@ -68,43 +69,61 @@ func classOf(c shadow.DiffClass) int {
 	return numClasses - 1
 }
 
+// seen is a difference of the result that is being counted.
+type seen struct {
+	field   *field
+	class   int
+	control bool // of the control, not of the candidate
+}
+
 // differ counts the differences of r.
 func (s *series) differ(t *Tally, w *writer, r *shadow.Result, now time.Time) {
-	fingerprint := w.fingerprint(s.key.route, r)
-	weight, _ := weigh(r.Probability)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w.touched = w.touched[:0]
-	for _, list := range [...][]shadow.Diff{r.Diffs, r.Noise} {
-		for i := range list {
-			f := s.touch(t, w, &list[i])
-			f.classes[classOf(list[i].Class)]++
-			f.candidate = true
-		}
+	w.seen, w.hashes = w.seen[:0], w.hashes[:0]
+	for i := range r.Diffs {
+		d := &r.Diffs[i]
+		w.fold(d)
+		w.hashes = append(w.hashes, xxhash.Sum64(w.folded))
+		w.seen = append(w.seen, seen{field: s.field(t, w), class: classOf(d.Class)})
+	}
+	for i := range r.Noise {
+		w.fold(&r.Noise[i])
+		w.seen = append(w.seen, seen{field: s.field(t, w), class: classOf(r.Noise[i].Class)})
 	}
 	for i := range r.Control {
-		s.touch(t, w, &r.Control[i]).control = true
+		w.fold(&r.Control[i])
+		w.seen = append(w.seen, seen{field: s.field(t, w), control: true})
 	}
-	for _, f := range w.touched {
-		f.add(r.Controlled, now)
+	fingerprint, shape := w.fingerprint(s.key.route, r), w.shape(r.Diffs)
+	weight, _ := weigh(r.Probability)
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range w.seen {
+		w.seen[i].touch()
 	}
-	clear(w.touched)
+	for i := range w.seen {
+		w.seen[i].field.count(r.Controlled, now)
+	}
 	if len(r.Diffs) > 0 {
-		s.group(t, fingerprint, r).add(t, r, weight, now)
+		g := s.group(t, fingerprint, r)
+		g.count(weight, now)
+		for i := range r.Diffs {
+			g.classes[w.seen[i].class]++
+		}
+		if fingerprint == g.fingerprint {
+			g.show(t, shape, r)
+		}
 	}
 }
 
-// touch returns the field of d, and notes it.
-func (s *series) touch(t *Tally, w *writer, d *shadow.Diff) *field {
-	w.fold(d)
-	f := s.fields[string(w.folded)]
-	if f == nil {
-		f = s.newField(t, w)
+// touch notes at the field that it has to be counted.
+func (s *seen) touch() {
+	if s.control {
+		s.field.control = true
+		return
 	}
-	if !f.candidate && !f.control {
-		w.touched = append(w.touched, f)
-	}
-	return f
+	s.field.candidate = true
+	s.field.classes[s.class]++
 }
 
 // fold writes where and how d differs to w.folded: path, zero, kind.
@@ -119,28 +138,38 @@ func (w *writer) place() Place {
 	return Place{Path: path, Kind: shadow.DiffKind(kind)}
 }
 
-// newField returns a new field of the place that was folded, or the one of Other.
-func (s *series) newField(t *Tally, w *writer) *field {
-	if len(s.fields) < perRoute(t.options.Fields) && reserve(&t.fields, 1, int64(t.options.Fields)) {
-		f := &field{place: w.place()}
-		s.fields[string(w.folded)] = f
+// field returns the field of what fold wrote, or the one of Other.
+func (s *series) field(t *Tally, w *writer) *field {
+	if f := (*s.fields.Load())[string(w.folded)]; f != nil {
 		return f
 	}
-	other := s.fields[Other]
-	if other == nil {
-		other = &field{place: Place{Path: Other}}
-		s.fields[Other] = other
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known := *s.fields.Load()
+	if f := known[string(w.folded)]; f != nil {
+		return f
 	}
-	return other
+	key, place := string(w.folded), w.place()
+	if len(known) >= perRoute(t.options.Fields) || !reserve(&t.fields, 1, int64(t.options.Fields)) {
+		if other := known[Other]; other != nil {
+			return other
+		}
+		key, place = Other, Place{Path: Other}
+	}
+	f := &field{place: place}
+	known = maps.Clone(known)
+	known[key] = f
+	s.fields.Store(&known)
+	return f
 }
 
 // perRoute is how much of all one route may take.
 func perRoute(all int) int { return max(all/16, fewestOfRoute) }
 
-// add counts a result that touched f.
-func (f *field) add(controlled bool, now time.Time) {
+// count counts a result that touched f, once.
+func (f *field) count(controlled bool, now time.Time) {
 	if f.candidate {
-		f.count++
+		f.results++
 		if f.first.IsZero() {
 			f.first = now
 		}
@@ -152,7 +181,7 @@ func (f *field) add(controlled bool, now time.Time) {
 			f.both++
 		case f.candidate:
 			f.candidateOnly++
-		default:
+		case f.control:
 			f.controlOnly++
 		}
 	}
@@ -160,13 +189,9 @@ func (f *field) add(controlled bool, now time.Time) {
 }
 
 // fingerprint returns the fingerprint of the group of r, which is never 0: a hash of the
-// route, the statuses, and the set of places. It is the same in every process.
+// route, the statuses, and the set of hashes of the places. It is the same in every
+// process.
 func (w *writer) fingerprint(route string, r *shadow.Result) uint64 {
-	w.hashes = w.hashes[:0]
-	for i := range r.Diffs {
-		w.fold(&r.Diffs[i])
-		w.hashes = append(w.hashes, xxhash.Sum64(w.folded))
-	}
 	slices.Sort(w.hashes)
 	w.hashes = slices.Compact(w.hashes)
 	w.folded = append(append(w.folded[:0], route...), 0)
@@ -236,9 +261,9 @@ func (p Place) compare(o Place) int {
 	return cmp.Or(pointer.Compare(p.Path, o.Path), cmp.Compare(p.Kind, o.Kind))
 }
 
-// add counts r.
-func (g *group) add(t *Tally, r *shadow.Result, weight float64, now time.Time) {
-	g.count++
+// count counts a result that many requests stand behind.
+func (g *group) count(weight float64, now time.Time) {
+	g.results++
 	g.weight += weight
 	if g.first.IsZero() {
 		g.first = now
@@ -248,12 +273,6 @@ func (g *group) add(t *Tally, r *shadow.Result, weight float64, now time.Time) {
 	*g.windows.minute(second)++
 	*g.windows.hour(second)++
 	*g.windows.day(second)++
-	for i := range r.Diffs {
-		g.classes[classOf(r.Diffs[i].Class)]++
-	}
-	if g.fingerprint != 0 {
-		g.show(t, r)
-	}
 }
 
 // exemplar is an Exemplar and what it is chosen by. The exemplars of a group are those with
@@ -274,8 +293,7 @@ func (e *Exemplar) after(id string, start time.Time) bool {
 }
 
 // show makes r an exemplar of g if it is one.
-func (g *group) show(t *Tally, r *shadow.Result) {
-	shape := shape(r.Diffs)
+func (g *group) show(t *Tally, shape uint64, r *shadow.Result) {
 	at, found := slices.BinarySearchFunc(g.exemplars, shape, func(e *exemplar, shape uint64) int { return cmp.Compare(e.shape, shape) })
 	if at == maxExemplars || found && !g.exemplars[at].after(name(r.ID), r.Start) {
 		return
@@ -292,19 +310,16 @@ func (g *group) show(t *Tally, r *shadow.Result) {
 }
 
 // shape is a hash of what the values of the first diffs look like: their type and class,
-// and their length by powers of 2.
-func shape(diffs []shadow.Diff) uint64 {
+// and their length by powers of 2. The diffs are the first that w has seen.
+func (w *writer) shape(diffs []shadow.Diff) uint64 {
 	const first = 8
-	var look [4 * first]byte
-	n := 0
+	w.folded = w.folded[:0]
 	for i := range diffs[:min(len(diffs), first)] {
 		d := &diffs[i]
-		look[n] = byte(classOf(d.Class))
-		look[n+1], look[n+2] = begin(d.Primary), begin(d.Shadow)
-		look[n+3] = byte(bits.Len(uint(len(d.Primary)))<<4 | bits.Len(uint(len(d.Shadow)))&15)
-		n += 4
+		w.folded = append(w.folded, byte(w.seen[i].class), begin(d.Primary), begin(d.Shadow),
+			byte(bits.Len(uint(len(d.Primary)))), byte(bits.Len(uint(len(d.Shadow)))))
 	}
-	return xxhash.Sum64(look[:n]) + uint64(bits.Len(uint(len(diffs))))
+	return xxhash.Sum64(append(w.folded, byte(bits.Len(uint(len(diffs))))))
 }
 
 // begin tells the type of a JSON text by its first byte.

@@ -100,7 +100,7 @@ func (m *merger) add(sum, s *Snapshot) error {
 	}
 	for i := range s.Routes {
 		from := &s.Routes[i]
-		to := entry(&m.routes, &sum.Routes, seriesKey{from.Mirror, from.Target, from.Route},
+		to := entry(&m.routes, &sum.Routes, from.key(),
 			Route{Mirror: from.Mirror, Target: from.Target, Route: from.Route})
 		if err := to.merge(from); err != nil {
 			return fmt.Errorf("route %q: %w", from.Route, err)
@@ -108,12 +108,12 @@ func (m *merger) add(sum, s *Snapshot) error {
 	}
 	for i := range s.Fields {
 		from := &s.Fields[i]
-		entry(&m.fields, &sum.Fields, placeKey{seriesKey{from.Mirror, from.Target, from.Route}, from.Place},
+		entry(&m.fields, &sum.Fields, placeKey{from.key(), from.Place},
 			Field{Mirror: from.Mirror, Target: from.Target, Route: from.Route, Place: from.Place}).merge(from)
 	}
 	for i := range s.Groups {
 		from := &s.Groups[i]
-		entry(&m.groups, &sum.Groups, groupKey{seriesKey{from.Mirror, from.Target, from.Route}, from.Fingerprint},
+		entry(&m.groups, &sum.Groups, groupKey{from.key(), from.Fingerprint},
 			Group{
 				Fingerprint: from.Fingerprint, Mirror: from.Mirror, Target: from.Target, Route: from.Route,
 				PrimaryStatus: from.PrimaryStatus, ShadowStatus: from.ShadowStatus,

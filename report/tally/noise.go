@@ -2,6 +2,7 @@ package tally
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/mathext"
@@ -13,10 +14,16 @@ const minPairs = 30
 
 // mcnemar is the p-value of the one-sided exact test of McNemar (Psychometrika 12, 1947):
 // of b+c pairs that disagree b or more are of the one side, if either side is as likely.
-// It is 1 where no pair disagrees.
+// It is 1 where no pair disagrees. Above a million such pairs the incomplete beta function
+// is not computed well any more, and the normal distribution is as good.
 func mcnemar(b, c uint64) float64 {
-	if b == 0 {
+	const many = 1e6
+	n := float64(b) + float64(c)
+	switch {
+	case b == 0:
 		return 1
+	case n > many:
+		return math.Erfc((float64(b)-0.5-n/2)/math.Sqrt(n/2)) / 2
 	}
 	return mathext.RegIncBeta(float64(b), float64(c)+1, 0.5)
 }

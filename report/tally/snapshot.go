@@ -307,3 +307,7 @@ func (r *Route) Compared() uint64 { return r.Results.Compared() }
 
 // Unexplained is the number of mismatches that are neither noise nor expected.
 func (r *Route) Unexplained() uint64 { return r.Results.Mismatch - r.Noisy - r.Expected }
+
+func (r *Route) key() seriesKey { return seriesKey{r.Mirror, r.Target, r.Route} }
+func (f *Field) key() seriesKey { return seriesKey{f.Mirror, f.Target, f.Route} }
+func (g *Group) key() seriesKey { return seriesKey{g.Mirror, g.Target, g.Route} }

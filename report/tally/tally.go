@@ -20,6 +20,7 @@
 package tally
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,6 +120,10 @@ type shard struct {
 
 type seriesKey struct{ mirror, target, route string }
 
+func (k seriesKey) compare(o seriesKey) int {
+	return cmp.Or(cmp.Compare(k.mirror, o.mirror), cmp.Compare(k.target, o.target), cmp.Compare(k.route, o.route))
+}
+
 type eventKey struct {
 	mirror, target string
 	kind           shadow.EventKind
@@ -126,10 +131,11 @@ type eventKey struct {
 
 // writer is what a goroutine needs while it reports. A pool keeps it near its processor.
 type writer struct {
-	ticket  uint32 // which of the cells of a series it uses
-	folded  []byte
-	touched []*field
-	hashes  []uint64
+	ticket uint32  // which of the cells of a series it uses
+	last   *series // that it reported to
+	folded []byte
+	seen   []seen
+	hashes []uint64
 }
 
 // New returns a Tally. What is wrong with o is reported at once, in one error.
@@ -198,7 +204,10 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 	now := time.Now()
 	w := t.writers.Get().(*writer)
 	defer t.writers.Put(w)
-	s := t.series(seriesKey{name(r.Mirror), name(r.Target), name(r.Route)})
+	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); w.last == nil || w.last.key != k {
+		w.last = t.series(k)
+	}
+	s := w.last
 	c := s.lock(t, w)
 	c.add(t.mapping, r, now)
 	c.Unlock()
