@@ -125,7 +125,7 @@ func (m *maskJSON) covers(l redact.Leaf) bool {
 		return true
 	}
 	return len(l.Text) == 0 && l.Kind <= media.Lines || redact.LooksLikeJSON(l.Text) ||
-		l.Coding != "" && l.Kind <= media.Lines && l.Type != "" && !strings.HasPrefix(l.Type, "image/")
+		l.Coding != "" && l.Kind == media.Lines
 }
 
 func (m *maskJSON) Mask(msg *Message) error {
