@@ -342,9 +342,11 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 			m.unreported.Add(1)
 		}
 	}()
-	if m.guard("Masker", func() error { return m.maskRecord(res) }) == nil {
-		m.tell(m.listeners, res, &told)
+	if err := m.guard("Masker", func() error { return m.maskRecord(res) }); err != nil {
+		m.maskFailed(&res.Exchange, "a result was not reported", err)
+		return
 	}
+	m.tell(m.listeners, res, &told)
 }
 
 // tell reports res to each of list, even where one of them exits the goroutine, and
