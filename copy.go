@@ -403,9 +403,8 @@ func (m *Mirror) maskRecord(res *Result) error {
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
-		renamed := m.mask.renames()
-		hideNames(res.Diffs, renamed, res.Primary, res.Shadow)
-		hideNames(res.Noise, renamed, res.Primary, res.Shadow)
+		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
+		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)
 	}
 	return nil
 }
