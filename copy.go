@@ -389,9 +389,11 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 			m.unreported.Add(1)
 		}
 	}()
-	if m.guard("Masker", func() error { return m.maskRecord(res) }) == nil {
-		m.tell(m.listeners, res, &told)
+	if err := m.guard("Masker", func() error { return m.maskRecord(res) }); err != nil {
+		m.maskFailed(&res.Exchange, "a result was not reported", err)
+		return
 	}
+	m.tell(m.listeners, res, &told)
 }
 
 // tell reports res to each of list, even where one of them exits the goroutine, and
@@ -448,9 +450,8 @@ func (m *Mirror) maskRecord(res *Result) error {
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
-		renamed := m.mask.renames()
-		hideNames(res.Diffs, renamed, res.Primary, res.Shadow)
-		hideNames(res.Noise, renamed, res.Primary, res.Shadow)
+		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
+		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)
 	}
 	return m.checkRecord(res)
 }

@@ -103,9 +103,9 @@ func isCredential(name string) bool {
 	return found
 }
 
-// EventCredentials: a Remote target has the host that the client asked for, which is that
-// of the primary as a rule, and a copy was sent to it with the credentials of the request.
-// It is told once.
+// EventCredentials is that a copy was sent, with the credentials of the request, to a Remote
+// target that has the host the request was for: as a rule that of the primary. It is told
+// once.
 const EventCredentials EventKind = "credentials"
 
 // credentials looks at what is sent as h: it notes which fields with credentials the

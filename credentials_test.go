@@ -184,3 +184,20 @@ func TestAPanicIsLoggedWithoutArguments(t *testing.T) {
 
 //go:noinline
 func panics(text string, number int) []shadow.Diff { panic([]any{text, number}) }
+
+// The list is searched in halves.
+func TestEveryCredentialIsFound(t *testing.T) {
+	for _, name := range credentialFields {
+		m := &shadow.Message{Header: http.Header{name: {"secret"}, strings.ToUpper(name): {"secret"}}}
+		require.NoError(t, shadow.DropCredentials().Mask(m))
+		assert.Empty(t, m.Header, name)
+		if name == "Set-Cookie" || name == "Proxy-Authorization" { // not of a request, hop-by-hop
+			continue
+		}
+		target := shadow.InProcess("v2", said{status: 401})
+		target.Masker = shadow.DropCredentials()
+		r := get()
+		r.Header.Set(name, "secret")
+		assert.Contains(t, exchange(t, saidText("x"), target, r).Note, name)
+	}
+}

@@ -56,11 +56,20 @@ func maskBody(name string, msg *Message, rule bodyRule, walk redact.Rule) error 
 		body, err = walk.Body(f, msg.Body)
 	}
 	if err != nil {
-		return fmt.Errorf("shadow: %s: %w", name, err)
+		return &maskError{name, err}
 	}
 	msg.Body = body
 	return nil
 }
+
+// maskError is why a built-in rule failed. It quotes no more of a body than a character.
+type maskError struct {
+	rule string
+	err  error
+}
+
+func (e *maskError) Error() string { return "shadow: " + e.rule + ": " + e.err.Error() }
+func (e *maskError) Unwrap() error { return e.err }
 
 // formatOf reads the Content-Type of msg.
 func formatOf(msg *Message) (media.Format, error) {
@@ -125,7 +134,7 @@ func (m *maskJSON) covers(l redact.Leaf) bool {
 		return true
 	}
 	return len(l.Text) == 0 && l.Kind <= media.Lines || redact.LooksLikeJSON(l.Text) ||
-		l.Coding != "" && l.Kind <= media.Lines && l.Type != "" && !strings.HasPrefix(l.Type, "image/")
+		l.Coding != "" && l.Kind == media.Lines
 }
 
 func (m *maskJSON) Mask(msg *Message) error {
@@ -281,7 +290,7 @@ func (m *maskAll) uncovered(msg *Message) error {
 	}
 	f, err := formatOf(msg)
 	if err != nil {
-		return fmt.Errorf("shadow: %w", err)
+		return &maskError{"AllowBodies", err}
 	}
 	whole := redact.Leaf{Format: f, Text: msg.Body}
 	if m.covers(whole) {
@@ -296,7 +305,9 @@ func (m *maskAll) uncovered(msg *Message) error {
 		}
 		return l.Text, nil
 	}}
-	_, err = walk.Body(f, msg.Body)
+	if _, err = walk.Body(f, msg.Body); err != nil && !errors.As(err, new(*maskError)) {
+		err = &maskError{"AllowBodies", err}
+	}
 	return err
 }
 
@@ -321,5 +332,22 @@ func (m *maskAll) covers(l redact.Leaf) bool {
 }
 
 func uncovered(f media.Format) error {
-	return fmt.Errorf("shadow: no rule looks into a body of type %q: see AllowBodies", f.Type)
+	return &maskError{"AllowBodies", fmt.Errorf("no rule looks into a body of type %.100q", f.Type)}
+}
+
+// EventMaskFailed is that a copy was not sent, or a result not reported, because a mask
+// could not do its work. It is told once for each rule, and says why where the rule is
+// built in; Stats count the rest.
+const EventMaskFailed EventKind = "mask-failed"
+
+// maskFailed tells of err, for which something, what, was not done.
+func (m *Mirror) maskFailed(x *Exchange, what string, err error) {
+	rule, why := "a Masker", "a Masker of the program's own failed" // whose error may say anything
+	var built *maskError
+	if errors.As(err, &built) {
+		rule, why = built.rule, built.rule+": "+built.err.Error()
+	}
+	if _, again := m.told.LoadOrStore(what+" "+rule, true); !again {
+		m.notify(Event{Kind: EventMaskFailed, ID: x.ID, Route: x.Route, Text: what + ": " + why + "; further ones are counted only"})
+	}
 }

@@ -12,7 +12,7 @@ type hasher struct{ key [sha256.Size]byte }
 
 func newHasher() *hasher {
 	h := &hasher{}
-	rand.Read(h.key[:]) //nolint:errcheck // never fails
+	rand.Read(h.key[:]) // never fails
 	return h
 }
 

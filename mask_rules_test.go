@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -460,4 +461,38 @@ func TestAHookRewritesTheCopy(t *testing.T) {
 	assert.Equal(t, "POST /", res.Request.Method+" "+res.Request.URL.Path)
 	io.Copy(io.Discard, r.Body)
 	assert.Equal(t, "Bearer secret", r.Header.Get("Authorization"))
+}
+
+// Why a mask failed is told once for each rule, and an error of one's own is not quoted.
+func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		masker shadow.Masker
+		want   string
+	}{
+		"broken":     {shadow.MaskJSON("$.pin"), "MaskJSON: invalid JSON at offset 7"},
+		"not looked": {shadow.MaskForm("pin"), `AllowBodies: no rule looks into a body of type "application/json"`},
+		"one's own":  {shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("secret") }), "a Masker of the program's own failed"},
+		"a panic":    {shadow.MaskerFunc(func(*shadow.Message) error { panic("secret") }), "a Masker of the program's own failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log, told := &logged{}, &events{}
+			target := shadow.InProcess("v2", saidText("x"))
+			target.Masker = c.masker
+			m, err := shadow.New(target, posts, shadow.WithReporter(told), shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+			require.NoError(t, err)
+			for range 3 {
+				m.Handler(reading).ServeHTTP(httptest.NewRecorder(), post("application/json", "", `{"pin":`))
+			}
+			require.NoError(t, m.Shutdown(t.Context()))
+			assert.EqualValues(t, 3, m.Stats().Dropped[shadow.ReasonMaskFailed])
+			require.Len(t, told.list, 1)
+			assert.Equal(t, shadow.EventMaskFailed, told.list[0].Kind)
+			assert.Contains(t, told.list[0].Text, "a copy was not sent: "+c.want)
+			assert.NotRegexp(t, aSecret, log.String()+told.list[0].Text)
+		})
+	}
+	told := &events{}
+	exchanged(t, saidJSON("{"), shadow.InProcess("v2", saidJSON("{}")), get(), shadow.WithReporter(told), shadow.WithMasker(shadow.MaskJSON("$.pin")))
+	require.Len(t, told.list, 1)
+	assert.Contains(t, told.list[0].Text, "a result was not reported: MaskJSON: invalid JSON at offset 1")
 }

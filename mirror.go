@@ -47,6 +47,7 @@ type Mirror struct {
 
 	unreported atomic.Uint64
 	warned     atomic.Bool // of EventCredentials
+	told       sync.Map    // of EventMaskFailed: what and for which rule
 	panics     sync.Map    // of user code that panicked already: its name
 }
 

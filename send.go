@@ -60,7 +60,11 @@ func (a *attempt) send() (answer *Message, err error) {
 	out, uri := a.in, j.uri
 	if t.Masker != nil {
 		out, uri = a.in.Clone(), ""
-		if m.guard("Masker", func() error { return t.Masker.Mask(out) }) != nil || !valid(out) {
+		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
+			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
+			return nil, errMask
+		}
+		if !valid(out) {
 			return nil, errMask
 		}
 		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {

@@ -139,7 +139,8 @@ func bodyValue(raw []byte) json.RawMessage {
 // the keys of keyed arrays, and names that may be values. Those are all where a masker
 // may change names. Else a name is missing because what it is in, or what it names, was
 // masked: that may show as long as it does not look like it names one of many things.
-func hideNames(diffs []Diff, renamed bool, masked ...*Message) {
+func hideNames(diffs []Diff, mask *maskAll, masked ...*Message) {
+	renamed := mask.renames()
 	held := map[string]bool{}
 	holds := func(name string) bool {
 		if known, ok := held[name]; ok {

@@ -4,7 +4,6 @@
 package media
 
 import (
-	"errors"
 	"mime"
 	"strings"
 )
@@ -29,7 +28,7 @@ const (
 type Format struct {
 	Kind     Kind
 	Type     string // the media type, in lower case, without parameters
-	Charset  string // in lower case
+	Charset  string // in lower case; UnknownCharset where it cannot be read
 	Boundary string // of Multipart; empty where it has none that is valid
 	Named    bool   // multipart/form-data: its parts have names
 }
@@ -50,6 +49,9 @@ var textTypes = map[string]bool{
 const (
 	maxBoundary = 70 // bytes: RFC 2046 section 5.1.1
 
+	// UnknownCharset stands for a charset that is named, but not so that it can be read.
+	UnknownCharset = "?"
+
 	// MaxField is how many bytes of a header field are looked at.
 	MaxField = 4 << 10
 	// MaxNesting is how many levels of multipart in multipart are read.
@@ -64,11 +66,14 @@ func Of(contentType string) Format {
 		f.Type = ""
 	}
 	f.Kind = kindOf(f.Type)
-	if params == "" || len(contentType) > MaxField {
+	if params == "" {
 		return f
 	}
 	_, values, err := mime.ParseMediaType(contentType)
-	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+	if err != nil || len(contentType) > MaxField {
+		if strings.Contains(strings.ToLower(params), "charset") {
+			f.Charset = UnknownCharset
+		}
 		return f
 	}
 	f.Charset = strings.ToLower(values["charset"])

@@ -209,6 +209,72 @@ func FuzzMultipartHidesEveryPart(f *testing.F) {
 	})
 }
 
+// What encoding/json reads in the data of masked events has no member pin that is not
+// masked, and there are as many events with the same other lines.
+func FuzzEventsHideEveryMember(f *testing.F) {
+	for _, seed := range []string{"data: {\"pin\":1}\n\ndata: {\"PIN\":\ndata: [\n: c\r\ndata: 1]}\rid: 1\n\n", "\ufeffdata:{\"a\":{\"p\\u0069n\":2}}", "data\n\ndata: [DONE]\n\n"} {
+		f.Add(seed)
+	}
+	read := func(stream string) (data, others []string) {
+		stream = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(stream, "\ufeff"))
+		for _, block := range strings.Split(stream, "\n\n") {
+			var lines []string
+			for _, line := range strings.Split(block, "\n") {
+				name, value, _ := strings.Cut(line, ":")
+				if name == "data" {
+					lines = append(lines, strings.TrimPrefix(value, " "))
+				} else if !strings.Contains(line, "{") && !strings.Contains(line, "[") {
+					others = append(others, line)
+				}
+			}
+			if lines != nil {
+				data = append(data, strings.Join(lines, "\n"))
+			}
+		}
+		return data, others
+	}
+	var open func(value any) string // a pin that is not masked
+	open = func(value any) string {
+		switch v := value.(type) {
+		case map[string]any:
+			for name, member := range v {
+				if name == "pin" && member != redact.Masked {
+					return name
+				}
+				if found := open(member); found != "" {
+					return found
+				}
+			}
+		case []any:
+			for _, element := range v {
+				if found := open(element); found != "" {
+					return found
+				}
+			}
+		}
+		return ""
+	}
+	rule := pins(f)
+	f.Fuzz(func(t *testing.T, stream string) {
+		got, err := rule.Body(media.Of("text/event-stream"), []byte(stream))
+		if err != nil {
+			return
+		}
+		before, others := read(stream)
+		after, same := read(string(got))
+		require.Equal(t, others, same, "%q became %q", stream, got)
+		require.Len(t, after, len(before), "%q became %q", stream, got)
+		for i, text := range after {
+			var value any
+			if json.Unmarshal([]byte(text), &value) == nil {
+				require.Empty(t, open(value), "%q became %q", stream, got)
+			} else {
+				require.Equal(t, before[i], text, "%q became %q", stream, got)
+			}
+		}
+	})
+}
+
 func TestTextsOfJSON(t *testing.T) {
 	text := texts(`s\w+t|\d{6,}`)
 	for in, want := range map[string]string{

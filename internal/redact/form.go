@@ -49,43 +49,23 @@ const maxEncodings = 4
 
 func form(text []byte, names Names, r Replacement, level int) []byte {
 	e := edit{doc: text}
-	gap := true // nothing stands before: the separator behind goes with a field that is dropped
+	first := true // all fields so far were dropped
 	for f := range media.Fields(text) {
-		from := f.Start
-		for from <= f.End {
-			stop, separator := f.End, byte('&')
-			if from > f.Start {
-				separator = text[from-1]
+		for from := f.Start; from <= f.End; {
+			p, ok := names.find(text, f, from)
+			if !ok {
+				break
 			}
-			if i := bytes.IndexByte(text[from:f.End], ';'); i >= 0 && separator == ';' {
-				stop = from + i
-			}
-			name := text[from:stop]
-			if i := bytes.IndexAny(name, "=;?"); i >= 0 {
-				name = name[:i]
-			}
-			if !names.Has(string(media.Unescape(nil, name))) {
-				i := bytes.IndexAny(text[from:f.End], ";?")
-				if i < 0 {
-					break
-				}
-				from += i + 1
-				continue
-			}
-			value := min(from+len(name)+1, stop)
 			switch {
 			case !r.drop:
-				e.replace(from+len(name), stop, "="+url.QueryEscape(r.Text(string(media.Unescape(nil, text[value:stop])))))
-			case from > f.Start: // with the separator before it
-				e.replace(from-1, stop, "")
-			case gap && stop < len(text):
-				e.replace(from, stop+1, "")
-			case gap:
-				e.replace(from, stop, "")
-			default:
-				e.replace(from-1, stop, "")
+				value := media.Unescape(nil, text[min(p.name+1, p.stop):p.stop])
+				e.replace(p.name, p.stop, "="+url.QueryEscape(r.Text(string(value))))
+			case p.start == f.Start && first: // with the separator behind it
+				e.replace(p.start, min(p.stop+1, len(text)), "")
+			default: // with the separator before it
+				e.replace(p.start-1, p.stop, "")
 			}
-			from = stop + 1
+			from = p.stop + 1
 		}
 		if e.copied <= f.Start && level < maxEncodings && bytes.IndexByte(text[f.Value:f.End], '%') >= 0 {
 			inner := media.Unescape(nil, text[f.Value:f.End])
@@ -93,7 +73,33 @@ func form(text []byte, names Names, r Replacement, level int) []byte {
 				e.replace(f.Value, f.End, url.QueryEscape(string(masked)))
 			}
 		}
-		gap = gap && e.copied >= f.End
+		first = first && e.copied >= f.End
 	}
 	return e.done()
+}
+
+// parameter is text[start:stop], whose name ends at name.
+type parameter struct{ start, name, stop int }
+
+// find returns the first parameter in a field, from there on, that has one of the names.
+func (n Names) find(text []byte, f media.Field, from int) (p parameter, ok bool) {
+	for {
+		p = parameter{start: from, name: f.End, stop: f.End}
+		if i := bytes.IndexAny(text[from:f.End], "=;?"); i >= 0 {
+			p.name = from + i
+		}
+		if from > f.Start && text[from-1] == ';' {
+			if i := bytes.IndexByte(text[from:f.End], ';'); i >= 0 {
+				p.stop = from + i
+			}
+		}
+		if n.Has(string(media.Unescape(nil, text[p.start:p.name]))) {
+			return p, true
+		}
+		i := bytes.IndexAny(text[from:f.End], ";?")
+		if i < 0 {
+			return p, false
+		}
+		from += i + 1
+	}
 }

@@ -42,7 +42,7 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 		return err
 	}
 	content := e.doc[p.Content:p.End]
-	masked := content
+	var masked []byte
 	with, hit := Replacement{}, false
 	if r.Part != nil && f.Named {
 		with, hit = r.Part(h.params["name"])

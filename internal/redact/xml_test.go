@@ -56,14 +56,15 @@ func TestXMLThatCannotBeReadIsAnError(t *testing.T) {
 	}
 }
 
-// hidden is what encoding/xml finds in elements called card and attributes called card.
-func hidden(doc []byte) (values []string, valid bool) {
+// hidden is what encoding/xml finds in elements called card and attributes called card,
+// and shown is everything else.
+func hidden(doc []byte) (values []string, shown string, valid bool) {
 	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(string(doc), "\ufeff")))
 	inside := 0
 	for {
 		token, err := d.RawToken()
 		if err != nil {
-			return values, errors.Is(err, io.EOF)
+			return values, shown, errors.Is(err, io.EOF)
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
@@ -71,7 +72,12 @@ func hidden(doc []byte) (values []string, valid bool) {
 			for _, a := range token.Attr {
 				if a.Name.Space != "xmlns" && a.Name.Local != "xmlns" && (is || inside > 0 || strings.EqualFold(a.Name.Local, "card")) {
 					values = append(values, a.Value)
+				} else {
+					shown += " " + a.Name.Local + "=" + a.Value
 				}
+			}
+			if inside == 0 {
+				shown += "<" + token.Name.Local
 			}
 			if is || inside > 0 {
 				inside++
@@ -81,16 +87,21 @@ func hidden(doc []byte) (values []string, valid bool) {
 		case xml.CharData:
 			if inside > 0 {
 				values = append(values, string(token))
+			} else {
+				shown += string(token)
 			}
 		case xml.Comment:
 			if inside > 0 {
 				values = append(values, string(token))
+			} else {
+				shown += string(token)
 			}
 		}
 	}
 }
 
-// What encoding/xml reads in masked XML holds no value that had to be masked.
+// What encoding/xml reads in masked XML holds no value that had to be masked, and all
+// others as they were.
 func FuzzXMLHidesEveryValue(f *testing.F) {
 	for _, seed := range []string{`<a><card n="1">s</card></a>`, `<a card='x'><b><x:card xmlns:x="u"><c>1</c>2</x:card></b></a>`,
 		`<card>1<![CDATA[2]]><!--3--></card>`, `<a  card = "a>b" c='"'/>`, "\ufeff<a><card/>\r\n</a>"} {
@@ -98,7 +109,7 @@ func FuzzXMLHidesEveryValue(f *testing.F) {
 	}
 	names := redact.NewNames("card")
 	f.Fuzz(func(t *testing.T, doc string) {
-		before, _ := hidden([]byte(doc))
+		before, shown, _ := hidden([]byte(doc))
 		for _, r := range []redact.Replacement{{}, dropped, upped} {
 			got, err := redact.XML([]byte(doc), names, r)
 			if err != nil {
@@ -107,8 +118,11 @@ func FuzzXMLHidesEveryValue(f *testing.F) {
 			if len(before) == 0 {
 				require.True(t, r.Drops() || doc == string(got), "%q became %q", doc, got)
 			}
-			after, valid := hidden(got)
+			after, still, valid := hidden(got)
 			require.True(t, valid, "%q became %q", doc, got)
+			if r == (redact.Replacement{}) {
+				require.Equal(t, shown, still, "%q became %q", doc, got)
+			}
 			for _, value := range after {
 				token := strings.HasPrefix(value, "<") && strings.HasSuffix(value, ">") && r == upped
 				require.True(t, value == redact.Masked || token || strings.Trim(value, " \t\r\n") == "", "%q in %q of %q", value, got, doc)
