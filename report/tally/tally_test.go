@@ -213,7 +213,7 @@ func TestDifferencesOfOneCauseAreOneGroup(t *testing.T) {
 			}
 			require.Len(t, s.Groups, 1)
 			assert.EqualValues(t, 3, s.Groups[0].Count)
-			assert.Equal(t, []tally.Place{{Path: "/body/items/*/price", Kind: shadow.Changed}, {Path: "/body/total", Kind: shadow.Changed}}, s.Groups[0].Places)
+			assert.Equal(t, tally.Places{{Path: "/body/items/*/price", Kind: shadow.Changed}, {Path: "/body/total", Kind: shadow.Changed}}, s.Groups[0].Places)
 		})
 	}
 }
