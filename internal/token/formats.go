@@ -107,16 +107,13 @@ func hexOf(s string) string {
 // uuid keeps case, version and variant (RFC 9562 sections 4.1 and 4.2).
 func (k *keys) uuid(s string) string {
 	alphabet := hexOf(s)
+	x := take(s, alphabet)
 	const version, variant = 12, 16 // which digits they are in
-	for x := take(s, alphabet); ; {
-		old := [...]byte{x[version], x[variant]}
-		k.permute([]byte{byte(uuid)}, 16, x)
-		x[version] = old[0]
-		x[variant] = old[1]&0b1100 | x[variant]&0b0011
-		if token := put(s, alphabet, x); hexOf(token) == alphabet {
-			return token
-		}
-	}
+	old := [...]byte{x[version], x[variant]}
+	k.permute([]byte{byte(uuid)}, 16, x)
+	x[version] = old[0]
+	x[variant] = old[1]&0b1100 | x[variant]&0b0011
+	return put(s, alphabet, x)
 }
 
 // ipv4 keeps whether the address is one of the public Internet.

@@ -72,8 +72,8 @@ func (k *keys) stream(tweak []byte, radix uint64, x []byte) {
 // had without big numbers, and enough for 38 digits. The names are those of the
 // standard.
 //
-// It is written out here because the one Go library there was for it is archived, and
-// was not safe for concurrent use.
+// It is written out here because the Go library for it, github.com/capitalone/fpe, has been
+// archived since 2022.
 func ff1(block cipher.Block, tweak []byte, radix uint64, x []byte) {
 	n := len(x)
 	u := n / 2

@@ -3,6 +3,7 @@ package token
 import (
 	"crypto/aes"
 	"encoding/hex"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -135,7 +136,7 @@ func TestEveryKindIsRecognisedAndNothingElse(t *testing.T) {
 		text: {
 			" ", "Ada", "bead", "DeadBeef", "2024-02-29x", "2024-02-29T25:00:00Z", "2024-02-29TZ",
 			"f81d4fae-7dec-11d0-A765-00a0c91e6bf6", ":deadbeef", "12:30:45", "a@b", "a@b@c.example", "a b@c.example", "a@b..c", "@b.example",
-			"Ada <a@b.example>", "GB29NWBK60161331926818", "ORD-17", "١٢٣", "-", "()", "\x00", "\xff",
+			"Ada <a@b.example>", "GB29  NWBK60161331926819", "GB29NWBK60161331926818", "ORD-17", "١٢٣", "-", "()", "\x00", "\xff",
 		},
 	} {
 		for _, v := range values {
@@ -143,6 +144,49 @@ func TestEveryKindIsRecognisedAndNothingElse(t *testing.T) {
 		}
 	}
 	assert.Equal(t, text, kindOf("2024-02-29T00:00:00."+strings.Repeat("0", maxShort)))
+	assert.Equal(t, text, kindOf(strings.Repeat("a", 243)+"@b.example.com"), "longer than an address can be (RFC 5321 section 4.5.3.1.3)")
+	assert.Equal(t, email, kindOf(strings.Repeat("a", 240)+"@b.example.com"))
+}
+
+// What the tokens of two kinds could meet in: a string of digits that looks like a date,
+// hex without a letter, a UUID in the other case.
+func TestATokenIsOfTheKindOfItsValue(t *testing.T) {
+	k := &Tokenizer{testKeys(t)}
+	r := rand.New(rand.NewPCG(1, 2))
+	for want, layouts := range map[kind][]string{
+		digits:      {"9999-99-99", "999.9.9.9", "999.99.9.9", "-9", "9 999", "9999999999"},
+		hexadecimal: {"xxxxxxxx", "XXXXXXXX", "xx:xx:xx:xx", "XX:XX:XX:XX", "XX-XX-XX-XX", "xxxx-xx-xx"},
+		uuid:        {"99999999-9999-9999-9999-99999999999x", "99999999-9999-9999-9999-99999999999X"},
+		ipv4:        {"99.9.9.9"},
+		date:        {"9999-12-31", "2099-12-31 23:59"},
+		email:       {"xxx@xxx.xxx"},
+		text:        {"xyz xyz"},
+	} {
+		for _, layout := range layouts {
+			tried := 0
+			for range 3000 {
+				value := strings.Map(func(c rune) rune {
+					switch c {
+					case '9':
+						return '0' + r.Int32N(10)
+					case 'x':
+						return rune(lowerHex[r.IntN(16)])
+					case 'X':
+						return rune(upperHex[r.IntN(16)])
+					}
+					return c
+				}, layout)
+				if kindOf(value) != want {
+					continue
+				}
+				tried++
+				token := k.Text(value)
+				require.Equal(t, string(want), string(kindOf(token)), "%q: %q", value, token)
+				require.Equal(t, hexOf(value), hexOf(token), "%q: %q", value, token)
+			}
+			assert.Greater(t, tried, 1000, layout)
+		}
+	}
 }
 
 func testKeys(t testing.TB) *keys {

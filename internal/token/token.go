@@ -26,9 +26,9 @@
 // A short value has few values to hide among. The tokens of one to three digits are a
 // table of at most 1000 lines: it takes the key to compute it, but who sees many tokens
 // together with their values, or knows how often each value occurs, can write it down
-// without. NIST asks of FF1 that there be a million values at least. Remove what is
-// shorter and sensitive, rather than tokenise it. As in every permutation a value can be
-// its own token, one in ten times that of a single digit.
+// without. NIST is about to ask of FF1 that there be a million values at least (the drafts
+// of SP 800-38G Rev. 1). Remove what is shorter and sensitive, rather than tokenise it. As
+// in every permutation a value can be its own token: a single digit is, one time in ten.
 //
 // All dates move by one number of days, so that what lies between them survives: one
 // known date gives all of them away. They move into the past, so that no date of birth
