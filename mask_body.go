@@ -342,6 +342,9 @@ const EventMaskFailed EventKind = "mask-failed"
 
 // maskFailed tells of err, for which something, what, was not done.
 func (m *Mirror) maskFailed(x *Exchange, what string, err error) {
+	if errors.Is(err, errLeak) { // which is told of already
+		return
+	}
 	rule, why := "a Masker", "a Masker of the program's own failed" // whose error may say anything
 	var built *maskError
 	if errors.As(err, &built) {
