@@ -126,17 +126,18 @@ func (s *Shadow) answer(c *net.TCPConn) {
 	s.talk(s, c)
 }
 
-// endless is how much a handler that floods writes: what it is told of errors is nothing
-// to it.
+// endless is how much a handler that floods writes, a page at a time: what it is told of
+// errors is nothing to it.
 const endless = 10 << 30
 
-var page [1 << 20]byte
+var page [64 << 20]byte
 
 func hang(s *Shadow, _ http.ResponseWriter) { <-s.ended }
 
 func flood(s *Shadow, w http.ResponseWriter) {
-	for n := 0; n < endless && !s.isEnded(); n += len(page) {
-		w.Write(page[:]) //nolint:errcheck // it does not look
+	w.Write(page[:1<<20]) //nolint:errcheck // it does not look
+	for n := 1 << 20; n < endless && !s.isEnded(); n += len(page) {
+		w.Write(page[:]) //nolint:errcheck // nor here
 	}
 }
 
@@ -168,7 +169,7 @@ func floodConn(_ *Shadow, c *net.TCPConn) {
 	}
 	_, err := io.WriteString(c, chunked)
 	for err == nil {
-		buffers := net.Buffers{[]byte("100000\r\n"), page[:], []byte("\r\n")}
+		buffers := net.Buffers{[]byte("100000\r\n"), page[:1<<20], []byte("\r\n")}
 		_, err = buffers.WriteTo(c)
 	}
 }
