@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -135,23 +136,11 @@ func (p *peak) see() {
 // goroutines returns how many there are of a Mirror's, and of others, those of a shadow on
 // fire left out.
 func goroutines() (workers, others int64) {
-	buf := make([]byte, 1<<20)
-	for {
-		n := runtime.Stack(buf, true)
-		if n < len(buf) {
-			buf = buf[:n]
-			break
-		}
-		buf = make([]byte, 2*len(buf))
-	}
-	for stack := range bytes.SplitSeq(buf, []byte("\n\n")) {
-		_, creator, _ := bytes.Cut(stack, []byte("\ncreated by "+module+"/"))
-		switch {
-		case bytes.HasPrefix(creator, []byte("internal/fire.")):
-		case bytes.HasPrefix(creator, []byte("internal/queue.")):
-			workers++
-		default:
-			others++
+	for creator, n := range fire.Goroutines() {
+		if strings.HasPrefix(creator, module+"/internal/queue.") {
+			workers += int64(n)
+		} else {
+			others += int64(n)
 		}
 	}
 	return workers, others

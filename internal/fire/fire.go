@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 )
@@ -28,13 +29,19 @@ func Faults() []Fault {
 		{Name: "trickles", serve: trickle},
 		{Name: "panics", serve: func(*Shadow, http.ResponseWriter) { panic("on fire") }},
 		{Name: "exits its goroutine", serve: func(*Shadow, http.ResponseWriter) { runtime.Goexit() }},
-		{Name: "remote, hangs", talk: func(s *Shadow, _ *net.TCPConn) { <-s.ended }},
+		NeverReads(),
 		{Name: "remote, floods", talk: floodConn},
 		{Name: "remote, trickles", talk: trickleConn},
 		{Name: "remote, resets", talk: resetConn},
 		{Name: "remote, broken chunks", talk: breakChunks},
 		{Name: "remote, refuses connections"},
 	}
+}
+
+// NeverReads is the fault of a server that accepts connections, and neither reads nor says
+// anything.
+func NeverReads() Fault {
+	return Fault{Name: "remote, hangs", talk: func(s *Shadow, _ *net.TCPConn) { <-s.ended }}
 }
 
 // InProcess tells whether a shadow with this fault is a handler, not a server.
@@ -211,4 +218,27 @@ func head(c net.Conn) *http.Request {
 		return nil
 	}
 	return r
+}
+
+// Goroutines counts the goroutines of the process by the function that created them, those
+// of shadows on fire left out. It stops the process for a moment.
+func Goroutines() map[string]int {
+	buf := make([]byte, 1<<20)
+	for {
+		n := runtime.Stack(buf, true)
+		if n < len(buf) {
+			buf = buf[:n]
+			break
+		}
+		buf = make([]byte, 2*len(buf))
+	}
+	counts := map[string]int{}
+	for stack := range strings.SplitSeq(string(buf), "\n\n") {
+		_, creator, _ := strings.Cut(stack, "\ncreated by ")
+		creator, _, _ = strings.Cut(creator, " in goroutine ")
+		if !strings.HasPrefix(creator, "github.com/goshadow/shadow/internal/fire.") {
+			counts[creator]++
+		}
+	}
+	return counts
 }

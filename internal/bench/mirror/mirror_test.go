@@ -98,7 +98,7 @@ func TestTablesHaveARowForEachDesign(t *testing.T) {
 		row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(d.name) + ` +\|`)
 		assert.Len(t, row.FindAllString(out.String(), -1), 2, d.name)
 	}
-	assert.ErrorContains(t, run(&out, "nonsense", 1, time.Millisecond), "nonsense")
+	assert.ErrorContains(t, run(&out, options{table: "nonsense"}), "nonsense")
 }
 
 func BenchmarkDesigns(b *testing.B) {
