@@ -68,8 +68,8 @@ func events(w io.Writer, rounds int) error {
 	}
 	t := measure.Table{
 		Title: fmt.Sprintf("Server-sent events in microseconds, %d streams of %d events", rounds*streams, each),
-		Columns: []string{"mirror", "first byte p50", "/ bare", "p99", "/ bare",
-			"event p50", "/ bare", "p99", "/ bare"},
+		Columns: []string{"mirror", "first byte p50", "p50 / bare", "p99", "p99 / bare",
+			"event p50", "event p50 / bare", "event p99", "event p99 / bare"},
 	}
 	for i, way := range ways {
 		row := []any{way.name}

@@ -24,8 +24,7 @@ var unlimited = shadow.Options(
 
 // faults prints what a client on loopback notices of each way to fail of a shadow, and what
 // the mirror holds meanwhile. Each run has a bare one before it; ratios are of these two.
-func faults(w io.Writer, title string, rounds int, opts ...shadow.Option) error {
-	const calls = 4000
+func faults(w io.Writer, title string, rounds, calls int, opts ...shadow.Option) error {
 	load := workloads[2]
 	t := measure.Table{
 		Title: fmt.Sprintf("%s: %d requests while the shadow is on fire, %s", load.name, calls, title),

@@ -57,9 +57,9 @@ var tables = []struct {
 	{"latency", func(w io.Writer, o options) error { return latencies(w, o.rounds) }},
 	{"loopback", func(w io.Writer, o options) error { return loopback(w, o.rounds, 8*o.each) }},
 	{"hung", func(w io.Writer, _ options) error { return hung(w, 5*time.Second) }},
-	{"faults", func(w io.Writer, o options) error { return faults(w, "default limits", o.rounds) }},
+	{"faults", func(w io.Writer, o options) error { return faults(w, "default limits", o.rounds, 4000) }},
 	{"unlimited", func(w io.Writer, o options) error {
-		return faults(w, "breaker, pressure and overhead off", o.rounds, unlimited)
+		return faults(w, "breaker, pressure and overhead off", o.rounds, 4000, unlimited)
 	}},
 	{"upload", func(w io.Writer, o options) error { return upload(w, 20*o.rounds) }},
 	{"events", func(w io.Writer, o options) error { return events(w, o.rounds) }},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/goshadow/shadow"
@@ -16,8 +17,9 @@ import (
 
 // steady prints the requests per second over loopback where every request is copied to a
 // handler in the process and compared, the time until the last copy has been reported
-// included. No copy is lost. What the shadow does itself is told by a handler that does the
-// work of both, one after the other, without a mirror.
+// included. Clients ask no faster than copies end, so that none is lost. What the shadow
+// does itself is told by a handler that does the work of both, one after the other, without
+// a mirror.
 func steady(w io.Writer, rounds, calls int) error {
 	t := measure.Table{
 		Title:   fmt.Sprintf("Steady state: requests per second over loopback with %d connections, every request copied and compared", connections),
@@ -47,7 +49,7 @@ func steady(w io.Writer, rounds, calls int) error {
 }
 
 func rateBare(l workload, calls int) (float64, error) {
-	return perSecond(l, l.handler(), calls, func() error { return nil })
+	return perSecond(l, l.handler(), calls, func() int64 { return 0 }, func() error { return nil })
 }
 
 // rateBoth has each request served twice: the second time from memory, for a writer that
@@ -59,24 +61,37 @@ func rateBoth(l workload, calls int) (float64, error) {
 		twin := *r
 		twin.Body = rereader{bytes.NewReader(content)}
 		h.ServeHTTP(&nowhere{http.Header{}}, &twin)
-	}), calls, func() error { return nil })
+	}), calls, func() int64 { return 0 }, func() error { return nil })
 }
 
 func rateMirrored(l workload, calls int) (float64, error) {
-	m, err := shadow.New(shadow.InProcess("candidate", l.handler()), unlimited,
-		shadow.WithMethods("GET", "POST"), shadow.WithQueue(calls, 8<<30))
+	var served, reported atomic.Int64
+	m, err := shadow.New(shadow.InProcess("candidate", l.handler()), unlimited, shadow.WithMethods("GET", "POST"),
+		shadow.WithReporter(shadow.ReporterFunc(func(context.Context, *shadow.Result) error {
+			reported.Add(1)
+			return nil
+		})))
 	if err != nil {
 		return 0, err
 	}
-	rate, err := perSecond(l, m.Handler(l.handler()), calls, func() error { return m.Shutdown(context.Background()) })
+	mirrored := m.Handler(l.handler())
+	rate, err := perSecond(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mirrored.ServeHTTP(w, r)
+		served.Add(1)
+	}), calls, func() int64 { return served.Load() - reported.Load() }, func() error { return m.Shutdown(context.Background()) })
 	if s := m.Stats(); err == nil && s.Match != uint64(calls) {
 		return 0, fmt.Errorf("%d of %d copies matched: %+v", s.Match, calls, s)
 	}
 	return rate, err
 }
 
+// backlog is how many copies there are under way when clients begin to wait for them: the
+// queue has room for 256.
+const backlog = 200
+
 // perSecond returns the rate at which a server with h answers so many calls and settles.
-func perSecond(l workload, h http.Handler, calls int, settle func() error) (float64, error) {
+// Clients wait while as many copies are under way as backlog says.
+func perSecond(l workload, h http.Handler, calls int, under func() int64, settle func() error) (float64, error) {
 	var serving sync.WaitGroup
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer serving.Done()
@@ -92,6 +107,9 @@ func perSecond(l workload, h http.Handler, calls int, settle func() error) (floa
 	for range connections {
 		go func() {
 			for range calls / connections {
+				for under() > backlog {
+					time.Sleep(20 * time.Microsecond)
+				}
 				var body io.Reader
 				if l.method == "POST" {
 					body = bytes.NewReader(content)
