@@ -234,8 +234,8 @@ func (m *Mirror) run(j *job) {
 		go control.run()
 	}
 	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
+	defer timer.Stop() // it holds the bodies: also where the candidate exits this goroutine
 	answer, err := all.candidate.send()
-	timer.Stop()
 	if claimed = j.claim(); !claimed {
 		return
 	}
