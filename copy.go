@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -208,7 +208,7 @@ func (m *Mirror) run(j *job) {
 	if answers != nil {
 		all.candidate.got = &answers.shadow
 	}
-	if m.control != nil {
+	if m.control != nil && m.controlShare.drawn() {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
 		control.target, control.got = m.control, new(Message)
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
@@ -278,13 +278,14 @@ func (s *second) wait() bool {
 // compare compares the answers, takes the noise out and finishes j.
 func (m *Mirror) compare(j *job, res *Result, control *second) {
 	diffs, more, err := m.diff(&res.Exchange)
-	if control != nil && len(diffs) > 0 {
-		if control.wait() && control.err == nil {
-			x := res.Exchange
-			x.Shadow = control.answer
-			noise, _, _ := m.diff(&x)
-			diffs, res.Noise = subtract(diffs, noise)
+	if control != nil && control.wait() && control.err == nil {
+		x := res.Exchange
+		x.Shadow = control.answer
+		noise, others, failed := m.diff(&x)
+		if err == nil && failed == nil && !more && !others { // all of both is known
+			res.Controlled, res.Control = true, places(noise)
 		}
+		diffs, res.Noise = subtract(diffs, noise)
 	}
 	res.Diffs, res.More = diffs, more
 	if len(diffs) == 0 && more {
@@ -315,32 +316,37 @@ func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
 	return diffs, more, errors.Join(failed, err)
 }
 
+// places are the places and kinds of diffs, array indexes aside, each once.
+func places(diffs []Diff) (list []Diff) {
+	type place struct {
+		path string
+		kind DiffKind
+	}
+	seen := make(map[place]bool, len(diffs))
+	for _, d := range diffs {
+		at := place{pointer.Fold(d.Path), d.Kind}
+		if !seen[at] {
+			seen[at] = true
+			list = append(list, Diff{Path: at.path, Kind: at.kind, Class: d.Class})
+		}
+	}
+	return list
+}
+
 // subtract takes from diffs those whose place, array indexes aside, is in noise too.
 func subtract(diffs, noise []Diff) (rest, noisy []Diff) {
 	at := make(map[string]bool, len(noise))
 	for _, d := range noise {
-		at[fold(d.Path)] = true
+		at[pointer.Fold(d.Path)] = true
 	}
 	for _, d := range diffs {
-		if at[fold(d.Path)] {
+		if at[pointer.Fold(d.Path)] {
 			noisy = append(noisy, d)
 		} else {
 			rest = append(rest, d)
 		}
 	}
 	return rest, noisy
-}
-
-// fold replaces what picks one element of an array: indexes, and the name=value of
-// keyed arrays.
-func fold(path string) string {
-	parts := strings.Split(path, "/")
-	for i, part := range parts {
-		if part != "" && strings.Trim(part, "0123456789") == "" || strings.Contains(part, "=") {
-			parts[i] = "*"
-		}
-	}
-	return strings.Join(parts, "/")
 }
 
 // finish masks and reports res. It is called once for each job, by the one who claimed

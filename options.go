@@ -51,8 +51,9 @@ func (f optionFunc) apply(c *config) { f(c) }
 
 // config is what the options of New add up to.
 type config struct {
-	target  Target
-	control *Target
+	target       Target
+	control      *Target
+	controlShare share // of the copies
 
 	name        string
 	methods     []string
@@ -138,6 +139,19 @@ func WithControl(t Target) Option {
 		c.once("WithControl", t)
 		t.check(c, "WithControl")
 		c.control = &t
+	})
+}
+
+// WithControlRate asks the control on a share p of the copies, drawn at random, above 0
+// and up to 1, which is the default. On the other copies nothing becomes Result.Noise:
+// package report/tally tells noise from differences by all of them together.
+func WithControlRate(p float64) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithControlRate", p)
+		if !(p > 0 && p <= 1) {
+			c.fail("WithControlRate: %v is not a probability above 0", p)
+		}
+		c.controlShare = newShare(p)
 	})
 }
 
@@ -370,14 +384,15 @@ func isNil(v any) bool {
 // newConfig adds up options over the defaults and reports everything that is wrong.
 func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
-		target:     target,
-		methods:    defaultMethods[:],
-		queue:      defaultQueue,
-		queueBytes: defaultQueueBytes,
-		maxBody:    defaultMaxBody,
-		requestID:  defaultRequestID,
-		logger:     slog.New(slog.DiscardHandler),
-		given:      map[string]any{},
+		target:       target,
+		controlShare: whole,
+		methods:      defaultMethods[:],
+		queue:        defaultQueue,
+		queueBytes:   defaultQueueBytes,
+		maxBody:      defaultMaxBody,
+		requestID:    defaultRequestID,
+		logger:       slog.New(slog.DiscardHandler),
+		given:        map[string]any{},
 	}
 	target.check(c, "target")
 	for _, o := range opts {
@@ -395,6 +410,9 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	}
 	if c.control != nil && c.control.Name == target.Name {
 		c.fail("WithControl: %q is the name of the target too", target.Name)
+	}
+	if c.control == nil && c.given["WithControlRate"] != nil {
+		c.fail("WithControlRate: there is no control; add WithControl")
 	}
 	if c.control != nil && target.Discard {
 		c.fail("WithControl: target %q has Discard set, so there is nothing to compare", target.Name)

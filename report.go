@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strconv"
 	"sync"
+
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // LogReporter logs results to l; nil is slog.Default() at the time. It is made to be
@@ -75,7 +77,7 @@ func (l *logReporter) count(r *Result) uint64 {
 	}
 	last := ""
 	for _, d := range r.Diffs {
-		if place := fold(d.Path) + " " + string(d.Kind); place != last {
+		if place := pointer.Fold(d.Path) + " " + string(d.Kind); place != last {
 			write(place)
 			last = place
 		}

@@ -179,7 +179,13 @@ type Result struct {
 	Diffs   []Diff // in path order
 	More    bool   // there are more differences than Diffs holds
 	Noise   []Diff // differences that the control shows too
-	Err     error  // why the outcome is Failed or Uncompared
+	// Controlled tells that the control was asked too, and that all differences of both
+	// answers are known. Control are then those between primary and control: each place and
+	// kind once, array indexes and the keys of array elements replaced by "*", no values.
+	Controlled bool
+	Control    []Diff
+
+	Err error // why the outcome is Failed or Uncompared
 
 	Start  time.Time     // when the primary was given the request
 	Queued time.Duration // from the primary's answer to the start of the copy

@@ -1,5 +1,5 @@
-// Package pointer orders JSON Pointers (RFC 6901), as the differences of an exchange are
-// ordered.
+// Package pointer orders and folds JSON Pointers (RFC 6901), as the differences of an
+// exchange are ordered and counted.
 package pointer
 
 import "strings"
@@ -49,4 +49,39 @@ func isIndex(token string) bool {
 		}
 	}
 	return true
+}
+
+// AppendFold appends path to dst with "*" in place of each token that picks one element of
+// an array: indexes, and the name=value of keyed arrays.
+func AppendFold(dst []byte, path string) []byte {
+	for i := 0; ; i++ {
+		token, rest, more := strings.Cut(path, "/")
+		if i > 0 {
+			dst = append(dst, '/')
+		}
+		if picks(token) {
+			dst = append(dst, '*')
+		} else {
+			dst = append(dst, token...)
+		}
+		if !more {
+			return dst
+		}
+		path = rest
+	}
+}
+
+// Fold returns path as AppendFold appends it.
+func Fold(path string) string { return string(AppendFold(make([]byte, 0, len(path)), path)) }
+
+// picks reports whether a token picks one element of an array.
+func picks(token string) bool {
+	digits := token != ""
+	for i := range len(token) {
+		if token[i] == '=' {
+			return true
+		}
+		digits = digits && token[i]-'0' <= 9
+	}
+	return digits
 }

@@ -23,3 +23,28 @@ func TestPointersAreOrderedTokenByToken(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatPicksAnElementIsFolded(t *testing.T) {
+	for path, want := range map[string]string{
+		"":                        "",
+		"/":                       "/",
+		"/status":                 "/status",
+		"/body/items/0/id":        "/body/items/*/id",
+		"/body/items/12/0":        "/body/items/*/*",
+		"/body/items/id=7/price":  "/body/items/*/price",
+		"/body/items/id=/price":   "/body/items/*/price",
+		"/body/v1/1x//007":        "/body/v1/1x//*",
+		"/body/\u0660/\uff11":     "/body/\u0660/\uff11", // digits, but no indexes
+		"/body/a~1b/name=a~1b/-1": "/body/a~1b/*/-1",
+		"12":                      "*",
+	} {
+		assert.Equal(t, want, pointer.Fold(path), path)
+		assert.Equal(t, "x"+want, string(pointer.AppendFold([]byte("x"), path)), path)
+		assert.Equal(t, want, pointer.Fold(want), "folding twice is folding once")
+	}
+}
+
+func TestFoldingIntoABufferAllocatesNothing(t *testing.T) {
+	buf := make([]byte, 0, 64)
+	assert.Zero(t, testing.AllocsPerRun(100, func() { buf = pointer.AppendFold(buf[:0], "/body/items/12/id=4/price") }))
+}

@@ -1,0 +1,226 @@
+package tally
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+
+	"github.com/goshadow/shadow"
+)
+
+// series is what is counted of one route of a mirror and target. Its numbers are the sum
+// of those in its cells: there is one at first, and another whenever two goroutines meet.
+type series struct {
+	key   seriesKey
+	cells atomic.Pointer[[]*cell]
+
+	// What is counted in the cells: found without a lock, because the maps are replaced and
+	// not changed.
+	fields atomic.Pointer[map[string]*field] // by folded path and kind
+	groups atomic.Pointer[map[uint64]*group] // by fingerprint
+
+	mu sync.Mutex // of those who add a cell, a field, a group or an exemplar
+}
+
+func newSeries(k seriesKey) *series {
+	s := &series{key: k}
+	s.fields.Store(&map[string]*field{})
+	s.groups.Store(&map[uint64]*group{})
+	s.cells.Store(&[]*cell{{}})
+	return s
+}
+
+// count counts r in a cell.
+func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
+	c := s.lock(t, w)
+	defer c.Unlock()
+	c.add(t.mapping, r, now)
+	if len(w.seen) > 0 {
+		weight, _ := weigh(r.Probability)
+		c.differ(w, r, weight, now)
+	}
+}
+
+// lock locks a cell: the one that w had the last time, or where somebody else has that, the
+// next one that is free, which will be w's from now on.
+func (s *series) lock(t *Tally, w *writer) *cell {
+	for {
+		cells := *s.cells.Load()
+		for range cells {
+			if c := cells[int(w.ticket)%len(cells)]; c.TryLock() {
+				return c
+			}
+			w.ticket++
+		}
+		if len(cells) >= maxCells() || !s.grow(t, len(cells)) {
+			c := cells[int(w.ticket)%len(cells)]
+			c.Lock()
+			return c
+		}
+	}
+}
+
+// grow adds a cell unless somebody else did, or there is no room.
+func (s *series) grow(t *Tally, from int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cells := *s.cells.Load()
+	if len(cells) > from {
+		return true
+	}
+	if !reserve(&t.spare, 1, maxSpare) {
+		return false
+	}
+	cells = append(append([]*cell{}, cells...), &cell{})
+	s.cells.Store(&cells)
+	return true
+}
+
+// cell are numbers that one goroutine at a time adds to.
+type cell struct {
+	sync.Mutex
+	results       Counts
+	weighted      Weights
+	first, last   time.Time
+	primaryErrors uint64
+	shadowErrors  uint64
+	failures      [len(failures)]uint64
+	correlated    uint64
+	controlled    uint64
+
+	primaryTook, shadowTook           sketch
+	primaryFirstByte, shadowFirstByte sketch
+	primarySize, shadowSize           sketch
+	ratio, lag                        sketch
+
+	windows windows[slot]
+
+	fields []fieldCounts // by field.index
+	groups []groupCounts // by group.index
+}
+
+// slot is a Slot before it is asked for.
+type slot struct {
+	results                 [4]uint32
+	shadowErrors, answered  uint32
+	primaryTook, shadowTook time.Duration
+}
+
+var failures = [...]Failure{FailureTimeout, FailurePanic, FailureExited, FailureTransport}
+
+// sketches are those of Route.distributions, in that order.
+func (c *cell) sketches() [8]*sketch {
+	return [...]*sketch{
+		&c.primaryTook, &c.shadowTook, &c.primaryFirstByte, &c.shadowFirstByte,
+		&c.primarySize, &c.shadowSize, &c.ratio, &c.lag,
+	}
+}
+
+// add counts r.
+func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, now time.Time) {
+	if c.first.IsZero() {
+		c.first = now
+	}
+	c.last = now
+
+	weight, known := weigh(r.Probability)
+	if !known {
+		c.weighted.Unknown++
+	}
+	c.weighted.Squares += round(weight * weight)
+	outcome := 0
+	switch r.Outcome {
+	case shadow.Match:
+		c.results.Match++
+		c.weighted.Match += weight
+	case shadow.Mismatch:
+		outcome = 1
+		c.results.Mismatch++
+		c.weighted.Mismatch += weight
+	case shadow.Failed:
+		outcome = 2
+		c.results.Failed++
+		c.weighted.Failed += weight
+		c.failures[failure(r.Err)]++
+	default:
+		outcome = 3
+		c.results.Uncompared++
+		c.weighted.Uncompared += weight
+	}
+	if r.Controlled {
+		c.controlled++
+	}
+
+	second := now.Unix()
+	slots := [...]*slot{c.windows.minute(second), c.windows.hour(second), c.windows.day(second)}
+	for _, s := range slots {
+		s.results[outcome]++
+	}
+	if r.Outcome == shadow.Failed || r.Shadow != nil && r.Shadow.StatusCode >= 500 {
+		c.shadowErrors++
+		for _, s := range slots {
+			s.shadowErrors++
+		}
+	}
+	if p := r.Primary; p != nil {
+		if p.StatusCode >= 500 {
+			c.primaryErrors++
+		}
+		c.primaryTook.add(m, seconds(p.Took))
+		c.primaryFirstByte.add(m, seconds(p.TTFB))
+		c.primarySize.add(m, float64(p.Size))
+		if !r.Start.IsZero() {
+			c.lag.add(m, seconds(now.Sub(r.Start)-p.Took))
+		}
+	}
+	if s := r.Shadow; s != nil {
+		c.shadowTook.add(m, seconds(s.Took))
+		c.shadowFirstByte.add(m, seconds(s.TTFB))
+		c.shadowSize.add(m, float64(s.Size))
+	}
+	if r.Primary != nil && r.Shadow != nil {
+		c.correlated++
+		if r.Primary.Took > 0 {
+			c.ratio.add(m, float64(r.Shadow.Took)/float64(r.Primary.Took))
+		}
+		for _, s := range slots {
+			s.answered++
+			s.primaryTook += r.Primary.Took
+			s.shadowTook += r.Shadow.Took
+		}
+	}
+}
+
+// seconds is d in seconds. Duration.Seconds is exact to the last bit, and slower.
+func seconds(d time.Duration) float64 { return float64(d) * 1e-9 }
+
+// failure is the position in failures of what err stands for.
+func failure(err error) int {
+	for i, sort := range [...]error{shadow.ErrTimeout, shadow.ErrPanic, shadow.ErrExited} {
+		if errors.Is(err, sort) {
+			return i
+		}
+	}
+	return len(failures) - 1
+}
+
+const maxWeight = 1e9
+
+// weigh returns how many requests stand behind a result that was copied with probability
+// p. It is 1 where p is not known, or no probability.
+func weigh(p float64) (weight float64, known bool) {
+	if !(p > 0 && p <= 1) {
+		return 1, false
+	}
+	return round(min(1/p, maxWeight)), true
+}
+
+// round rounds to multiples of 2⁻¹⁶: their sums are exact, in whatever order they are added,
+// as long as they stay below 2³⁷.
+func round(weight float64) float64 {
+	const unit = 1 << 16
+	return float64(uint64(weight*unit+0.5)) / unit
+}

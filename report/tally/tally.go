@@ -1,0 +1,350 @@
+// Package tally counts results while they come: by route, by what differs, and by cause.
+//
+// A [Tally] is a [shadow.Reporter] that keeps counts, distributions and a few exemplars in
+// bounded memory, and tells at any time what they come to:
+//
+//	t, err := tally.New(tally.Options{})
+//	...
+//	mirror, err := shadow.New(target, shadow.WithReporter(t))
+//	...
+//	s := t.Snapshot()
+//
+// A [Snapshot] is plain data. Those of several replicas merge: counts exactly, quantiles
+// within their accuracy, so that it does not matter which replica saw what.
+//
+// # Bounds
+//
+// With the default Options a Tally holds at most 1,000 routes, 10,000 fields and 1,000
+// groups; what comes after that is counted as [Other]. A route of usual latencies takes
+// about 15 KB, and 250 KB at most; see docs/insight.md for the figures.
+package tally
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+
+	"github.com/goshadow/shadow"
+)
+
+// Options are the bounds of a Tally and how it judges. The zero value is the default.
+type Options struct {
+	// Routes, Fields and Groups are how many there may be, of all mirrors and targets
+	// together; 0 are 1,000 routes, 10,000 fields and 1,000 groups. One route takes at most
+	// a sixteenth of the fields and groups, but 16 in any case. What does not fit is
+	// counted as Other: the first to come stay.
+	Routes int
+	Fields int
+	Groups int
+
+	// ExemplarBytes is how many bytes of masked answers are kept for Suggest; 0 is 16 MiB.
+	ExemplarBytes int64
+
+	// Accuracy is the greatest relative error of quantiles, from 0.001 to 0.1; 0 is 0.01.
+	// Snapshots of different accuracies do not merge.
+	Accuracy float64
+
+	// MinRuns is how often the control has to agree with the primary before a field is
+	// Deterministic; 0 is 3,000: as many agreements in a row show that it differs in less
+	// than 0.1 % of the runs, at 95 % (the rule of three).
+	MinRuns uint64
+	// FalseDiscovery is the share of false ones that is allowed among the fields that are
+	// found to be Worse, above 0 and below 1; 0 is 0.01.
+	FalseDiscovery float64
+
+	// Compare is how the mirror compares: Suggest tries its rules on it.
+	Compare shadow.CompareOptions
+}
+
+const (
+	defaultRoutes         = 1_000
+	defaultFields         = 10_000
+	defaultGroups         = 1_000
+	defaultExemplarBytes  = 16 << 20
+	defaultAccuracy       = 0.01
+	defaultMinRuns        = 3_000
+	defaultFalseDiscovery = 0.01
+)
+
+// What is bounded without an option.
+const (
+	maxName   = 256 // bytes of a name: of a route, a mirror, a method
+	maxPath   = 512 // bytes of the path of a field
+	maxOthers = 64  // routes named Other, one for each mirror and target
+	maxEvents = 256 // kinds of events, of all mirrors and targets
+	maxSpare  = 64  // cells of routes that several goroutines report to
+)
+
+// Tally counts the results that it is told of. It is made by New, is safe for concurrent
+// use and needs not be closed. It is a shadow.Reporter and a shadow.EventReporter; one
+// Tally may serve many mirrors.
+type Tally struct {
+	options  Options
+	mapping  *mapping.CubicallyInterpolatedMapping
+	suggests suggester
+	since    time.Time
+
+	seed   maphash.Seed
+	shards [64]shard // of the series, by route
+
+	routes, fields, groups atomic.Int64 // how many there are
+	spare                  atomic.Int64 // cells beyond one for each series
+	kept                   atomic.Int64 // bytes of exemplars
+
+	writers sync.Pool // of *writer
+	tickets atomic.Uint32
+
+	mu           sync.Mutex // of what follows
+	watched      map[string]func() shadow.Stats
+	events       map[eventKey]*Event
+	acknowledged map[string]Acknowledgement
+}
+
+// shard holds some of the series. Readers take no lock: the map is replaced, not changed.
+type shard struct {
+	known atomic.Pointer[map[seriesKey]*series]
+	mu    sync.Mutex // of those who replace it
+}
+
+type seriesKey struct{ mirror, target, route string }
+
+func (k seriesKey) compare(o seriesKey) int {
+	return cmp.Or(cmp.Compare(k.mirror, o.mirror), cmp.Compare(k.target, o.target), cmp.Compare(k.route, o.route))
+}
+
+type eventKey struct {
+	mirror, target string
+	kind           shadow.EventKind
+}
+
+// writer is what a goroutine needs while it reports. A pool keeps it near its processor.
+type writer struct {
+	ticket uint32  // which of the cells of a series it uses
+	last   *series // that it reported to
+	folded []byte
+	hashes []uint64
+	seen   []seen // the differences of the result, those of Result.Diffs first
+	group  *group // of the result; nil where it has no differences
+}
+
+// New returns a Tally. What is wrong with o is reported at once, in one error.
+func New(o Options) (*Tally, error) {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("tally: Options."+format, args...)) }
+	for _, limit := range []struct {
+		name     string
+		value    *int
+		fallback int
+	}{
+		{"Routes", &o.Routes, defaultRoutes},
+		{"Fields", &o.Fields, defaultFields},
+		{"Groups", &o.Groups, defaultGroups},
+	} {
+		switch {
+		case *limit.value < 0:
+			fail("%s: %d is negative", limit.name, *limit.value)
+		case *limit.value == 0:
+			*limit.value = limit.fallback
+		}
+	}
+	if o.ExemplarBytes < 0 {
+		fail("ExemplarBytes: %d is negative", o.ExemplarBytes)
+	}
+	if o.ExemplarBytes == 0 {
+		o.ExemplarBytes = defaultExemplarBytes
+	}
+	if o.Accuracy == 0 {
+		o.Accuracy = defaultAccuracy
+	}
+	if !validAccuracy(o.Accuracy) {
+		fail("Accuracy: %v is not within %v and %v", o.Accuracy, minAccuracy, maxAccuracy)
+	}
+	if o.MinRuns == 0 {
+		o.MinRuns = defaultMinRuns
+	}
+	if o.FalseDiscovery == 0 {
+		o.FalseDiscovery = defaultFalseDiscovery
+	}
+	if !(o.FalseDiscovery > 0 && o.FalseDiscovery < 1) {
+		fail("FalseDiscovery: %v is not above 0 and below 1", o.FalseDiscovery)
+	}
+	suggests, err := newSuggester(o.Compare)
+	if err != nil {
+		fail("Compare: %w", err)
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	bins, err := mapping.NewCubicallyInterpolatedMapping(o.Accuracy)
+	if err != nil {
+		return nil, fmt.Errorf("tally: Options.Accuracy: %w", err)
+	}
+	t := &Tally{
+		options: o, mapping: bins, suggests: suggests, since: time.Now().UTC().Round(0),
+		seed:    maphash.MakeSeed(),
+		watched: map[string]func() shadow.Stats{}, events: map[eventKey]*Event{}, acknowledged: map[string]Acknowledgement{},
+	}
+	t.writers.New = func() any { return &writer{ticket: t.tickets.Add(1)} }
+	return t, nil
+}
+
+// Report counts r. It never fails.
+func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
+	now := time.Now()
+	w := t.writers.Get().(*writer)
+	defer t.writers.Put(w)
+	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); w.last == nil || w.last.key != k {
+		w.last = t.series(k)
+	}
+	w.look(t, w.last, r)
+	w.last.count(t, w, r, now)
+	if g := w.group; g != nil && g.fingerprint != 0 {
+		g.show(t, w.last, w.shape(r.Diffs), r)
+	}
+	return nil
+}
+
+// ReportEvent counts e by its kind.
+func (t *Tally) ReportEvent(_ context.Context, e *shadow.Event) error {
+	k := eventKey{name(e.Mirror), name(e.Target), shadow.EventKind(name(string(e.Kind)))}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.events[k] == nil && len(t.events) >= maxEvents {
+		k = eventKey{Other, Other, Other}
+	}
+	if t.events[k] == nil {
+		k = eventKey{strings.Clone(k.mirror), strings.Clone(k.target), shadow.EventKind(strings.Clone(string(k.kind)))}
+		t.events[k] = &Event{Mirror: k.mirror, Target: k.target, Kind: k.kind}
+	}
+	counted := t.events[k]
+	counted.Count++
+	if at := e.Time.UTC().Round(0); at.After(counted.Last) {
+		counted.Last = at
+	}
+	return nil
+}
+
+// Watch adds the ledger of a mirror to the snapshots: name is that of the mirror, stats is
+// its method Stats. A second call with the same name replaces the first.
+func (t *Tally) Watch(name string, stats func() shadow.Stats) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.watched[name] = stats
+}
+
+// Acknowledge says that the group a.Fingerprint is an expected change: until a.Expires it
+// is Expected, from then on it is Overdue. It replaces what was said of that group before.
+// Note, owner and a date to come are mandatory; a.At is set. The group need not be there
+// yet: those that were acknowledged before a restart may be so again.
+func (t *Tally) Acknowledge(a Acknowledgement) error {
+	now := time.Now()
+	var errs []error
+	if !validFingerprint(a.Fingerprint) {
+		errs = append(errs, fmt.Errorf("tally: Acknowledge: %.40q is not a fingerprint of 16 hex digits", a.Fingerprint))
+	}
+	if strings.TrimSpace(a.Note) == "" || len(a.Note) > maxNote {
+		errs = append(errs, fmt.Errorf("tally: Acknowledge: the note has to say why, in at most %d bytes", maxNote))
+	}
+	if strings.TrimSpace(a.Owner) == "" || len(a.Owner) > maxName {
+		errs = append(errs, fmt.Errorf("tally: Acknowledge: the owner has to be named, in at most %d bytes", maxName))
+	}
+	if !a.Expires.After(now) {
+		errs = append(errs, fmt.Errorf("tally: Acknowledge: the date %v has to be to come", a.Expires))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, again := t.acknowledged[a.Fingerprint]; !again && len(t.acknowledged) >= maxAcknowledged {
+		errs = append(errs, fmt.Errorf("tally: Acknowledge: there are %d already", maxAcknowledged))
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	a.At, a.Expires = now.UTC().Round(0), a.Expires.UTC().Round(0)
+	t.acknowledged[a.Fingerprint] = a
+	return nil
+}
+
+// name bounds a name.
+func name(s string) string { return cut(s, maxName) }
+
+// cut cuts s after n bytes at most, between two characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// series returns that of k, or one of Other where there is no room for it.
+func (t *Tally) series(k seriesKey) *series {
+	for _, try := range [...]struct {
+		key   seriesKey
+		limit int64
+	}{
+		{k, int64(t.options.Routes)},
+		{seriesKey{k.mirror, k.target, Other}, int64(t.options.Routes) + maxOthers},
+	} {
+		if s := t.find(try.key, try.limit); s != nil {
+			return s
+		}
+	}
+	return t.find(seriesKey{Other, Other, Other}, math.MaxInt64)
+}
+
+// find returns the series of k, which is made unless there are limit of them already.
+func (t *Tally) find(k seriesKey, limit int64) *series {
+	shard := &t.shards[maphash.String(t.seed, k.route)%uint64(len(t.shards))]
+	if known := shard.known.Load(); known != nil {
+		if s := (*known)[k]; s != nil {
+			return s
+		}
+	}
+	if t.routes.Load() >= limit {
+		return nil
+	}
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	known := map[seriesKey]*series{}
+	if old := shard.known.Load(); old != nil {
+		if s := (*old)[k]; s != nil {
+			return s
+		}
+		known = maps.Clone(*old)
+	}
+	if !reserve(&t.routes, 1, limit) {
+		return nil
+	}
+	k = seriesKey{strings.Clone(k.mirror), strings.Clone(k.target), strings.Clone(k.route)}
+	s := newSeries(k)
+	known[k] = s
+	shard.known.Store(&known)
+	return s
+}
+
+// reserve adds n to a counter unless that would be over the limit.
+func reserve(counter *atomic.Int64, n, limit int64) bool {
+	if counter.Add(n) > limit {
+		counter.Add(-n)
+		return false
+	}
+	return true
+}
+
+// maxCells is how many goroutines can report to one series without waiting for each other:
+// more than there are processors, because one that is preempted keeps its cell.
+func maxCells() int { return min(4*runtime.GOMAXPROCS(0), 32) }
