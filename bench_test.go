@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -264,6 +265,29 @@ func BenchmarkDraw(b *testing.B) {
 					c.sampler.Draw(r)
 				}
 			})
+		})
+	}
+}
+
+// BenchmarkMaskDetected masks a JSON body of 10 KB that holds nothing, and one with an
+// address in each of its items.
+func BenchmarkMaskDetected(b *testing.B) {
+	for name, note := range map[string]string{"nothing": "fine", "findings": "ann@example.com"} {
+		var items []string
+		for i := range 70 {
+			items = append(items, fmt.Sprintf(`{"id":%d,"sku":"AB-%05d","created_at":"2024-05-06T07:08:%02dZ","price":%d.95,"tags":["a","b"],"note":"%s"}`, 1000+i, i, i%60, i, note))
+		}
+		body := []byte(`{"items":[` + strings.Join(items, ",") + `]}`)
+		b.Run(name, func(b *testing.B) {
+			masker := shadow.MaskDetected()
+			header := http.Header{"Content-Type": {"application/json"}}
+			b.SetBytes(int64(len(body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := masker.Mask(&shadow.Message{Header: header, Body: body}); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }

@@ -70,7 +70,9 @@ func TestAResultIsNotControlledWhereNotAllIsKnown(t *testing.T) {
 // A control shows nothing of what the record mask hides, keys of elements included.
 func TestAControlTellsNoValues(t *testing.T) {
 	const secret = "4111-1111"
-	doc := func(price string) http.HandlerFunc { return jsonDoc(`[{"card":"` + secret + `","price":` + price + `}]`) }
+	doc := func(price string) http.HandlerFunc {
+		return jsonDoc(`[{"card":"` + secret + `","price":` + price + `}]`)
+	}
 	m, results := mirror(t, shadow.InProcess("v2", doc("2")), shadow.WithControl(shadow.InProcess("v1", doc("3"))),
 		shadow.WithMasker(shadow.MaskJSON("$..card")), shadow.WithCompare(shadow.CompareOptions{Keyed: map[string]string{"$": "card"}}))
 	getFrom(m.Handler(doc("1")), "/")

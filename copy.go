@@ -19,6 +19,7 @@ import (
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -48,12 +49,17 @@ type job struct {
 	ended   time.Time
 	route   string
 
+	before   time.Duration // from start until the primary was called
+	overhead time.Duration // of the Mirror on the request, where metrics are recorded
+	pass     *pass         // from run on
+
 	claimed atomic.Bool // by the one who will report it
 }
 
 // snapshot keeps of r what the primary might change. It tells why r is not to be copied
 // after all, or whyCopied.
 func (m *Mirror) snapshot(j *job, r *http.Request) why {
+	j.start = time.Now()
 	j.header = fields.Take(r.Header, j.room[:])
 	for name, values := range j.header.All() {
 		switch {
@@ -77,7 +83,6 @@ func (m *Mirror) snapshot(j *job, r *http.Request) why {
 	for _, key := range m.contextKeys {
 		j.values = append(j.values, r.Context().Value(key))
 	}
-	j.start = time.Now()
 	return whyCopied
 }
 
@@ -118,6 +123,9 @@ func (m *Mirror) nameRoute(j *job, r *http.Request) {
 
 // put admits j, the copy of r, to the queue, or drops it.
 func (m *Mirror) put(j *job, r *http.Request) {
+	if m.meter != nil {
+		j.overhead = j.before + time.Since(j.ended)
+	}
 	w := whyQueueFull
 	switch m.queue.Put(j) {
 	case queue.Accepted:
@@ -136,8 +144,10 @@ func (m *Mirror) run(j *job) {
 		url       url.URL
 		request   Message
 		candidate attempt
+		pass      pass
 	}
 	res := &all.Result
+	j.pass = &all.pass
 	*res = Result{
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,
@@ -165,6 +175,7 @@ func (m *Mirror) run(j *job) {
 		}
 		claimed = claimed || j.claim()
 		if claimed && end == unknown && res.Outcome == "" {
+			m.limits.learn(&m.target, j, reply{}, err)
 			outcome := Failed
 			if res.Shadow != nil {
 				outcome = Uncompared
@@ -196,6 +207,9 @@ func (m *Mirror) run(j *job) {
 		answers = new(struct{ primary, shadow Message })
 		res.Primary = m.primaryAnswer(&answers.primary, j)
 		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
+		if _, route := m.paths.Mask(j.url.EscapedPath(), redact.Replacement{}); res.Route == "" {
+			res.Route = route
+		}
 		if res.Route == "" {
 			res.Route = template(j.url.Path)
 		}
@@ -204,11 +218,16 @@ func (m *Mirror) run(j *job) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
+	if w := m.limits.begin(j); w != whyCopied {
+		claimed, end = j.claim(), whyEnd(w)
+		return
+	}
+	defer m.limits.end()
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
 	if answers != nil {
 		all.candidate.got = &answers.shadow
 	}
-	if m.control != nil && m.controlShare.drawn() {
+	if j.pass.doubted {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
 		control.target, control.got = m.control, new(Message)
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
@@ -220,15 +239,18 @@ func (m *Mirror) run(j *job) {
 	if claimed = j.claim(); !claimed {
 		return
 	}
+	m.limits.learn(&m.target, j, all.candidate.reply, err)
 	switch {
 	case errors.Is(err, errMask):
 		end = whyEnd(whyMaskFailed)
+	case errors.Is(err, errLeak):
+		end = whyEnd(whyLeak)
 	case err != nil:
 		m.finish(j, res, Failed, err)
 	case m.target.Discard:
 		m.finish(j, res, Uncompared, nil)
 	default:
-		res.Shadow = answer
+		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
 		m.compare(j, res, control)
 	}
 }
@@ -241,6 +263,7 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 		return
 	}
 	defer m.queue.Settle(outcomeEnd(Failed))
+	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
 	late := *res // the worker still reads res
 	if !m.through {
 		late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
@@ -259,6 +282,7 @@ type second struct {
 
 func (s *second) run() {
 	defer close(s.done)
+	defer func() { s.m.limits.learn(s.target, s.j, s.reply, s.err) }()
 	s.err = ErrExited
 	s.answer, s.err = s.send()
 }
@@ -271,6 +295,7 @@ func (s *second) wait() bool {
 	case <-s.done:
 		return true
 	case <-expired.C:
+		s.m.limits.learn(s.target, s.j, reply{}, ErrTimeout)
 		return false
 	}
 }
@@ -301,15 +326,16 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 	}
 }
 
-var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise", ErrBody)
+var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise or left out, and there are more", ErrBody)
 
 // diff calls the Comparator. The error says why the answers could not be compared.
 func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
+	defer m.limits.compared(time.Now())
 	failed := m.guard("Comparator", func() error {
 		if own, ok := m.comparator.(*comparator); ok {
 			diffs, more, err = own.compare(x)
 		} else {
-			diffs = m.comparator.Compare(x)
+			diffs, more = compareBy(m.comparator, x)
 		}
 		return nil
 	})
@@ -363,9 +389,11 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 			m.unreported.Add(1)
 		}
 	}()
-	if m.guard("Masker", func() error { return m.maskRecord(res) }) == nil {
-		m.tell(m.listeners, res, &told)
+	if err := m.guard("Masker", func() error { return m.maskRecord(res) }); err != nil {
+		m.maskFailed(&res.Exchange, "a result was not reported", err)
+		return
 	}
+	m.tell(m.listeners, res, &told)
 }
 
 // tell reports res to each of list, even where one of them exits the goroutine, and
@@ -388,7 +416,7 @@ func (m *Mirror) record(j *job, res *Result) {
 	o := telemetry.Outcome{
 		Target: res.Target, Route: res.Route,
 		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
-		Lag: time.Since(j.ended), Differences: map[telemetry.Difference]int{},
+		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
 	}
 	if res.Shadow != nil {
 		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
@@ -408,22 +436,22 @@ func (m *Mirror) record(j *job, res *Result) {
 }
 
 // maskRecord turns res into what may be reported: its messages masked in place, and
-// the values of its differences read from them.
+// the values of its differences read from them. An error means that it may not be.
 func (m *Mirror) maskRecord(res *Result) error {
 	primary, shadow := original(res.Primary), original(res.Shadow)
 	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
 		if msg == nil {
 			continue
 		}
-		if err := m.mask.Mask(msg); err != nil {
+		if err := m.mask.record(msg); err != nil {
 			return err
 		}
 	}
 	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
-		hideKeys(res.Diffs, res.Primary, res.Shadow)
-		hideKeys(res.Noise, res.Primary, res.Shadow)
+		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
+		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)
 	}
-	return nil
+	return m.checkRecord(res)
 }

@@ -18,6 +18,7 @@ var allowed = map[string]string{
 	"github.com/andybalholm/brotli/...":        "decodes the content coding br (RFC 7932), which the standard library does not",
 	"github.com/cespare/xxhash/v2":             "hashes attribute sets inside of go.opentelemetry.io/otel/attribute",
 	"github.com/klauspost/compress/...":        "decodes the content coding zstd (RFC 8878), which the standard library does not; zstd and what it is made of",
+	"github.com/sony/gobreaker/v2":             "WithBreaker: counts by window, states and probes; it imports nothing but the standard library",
 	"go.opentelemetry.io/otel/attribute/...":   "OpenTelemetry API: what spans and metrics are labelled with",
 	"go.opentelemetry.io/otel/baggage":         "OpenTelemetry API: the mark shadow=true in W3C baggage",
 	"go.opentelemetry.io/otel/codes":           "OpenTelemetry API: the status of a span",

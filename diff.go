@@ -9,6 +9,7 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/goshadow/shadow/internal/bodies"
@@ -144,8 +145,9 @@ type RuleCounter interface {
 	Rules() []RuleUse
 }
 
-// RuleUse is one rule of CompareOptions and how often it took effect: on values that are
-// not the same bytes on both sides. A value that is looked at twice counts twice.
+// RuleUse is one rule of CompareOptions and how often it took effect: on so many pairs of
+// values that are not the same bytes. What is only tried, to find out which elements of
+// an array belong together, does not count.
 type RuleUse struct {
 	Option string // Ignore, Unordered, Keyed or Tolerances
 	Path   string
@@ -239,15 +241,70 @@ type comparator struct {
 // Compare compares the two answers of x. Bodies that cannot be compared are a difference
 // at /body: whoever calls a Comparator takes no differences for a match.
 func (c *comparator) Compare(x *Exchange) []Diff {
-	diffs, _, err := c.compare(x)
+	diffs, more, err := c.compare(x)
 	if err != nil && len(diffs) == 0 {
 		diffs = append(diffs, Diff{Path: "/body", Kind: Changed})
 	}
 	fill(c.set, diffs, x.Primary, x.Shadow, original(x.Primary), original(x.Shadow))
-	for i := range diffs { // a caller may have compared other messages than those recorded
+	x.aside.keep(x, diffs, more)
+	for i := range diffs {
 		diffs[i].place = bodies.Place{}
 	}
 	return diffs
+}
+
+// aside is what Compare knows and cannot say in diffs, for a Comparator that calls it and
+// hands on what it likes. A nil aside keeps nothing.
+type aside struct {
+	primary, shadow *Message // the places are in their bodies
+
+	mu     sync.Mutex
+	places map[where][]bodies.Place // in the order of the diffs
+	more   bool
+}
+
+// where is what tells differences apart.
+type where struct {
+	path string
+	kind DiffKind
+}
+
+// keep notes the places of diffs, unless other messages were compared, and whether there
+// are more.
+func (a *aside) keep(x *Exchange, diffs []Diff, more bool) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.more = a.more || more
+	if x.Primary != a.primary || x.Shadow != a.shadow {
+		return
+	}
+	for _, d := range diffs {
+		if d.place != (bodies.Place{}) {
+			at := where{d.Path, d.Kind}
+			a.places[at] = append(a.places[at], d.place)
+		}
+	}
+}
+
+// compareBy returns what own says about x, with what the Comparators of this package that
+// it called know besides.
+func compareBy(own Comparator, x *Exchange) (diffs []Diff, more bool) {
+	known := &aside{primary: x.Primary, shadow: x.Shadow, places: map[where][]bodies.Place{}}
+	y := *x
+	y.aside = known
+	diffs = slices.Clone(own.Compare(&y)) // they may be others' too
+	known.mu.Lock()
+	defer known.mu.Unlock()
+	for i := range diffs {
+		d := &diffs[i]
+		if list := known.places[where{d.Path, d.Kind}]; len(list) > 0 {
+			d.place, known.places[where{d.Path, d.Kind}] = list[0], list[1:]
+		}
+	}
+	return diffs, known.more
 }
 
 // compare returns the differences without their values. More means that there are
@@ -264,7 +321,8 @@ func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 	case *comparator:
 		diffs, more, err = own.bodies(p, s)
 	default:
-		diffs = slices.DeleteFunc(own.Compare(x), func(d Diff) bool { // those are ours
+		diffs, more = compareBy(own, x)
+		diffs = slices.DeleteFunc(diffs, func(d Diff) bool { // those are ours
 			return d.Path == "/status" || strings.HasPrefix(d.Path, "/header/") || strings.HasPrefix(d.Path, "/trailer/")
 		})
 	}

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -215,6 +217,97 @@ func ExampleMaskJSON() {
 	// reported: "[masked]" {"user": "[masked]", "password": "[masked]", "pay": "[masked]"}
 }
 
+// Tokens hide values and keep what can be done with them: the same address is the same
+// token in the path, the query and the body, still an address, and digits are still digits.
+func ExampleMaskWith() {
+	key := []byte("32 random bytes from your vault!") // the same for every replica
+	mask := shadow.MaskWith(shadow.Tokenize(key),
+		shadow.MaskPath("/users/{email}"),
+		shadow.MaskJSON("$.email", "$.card"))
+
+	m := &shadow.Message{
+		Method: "PUT",
+		URL:    &url.URL{Path: "/users/ada@lovelace.org"},
+		Header: http.Header{"Content-Type": {"application/json"}},
+		Body:   []byte(`{"email": "ada@lovelace.org", "card": "4111 1111 1111 1111", "plan": "pro"}`),
+	}
+	if err := mask.Mask(m); err != nil {
+		panic(err)
+	}
+	token := strings.TrimPrefix(m.URL.Path, "/users/")
+	fmt.Println(strings.HasSuffix(token, ".example.com"), strings.Contains(string(m.Body), `"email": "`+token+`"`))
+	fmt.Println(regexp.MustCompile(`"card": "\d{4} \d{4} \d{4} \d{4}", "plan": "pro"`).Match(m.Body))
+
+	// Output:
+	// true true
+	// true
+}
+
+// A MaskerFunc rewrites the copy as it likes: here the candidate has another prefix, and a
+// tenant of its own. It sees what the maskers before it left, and never the live request.
+func ExampleMaskAll() {
+	v2 := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		fmt.Println(r.Method, r.URL, r.Header.Get("Authorization"), r.Header.Get("X-Tenant"))
+	}))
+	defer v2.Close()
+
+	rewrite := shadow.MaskerFunc(func(m *shadow.Message) error {
+		m.URL.Path = "/v2" + strings.TrimPrefix(m.URL.Path, "/v1")
+		m.Header.Set("X-Tenant", "shadow")
+		return nil
+	})
+	target := shadow.Remote("v2", v2.URL)
+	target.Masker = shadow.MaskAll(
+		shadow.DropCredentials(),
+		shadow.MaskQuery("email"),
+		rewrite,
+		shadow.SetHeader("Authorization", "Bearer of the shadow"))
+
+	mirror, err := shadow.New(target)
+	if err != nil {
+		panic(err)
+	}
+	v1 := mirror.Handler(replying("{}"))
+	r := httptest.NewRequest("GET", "/v1/orders?email=ada@lovelace.org&page=2", nil)
+	r.Header.Set("Authorization", "Bearer of Ada")
+	v1.ServeHTTP(httptest.NewRecorder(), r)
+	mirror.Shutdown(context.Background())
+
+	// Output:
+	// GET /v2/orders?email=%5Bmasked%5D&page=2 Bearer of the shadow shadow
+}
+
+// Once a rule is about bodies, those that no rule looks into are not sent: the CSV here
+// might hold the card as well.
+func ExampleAllowBodies() {
+	v2 := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Printf("sent: %s\n", body)
+	}))
+	defer v2.Close()
+
+	target := shadow.Remote("v2", v2.URL)
+	target.Masker = shadow.MaskAll(shadow.DropCredentials(), shadow.MaskJSON("$.card"), shadow.AllowBodies("image/*"))
+	mirror, err := shadow.New(target, shadow.WithMethods("POST"))
+	if err != nil {
+		panic(err)
+	}
+	v1 := mirror.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+	post := func(contentType, body string) {
+		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
+		r.Header.Set("Content-Type", contentType)
+		v1.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	post("application/json", `{"card": "4111"}`)
+	post("text/csv", "card,4111")
+	mirror.Shutdown(context.Background())
+	fmt.Println("not sent:", mirror.Stats().Dropped)
+
+	// Output:
+	// sent: {"card": "[masked]"}
+	// not sent: map[mask-failed:1]
+}
+
 // Rules say which differences do not matter. WithCompare takes the same options.
 func ExampleNewComparator() {
 	comparator, err := shadow.NewComparator(shadow.CompareOptions{
@@ -262,6 +355,31 @@ func ExampleComparator() {
 	// Output:
 	// mismatch /search
 	//   /body/hits/0/id changed: 1, 2
+}
+
+// A comparator may call another and hand on what it likes of what that finds: here all but
+// times. Values are found where they are, wherever they have moved to.
+func ExampleComparator_wrapping() {
+	base, err := shadow.NewComparator(shadow.CompareOptions{Keyed: map[string]string{"$.items": "id"}})
+	if err != nil {
+		panic(err)
+	}
+	exceptTimes := shadow.ComparatorFunc(func(x *shadow.Exchange) []shadow.Diff {
+		return slices.DeleteFunc(base.Compare(x), func(d shadow.Diff) bool { return d.Class == shadow.ClassTimestamp })
+	})
+
+	mirror, err := shadow.New(shadow.InProcess("v2", replying(`{"at": "2026-01-01T00:00:02Z", "items": [{"id": 8}, {"id": 7, "n": 2}]}`)),
+		shadow.WithComparator(exceptTimes),
+		shadow.WithReporter(printing))
+	if err != nil {
+		panic(err)
+	}
+	serve(mirror.Handler(replying(`{"at": "2026-01-01T00:00:01Z", "items": [{"id": 7, "n": 1}, {"id": 8}]}`)), "/items")
+	mirror.Shutdown(context.Background())
+
+	// Output:
+	// mismatch /items
+	//   /body/items/id=7/n changed: 1, 2
 }
 
 // A masker of one's own gives Body new bytes, and fails where it has not seen all of

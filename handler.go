@@ -84,7 +84,9 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 
 	verdict := whyPrimaryPanicked
 	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
-	primary.ServeHTTP(s.writer.Wrap(), s.given)
+	wrapped := s.writer.Wrap()
+	s.before = time.Since(s.start)
+	primary.ServeHTTP(wrapped, s.given)
 	verdict = whyCopied
 	return whyCopied
 }
@@ -107,6 +109,8 @@ func newServing(r *http.Request) *serving {
 
 // served runs when the primary has returned, or is being unwound by a panic.
 func (m *Mirror) served(s *serving, w why) {
+	s.ended = s.start.Add(time.Since(s.start))
+	defer m.limits.added(s.before, s.ended)
 	if s.given != s.server {
 		s.handBack()
 	}
@@ -118,7 +122,6 @@ func (m *Mirror) served(s *serving, w why) {
 		s.job.body, end = s.body.Stop()
 	}
 	s.resp = s.writer.Stop()
-	s.ended = s.start.Add(time.Since(s.start))
 	if w == whyCopied {
 		w = s.verdict(end)
 	}

@@ -44,6 +44,9 @@ func sameField(name string, a, b []string) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return false
 	}
+	if name != "Set-Cookie" && strings.Join(a, ", ") == strings.Join(b, ", ") {
+		return true // RFC 9110 section 5.3
+	}
 	switch name {
 	case "Content-Type", "Content-Disposition":
 		return len(a) == 1 && len(b) == 1 && sameMediaType(a[0], b[0])
@@ -98,7 +101,10 @@ func cookies(lines []string, now time.Time) map[string]map[scope]string {
 			case "":
 				continue
 			case "domain":
-				at.domain = strings.ToLower(v)
+				v = strings.ToLower(strings.TrimPrefix(v, ".")) // RFC 6265 section 5.2.3
+				at.domain = v
+			case "samesite":
+				v = strings.ToLower(v)
 			case "path":
 				at.path = v
 			case "expires":
@@ -146,7 +152,8 @@ func sameMediaType(a, b string) bool {
 	return true
 }
 
-// sortedList splits the values of a list field at commas that are not quoted.
+// sortedList splits the values of a list field at commas that are neither quoted nor in
+// the URI of a link (RFC 8288 section 3).
 func sortedList(name string, values []string) []string {
 	var list []string
 	for _, v := range values {
@@ -157,6 +164,10 @@ func sortedList(name string, values []string) []string {
 				quoted = !quoted
 			case i < len(v) && v[i] == '\\' && quoted:
 				i++
+			case i < len(v) && v[i] == '<' && !quoted && name == "Link":
+				if uri := strings.IndexByte(v[i:], '>'); uri > 0 {
+					i += uri
+				}
 			case i == len(v) || v[i] == ',' && !quoted:
 				if part := textproto.TrimString(v[from:i]); part != "" {
 					list = append(list, part)
@@ -165,7 +176,7 @@ func sortedList(name string, values []string) []string {
 			}
 		}
 	}
-	if name != "Link" && name != "Allow" { // methods and URLs have a case
+	if name != "Link" && name != "Allow" && name != "Access-Control-Allow-Methods" { // methods and URLs have a case
 		for i := range list {
 			list[i] = strings.ToLower(list[i])
 		}

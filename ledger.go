@@ -34,7 +34,12 @@ const (
 	whyQueueFull
 	whyBytesFull
 	whyMaskFailed
+	whyLeak
 	whyShutDown
+	whyBreakerOpen
+	whyPressure
+	whyOverhead
+	whyBudget
 )
 
 var reasons = [...]Reason{
@@ -57,7 +62,12 @@ var reasons = [...]Reason{
 	whyQueueFull:         ReasonQueueFull,
 	whyBytesFull:         ReasonBytesFull,
 	whyMaskFailed:        ReasonMaskFailed,
+	whyLeak:              ReasonLeak,
 	whyShutDown:          ReasonShutDown,
+	whyBreakerOpen:       ReasonBreakerOpen,
+	whyPressure:          ReasonPressure,
+	whyOverhead:          ReasonOverhead,
+	whyBudget:            ReasonBudget,
 }
 
 func (w why) dropped() bool { return w >= whyBodyTooLarge }
@@ -131,6 +141,7 @@ func (m *Mirror) Stats() Stats {
 		QueuedBytes: m.pool.Held(),
 		Unreported:  m.unreported.Load(),
 	}
+	m.limits.stats(&s)
 	s.Requests = s.Match + s.Mismatch + s.Failed + s.Uncompared + uint64(queued) + uint64(running)
 	for i, reason := range reasons[1:] {
 		i++
@@ -152,7 +163,11 @@ func (m *Mirror) Stats() Stats {
 func (m *Mirror) read() telemetry.Reading {
 	s := m.Stats()
 	r := telemetry.Reading{Queued: s.Queued, Running: s.Running, Bytes: s.QueuedBytes,
-		Unreported: s.Unreported, Enabled: m.Enabled()}
+		Unreported: s.Unreported, Enabled: m.Enabled(), Concurrency: s.Concurrency, Budget: shares(s.Budget, m.config.budget)}
+	for name, t := range s.Targets {
+		r.Targets = append(r.Targets, telemetry.Target{Name: name, Breaker: t.Breaker.number(),
+			Requests: t.Usage.Requests, Bytes: t.Usage.Bytes, CPU: t.Usage.CPU})
+	}
 	for _, c := range [...]struct {
 		outcome Outcome
 		n       uint64

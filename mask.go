@@ -5,317 +5,194 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
+	"slices"
 
-	"github.com/goshadow/shadow/internal/fields"
-	"github.com/goshadow/shadow/internal/jsonpath"
-	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/token"
 )
 
+// The maskers, by where a value stands:
+//
+//	mask_header.go  MaskHeaders, MaskCookies, DropCredentials, SetHeader
+//	mask_url.go     MaskQuery, MaskPath
+//	mask_body.go    MaskJSON, MaskForm, MaskXML, and AllowBodies
+//	mask_text.go    MaskPatterns, which looks everywhere
+//
+// Each finds values; what takes their place is a Replacement. The walks over encoded data
+// are in internal/redact.
+
 // maskedText stands in the place of a value that was masked.
-const maskedText = "[masked]"
+const maskedText = redact.Masked
 
-// MaskHeaders replaces every value of the named header and trailer fields, in any
-// spelling, by "[masked]".
-func MaskHeaders(names ...string) Masker {
-	m := &maskHeaders{names: map[string]bool{}}
-	for _, name := range names {
-		m.add("MaskHeaders", name)
+// Replacement is what takes the place of a masked value: see Redact, Drop, Hash and
+// Tokenize. It is given to maskers by MaskWith, is safe for concurrent use, and prints
+// nothing of a key.
+type Replacement interface {
+	replacement() (redact.Replacement, error)
+}
+
+// Redact replaces a value by "[masked]", whatever it was: a JSON object or an XML element
+// goes as a whole. It is what every masker does by itself, and the right choice where
+// nobody needs to tell values apart.
+func Redact() Replacement { return replacement{name: "Redact"} }
+
+// Drop removes a value together with what names it: the header field, the cookie, the
+// parameter, the form field or part, the JSON member or element, the XML element or
+// attribute, the segment of the path. Of a text in which a pattern was found it removes
+// the match.
+func Drop() Replacement { return replacement{name: "Drop", with: redact.Drop()} }
+
+// Hash replaces a value by 16 hexadecimal digits of an HMAC-SHA-256 (RFC 2104) under a
+// random key that this call makes and that never leaves the process. So equal values have
+// equal hashes wherever this one Replacement is used, and nowhere else: not after a restart,
+// not on another replica, and not under a second Hash(). Use Tokenize for that.
+//
+// Of JSON objects and XML elements each value in them is replaced, and their shape
+// survives: null stays null, a boolean becomes false, a number becomes a string.
+func Hash() Replacement { return replacement{name: "Hash", with: redact.Tokens(newHasher())} }
+
+// Tokenize replaces a value by a token made of it and key, in all places and processes
+// that use the same key: equal values get equal tokens, different values different ones,
+// and a token looks like what it stands for. An e-mail address becomes one, digits become
+// as many digits that pass Luhn's check where they did, a UUID a UUID, a date a date. So a
+// shadow accepts what it is sent, and joins and comparisons survive. JSON and XML are
+// replaced value by value, as by Hash, but numbers stay numbers.
+//
+// The key must be random and at least 16 bytes long; Tokenize keeps no reference to it.
+// Who has it can undo or guess tokens: this is pseudonymisation, not anonymisation. A new
+// key means new tokens everywhere, so give it to all replicas at once, and change it where
+// nothing is to be joined any more, such as between two releases. Very short numbers have few
+// values to hide among: redact those instead.
+func Tokenize(key []byte) Replacement {
+	t, err := token.New(key)
+	if err != nil {
+		return replacement{name: "Tokenize", err: fmt.Errorf("Tokenize: %w", err)}
 	}
-	return m
+	return replacement{name: "Tokenize", with: redact.Tokens(t)}
 }
 
-// DropCredentials removes the header and trailer fields that carry credentials, and
-// the user information of the URL:
-// Authorization, Proxy-Authorization, Cookie, Set-Cookie, X-Api-Key, Api-Key,
-// X-Auth-Token, X-Access-Token, CSRF tokens, and the tokens and client certificates
-// that the usual gateways and clouds add. Give the copy credentials of its own with
-// MaskAll(DropCredentials(), SetHeader("Authorization", "Bearer …")).
-func DropCredentials() Masker {
-	m := &maskHeaders{names: map[string]bool{}, drop: true}
-	for _, name := range credentials {
-		m.add("DropCredentials", name)
+type replacement struct {
+	name string
+	with redact.Replacement
+	err  error
+}
+
+func (r replacement) replacement() (redact.Replacement, error) { return r.with, r.err }
+
+// String names the Replacement.
+func (r replacement) String() string { return r.name }
+
+// replaceable is a Masker whose replacement can be chosen.
+type replaceable interface {
+	with(r redact.Replacement) Masker
+}
+
+// MaskWith masks what the maskers m find, with r in the place of "[masked]":
+//
+//	shadow.MaskWith(shadow.Tokenize(key), shadow.MaskJSON("$..email"), shadow.MaskQuery("email"))
+//
+// It takes the built-in maskers that find values. Others, and r itself where its key is no
+// good, are an error of New.
+func MaskWith(r Replacement, m ...Masker) Masker {
+	all := newMaskAll("MaskWith", m)
+	if isNil(r) {
+		all.err = errors.Join(all.err, errors.New("MaskWith: nil Replacement"))
+		return all
 	}
-	return MaskAll(m, maskUserInfo{})
-}
-
-// maskCredentials is the part of the record mask that is always there.
-func maskCredentials() Masker {
-	return MaskAll(MaskHeaders(credentials[:]...), maskUserInfo{})
-}
-
-// maskUserInfo removes the user information of a URL.
-type maskUserInfo struct{}
-
-func (maskUserInfo) Mask(msg *Message) error {
-	if msg.URL != nil && msg.URL.User != nil {
-		u := *msg.URL
-		u.User, msg.URL = nil, &u
+	with, err := r.replacement()
+	if err != nil {
+		all.err = errors.Join(all.err, fmt.Errorf("MaskWith: %w", err))
 	}
-	return nil
-}
-
-type maskHeaders struct {
-	names map[string]bool // canonical
-	drop  bool
-	err   error
-}
-
-func (m *maskHeaders) add(where, name string) {
-	if !fields.IsToken(name) {
-		m.err = errors.Join(m.err, fmt.Errorf("%s: %q is not a header name", where, name))
-	}
-	m.names[http.CanonicalHeaderKey(name)] = true
-}
-
-func (m *maskHeaders) fault() error { return m.err }
-
-func (m *maskHeaders) Mask(msg *Message) error {
-	if m.err != nil {
-		return m.err
-	}
-	for _, h := range [...]http.Header{msg.Header, msg.Trailer} {
-		for name, values := range h {
-			if !m.names[http.CanonicalHeaderKey(name)] {
-				continue
-			}
-			if m.drop {
-				delete(h, name)
-				continue
-			}
-			blank := make([]string, len(values))
-			for i := range blank {
-				blank[i] = maskedText
-			}
-			h[name] = blank
+	for i, masker := range all.list {
+		if one, ok := masker.(replaceable); ok {
+			all.list[i] = one.with(with)
+		} else if !isNil(masker) {
+			all.err = errors.Join(all.err, fmt.Errorf("MaskWith: %T does not look for values that %v could replace", masker, r))
 		}
 	}
-	return nil
+	return all
 }
 
-// SetHeader gives a request the field name with the one value, in place of what it
-// has. It leaves answers alone.
-func SetHeader(name, value string) Masker { return &setHeader{name, value} }
+// MaskAll masks with each of m in turn. It stops at the first error. See AllowBodies for
+// the bodies that none of them looks into.
+func MaskAll(m ...Masker) Masker { return newMaskAll("MaskAll", m) }
 
-type setHeader struct{ name, value string }
+// composite is a Masker that is made of others: maskAll and Policy.
+type composite interface{ flat() []Masker }
 
-func (m *setHeader) fault() error {
-	if !fields.Valid(http.Header{m.name: {m.value}}) {
-		return fmt.Errorf("SetHeader: %q is not a header name, or its value cannot be sent", m.name)
+// newMaskAll returns the maskers of m, with those of a composite among them in its place.
+func newMaskAll(name string, m []Masker) *maskAll {
+	all := &maskAll{err: faults(name, m)}
+	for _, one := range m {
+		if nested, ok := one.(composite); ok && !isNil(one) {
+			all.list = append(all.list, nested.flat()...)
+		} else {
+			all.list = append(all.list, one)
+		}
 	}
-	return nil
+	return all
 }
 
-func (m *setHeader) Mask(msg *Message) error {
-	if err := m.fault(); err != nil {
+type maskAll struct {
+	list []Masker
+	err  error
+}
+
+func (m *maskAll) flat() []Masker { return m.list }
+func (m *maskAll) fault() error   { return m.err }
+func (m *maskAll) parts() []any   { return anys(m.list) }
+
+func (m *maskAll) Mask(msg *Message) error {
+	if err := m.uncovered(msg); err != nil {
 		return err
 	}
-	if msg.StatusCode != 0 {
-		return nil
+	return m.mask(msg)
+}
+
+// record masks a message that is to be reported. There a body that no rule looks into is
+// no fault: the record does without.
+func (m *maskAll) record(msg *Message) error {
+	uncovered, body := m.uncovered(msg), msg.Body
+	if err := m.mask(msg); err != nil {
+		return err
 	}
-	if msg.Header == nil {
-		msg.Header = http.Header{}
+	if uncovered != nil {
+		msg.Body, msg.Truncated = nil, true
 	}
-	name := http.CanonicalHeaderKey(m.name)
-	for key := range msg.Header {
-		if http.CanonicalHeaderKey(key) == name {
-			delete(msg.Header, key)
-		}
+	if !bytes.Equal(body, msg.Body) {
+		eachValue(msg, func(name, value string) string {
+			if name = http.CanonicalHeaderKey(name); name == "Etag" || slices.Contains(digests[:], name) {
+				return maskedText
+			}
+			return value
+		})
 	}
-	msg.Header[name] = []string{m.value}
 	return nil
 }
 
-// MaskQuery replaces the values of the named query parameters by "[masked]": every
-// occurrence, whatever the spelling of its name, in the URL of a request and in the
-// URLs of its Referer, Location and Content-Location fields. Everything else stays as
-// it was, byte for byte.
-func MaskQuery(names ...string) Masker {
-	m := &maskQuery{names: map[string]bool{}}
-	for _, name := range names {
-		if name == "" {
-			m.err = errors.Join(m.err, errors.New("MaskQuery: empty name"))
-		}
-		m.names[strings.ToLower(name)] = true
-	}
-	return m
-}
-
-type maskQuery struct {
-	names map[string]bool // in lower case
-	err   error
-}
-
-func (m *maskQuery) fault() error { return m.err }
-
-func (m *maskQuery) Mask(msg *Message) error {
+func (m *maskAll) mask(msg *Message) error {
 	if m.err != nil {
 		return m.err
 	}
-	if msg.URL != nil && msg.URL.RawQuery != "" {
-		u := *msg.URL
-		u.RawQuery, msg.URL = m.query(u.RawQuery), &u
-	}
-	for name, values := range msg.Header {
-		switch http.CanonicalHeaderKey(name) {
-		case "Referer", "Location", "Content-Location":
-			urls := make([]string, len(values))
-			for i, v := range values {
-				urls[i] = m.url(v)
-			}
-			msg.Header[name] = urls
-		}
-	}
-	return nil
-}
-
-// url masks the query of a URL.
-func (m *maskQuery) url(u string) string {
-	head, rest, ok := strings.Cut(u, "?")
-	if !ok {
-		return u
-	}
-	query, fragment, ok := strings.Cut(rest, "#")
-	u = head + "?" + m.query(query)
-	if ok {
-		u += "#" + fragment
-	}
-	return u
-}
-
-// query masks one query. Some servers take ';' for '&', to others it is part of a value:
-// a name is looked for behind both, and what begins behind '&' ends there too.
-func (m *maskQuery) query(q string) string {
-	parts := strings.Split(q, "&")
-	for i, part := range parts {
-		if m.names[queryName(part)] {
-			parts[i] = blankQuery(part)
-			continue
-		}
-		inner := strings.Split(part, ";")
-		for k, p := range inner {
-			if m.names[queryName(p)] {
-				inner[k] = blankQuery(p)
-			}
-		}
-		parts[i] = strings.Join(inner, ";")
-	}
-	return strings.Join(parts, "&")
-}
-
-// queryName is the name of a parameter, in lower case.
-func queryName(part string) string {
-	name, _, _ := strings.Cut(part, ";")
-	name, _, _ = strings.Cut(name, "=")
-	if plain, err := url.QueryUnescape(name); err == nil {
-		name = plain
-	}
-	return strings.ToLower(name)
-}
-
-func blankQuery(part string) string {
-	name, _, _ := strings.Cut(part, ";")
-	name, _, _ = strings.Cut(name, "=")
-	return name + "=" + url.QueryEscape(maskedText)
-}
-
-// MaskJSON replaces what the paths select in JSON bodies by the string "[masked]".
-// Paths are JSONPath (RFC 9535), or gjson paths where they do not begin with "$".
-// Member names match in any case, and every one of several members with the same name
-// is masked. NDJSON and JSON sequences are masked record by record.
-//
-// A body that says it is JSON and is not, or is Truncated, is an error: nobody can tell
-// what is in it. A body that does not say so is masked if it is JSON, and else left
-// alone.
-func MaskJSON(paths ...string) Masker {
-	m := &maskJSON{}
-	parsed := make([]*jsonpath.Path, 0, len(paths))
-	for _, path := range paths {
-		p, err := jsonpath.Parse(path)
-		if err != nil {
-			m.err = errors.Join(m.err, fmt.Errorf("MaskJSON: %w", err))
-			continue
-		}
-		parsed = append(parsed, p.Fold())
-	}
-	m.set = jsonpath.NewSet(parsed...)
-	return m
-}
-
-type maskJSON struct {
-	set *jsonpath.Set
-	err error
-}
-
-var maskedJSON = []byte(`"` + maskedText + `"`)
-
-func (m *maskJSON) fault() error { return m.err }
-
-func (m *maskJSON) Mask(msg *Message) error {
-	if m.err != nil {
-		return m.err
-	}
-	kind := media.Of(msg.Header.Get("Content-Type"))
-	if msg.Truncated {
-		if kind == media.Bytes && len(msg.Body) > 0 && !looksLikeJSON(msg.Body) {
-			return nil
-		}
-		return errors.New("shadow: MaskJSON: the body is not there as a whole")
-	}
-	if len(msg.Body) == 0 {
-		return nil
-	}
-	if kind == media.Records {
-		return m.records(msg)
-	}
-	body, err := redact.JSON(msg.Body, m.set, maskedJSON)
-	if err != nil {
-		if kind == media.Bytes && !looksLikeJSON(msg.Body) {
-			return nil
-		}
-		return fmt.Errorf("shadow: MaskJSON: %w", err)
-	}
-	msg.Body = body
-	return nil
-}
-
-func (m *maskJSON) records(msg *Message) error {
-	var out []byte
-	copied := 0
-	for at, record := range media.Each(msg.Body) {
-		got, err := redact.JSON(record, m.set, maskedJSON)
-		if err != nil {
-			return fmt.Errorf("shadow: MaskJSON: record at offset %d: %w", at, err)
-		}
-		out = append(append(out, msg.Body[copied:at]...), got...)
-		copied = at + len(record)
-	}
-	msg.Body = append(out, msg.Body[copied:]...)
-	return nil
-}
-
-// looksLikeJSON tells whether a body that is called something else may hold members
-// that a rule is about.
-func looksLikeJSON(body []byte) bool {
-	text := bytes.TrimLeft(body, " \t\r\n\x1e\xef\xbb\xbf") // white space, RS, a byte order mark
-	return len(text) > 0 && (text[0] == '{' || text[0] == '[')
-}
-
-// MaskAll masks with each of m in turn. It stops at the first error.
-func MaskAll(m ...Masker) Masker { return append(maskAll{}, m...) }
-
-type maskAll []Masker
-
-func (m maskAll) fault() error { return faults("MaskAll", m) }
-func (m maskAll) parts() []any { return anys(m) }
-
-func (m maskAll) Mask(msg *Message) error {
-	for _, masker := range m {
+	for _, masker := range m.list {
 		if err := masker.Mask(msg); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// renames tells whether one of the maskers of m may change the names in a body, and not
+// only what they name.
+func (m *maskAll) renames() bool {
+	for _, masker := range m.list {
+		switch masker.(type) {
+		case *maskText:
+			return true
+		case replaceable, *allowBodies, *dropCredentials, *hideCredentials, *setHeader:
+		default:
+			return true
+		}
+	}
+	return false
 }

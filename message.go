@@ -2,7 +2,9 @@ package shadow
 
 import (
 	"fmt"
+	"io"
 	"net/url"
+	"reflect"
 	"runtime"
 	"strings"
 
@@ -124,12 +126,37 @@ func (e *panicError) Error() string {
 	return fmt.Sprintf("%v in %s: %s", ErrPanic, e.part, describe(e.value))
 }
 
+func (e *panicError) Format(s fmt.State, _ rune) { io.WriteString(s, e.Error()) }
+
 func (e *panicError) Is(target error) bool { return target == ErrPanic }
 
 // describe says what was panicked with, without a value that may hold anything.
 func describe(v any) string {
-	if err, ok := v.(runtime.Error); ok {
+	if err, ok := v.(runtime.Error); ok && ofRuntime(reflect.TypeOf(v)) {
 		return err.Error()
 	}
 	return fmt.Sprintf("a value of type %T", v)
+}
+
+// ofRuntime tells whether a type is of package runtime, whose errors quote no values.
+func ofRuntime(t reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t.PkgPath() == "runtime"
+}
+
+// callers lists the functions that were running, without their arguments, which debug.Stack
+// shows.
+func callers() string {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	var out strings.Builder
+	for {
+		frame, more := frames.Next()
+		fmt.Fprintf(&out, "%s\n\t%s:%d\n", frame.Function, frame.File, frame.Line)
+		if !more {
+			return out.String()
+		}
+	}
 }

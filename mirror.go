@@ -1,11 +1,11 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +18,7 @@ import (
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -28,29 +29,27 @@ import (
 // For several shadows stack mirrors: each wraps what the one before it returned.
 type Mirror struct {
 	*config
-	state     atomic.Uint32 // stateOn, stateOff, stateClosed
+	stops     atomic.Uint32 // why nothing is copied now: stopOff and its like
 	tally     tally
 	pool      *capture.Pool
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
-	mask      Masker      // the record mask
-	places    *bodies.Set // finds the places of differences in masked answers
-	listeners []Reporter  // the reporters, and all parts that are Reporters too
-	unseen    bool        // nobody looks at results
-	through   bool        // nor at requests: what was copied is what is sent
-	answers   int64       // bytes kept of an answer of the primary
+	mask      *maskAll     // the record mask
+	paths     redact.Paths // of every MaskPath: they name routes
+	places    *bodies.Set  // finds the places of differences in masked answers
+	listeners []Reporter   // the reporters, and all parts that are Reporters too
+	unseen    bool         // nobody looks at results
+	through   bool         // nor at requests: what was copied is what is sent
+	answers   int64        // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
+	limits    limits
 
 	unreported atomic.Uint64
-	panics     sync.Map // of user code that panicked already: its name
+	warned     atomic.Bool // of EventCredentials
+	told       sync.Map    // of EventMaskFailed: what and for which rule
+	panics     sync.Map    // of user code that panicked already: its name
 }
-
-const (
-	stateOn = iota
-	stateOff
-	stateClosed
-)
 
 // New returns a Mirror that copies to target. What is wrong with target and options
 // is reported at once, in one error (errors.Join). New starts nothing: a Mirror that is
@@ -60,18 +59,25 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, t := range []*Target{&c.target, c.control} {
+		if t != nil && t.Masker != nil {
+			t.Masker = newMaskAll("Masker", []Masker{t.Masker}) // a rule alone is a list of one: see AllowBodies
+		}
+	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
-	m.mask = MaskAll(append([]Masker{maskCredentials()}, c.maskers...)...)
+	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
+	m.paths = pathMasks(append([]Masker{c.target.Masker}, c.maskers...)...)
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
-	m.through = m.unseen && c.target.Masker == nil
+	m.through = m.unseen && c.target.Masker == nil && c.canary == nil
 	m.answers = m.maxBody
 	if m.unseen {
 		m.answers = capture.Nothing
 	}
+	m.limits.init(m)
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
 		Read: m.read, Panicked: m.panicked,
@@ -79,6 +85,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.advise()
 	return m, nil
 }
 
@@ -86,22 +93,19 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 // counted as ReasonDisabled. It takes effect with the next request; copies under way
 // go on. A new Mirror is enabled. After Shutdown it has no effect.
 func (m *Mirror) SetEnabled(on bool) {
-	from, to := uint32(stateOn), uint32(stateOff)
-	if on {
-		from, to = to, from
-	}
-	m.state.CompareAndSwap(from, to)
+	m.gate(stopOff)(!on)
 }
 
-// Enabled tells whether requests are copied.
-func (m *Mirror) Enabled() bool { return m.state.Load() == stateOn }
+// Enabled tells whether requests are copied, as far as SetEnabled and Shutdown go.
+func (m *Mirror) Enabled() bool { return m.stops.Load()&(stopOff|stopClosed) == 0 }
 
 // Shutdown stops copying, waits until every copy under way has been reported, and
 // flushes the reporters that can be flushed. Primaries go on being served. If ctx ends
 // first, copies that wait are dropped as ReasonShutDown, those that run are cancelled,
 // and the error is that of ctx. It may be called again.
 func (m *Mirror) Shutdown(ctx context.Context) error {
-	m.state.Store(stateClosed)
+	m.stops.Or(stopClosed)
+	m.limits.stop()
 	settled := m.queue.Close()
 	var err error
 	select {
@@ -159,11 +163,9 @@ func (m *Mirror) closeIdle() {
 // comes first, and the marks of other mirrors when the header is copied: see snapshot. It
 // notes in d what the Sampler said.
 func (m *Mirror) decide(r *http.Request, d *Draw) why {
-	switch m.state.Load() {
-	case stateOff:
-		return whyDisabled
-	case stateClosed:
-		return whyShutDown
+	stops := m.stops.Load()
+	if stops&(stopClosed|stopOff) != 0 {
+		return whyStopped(stops)
 	}
 	if !m.copies(r.Method) {
 		return whyMethod
@@ -186,6 +188,9 @@ func (m *Mirror) decide(r *http.Request, d *Draw) why {
 		if w := m.sample(r, d); w != whyCopied {
 			return w
 		}
+	}
+	if stops != 0 {
+		return whyStopped(stops)
 	}
 	switch {
 	case r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]):
@@ -247,7 +252,7 @@ func (m *Mirror) guard(part string, f func() error) (err error) {
 // notify logs e and tells the reporters that care. It runs user code: never on the
 // goroutine of a request.
 func (m *Mirror) notify(e Event) {
-	e.Mirror, e.Target, e.Time = m.name, m.target.Name, time.Now()
+	e.Mirror, e.Target, e.Time = m.name, cmp.Or(e.Target, m.target.Name), time.Now()
 	m.guard("Logger", func() error { //nolint:errcheck // logged where it can be
 		m.logger.Warn("shadow: "+e.Text, slog.String("event", string(e.Kind)), slog.String("mirror", e.Mirror),
 			slog.String("target", e.Target), slog.String("route", e.Route), slog.String("id", e.ID))
@@ -269,5 +274,5 @@ func (m *Mirror) panicked(part string, v any) {
 	defer func() { _ = recover() }() // the logger is user code too
 	m.logger.Error("shadow: recovered a panic; further ones are counted only",
 		slog.String("mirror", m.name), slog.String("part", part),
-		slog.String("panic", describe(v)), slog.String("stack", string(debug.Stack())))
+		slog.String("panic", describe(v)), slog.String("stack", callers()))
 }

@@ -25,21 +25,22 @@ const (
 	defaultQueueBytes        = 64 << 20
 	defaultMaxBody           = 1 << 20
 	defaultRequestID         = "X-Request-Id"
+
+	defaultBreakerFailures = 0.5
+	defaultBreakerWindow   = 10 * time.Second
+	defaultBreakerMin      = 20
+	defaultBreakerPause    = 10 * time.Second
+	defaultBreakerProbes   = 3
+	defaultPressureWait    = 500 * time.Microsecond
+	defaultPressureHeap    = 0.8
+	defaultOverhead        = time.Millisecond
+	defaultOverheadWindow  = 10 * time.Second
+	defaultOverheadMin     = 1000
+	defaultOverheadPause   = 30 * time.Second
 )
 
 // defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
 var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
-
-// credentials are the headers that DropCredentials removes and that the record mask
-// blanks.
-var credentials = [...]string{
-	"Authorization", "Proxy-Authorization", "Cookie", "Set-Cookie",
-	"X-Api-Key", "Api-Key", "X-Auth-Token", "X-Access-Token", "X-Csrf-Token", "X-Xsrf-Token",
-	"X-Amz-Security-Token", "X-Goog-Api-Key", "X-Vault-Token", "X-Gitlab-Token", "Private-Token",
-	"Dpop", "X-Forwarded-Client-Cert", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Accesstoken",
-	"Cf-Access-Jwt-Assertion", "X-Goog-Iap-Jwt-Assertion", "X-Ms-Token-Aad-Access-Token",
-	forceHeader,
-}
 
 // Option configures a Mirror. An option that sets one value may be given again only
 // with the same value: two different ones are an error of New.
@@ -73,6 +74,11 @@ type config struct {
 	tracer      trace.TracerProvider
 	meter       metric.MeterProvider
 	propagator  propagation.TextMapPropagator
+	breaker     BreakerOptions
+	pressure    PressureOptions
+	overhead    OverheadOptions
+	budget      Budget
+	canary      *canary
 
 	given map[string]any // the single-valued options so far
 	errs  []error
@@ -186,7 +192,9 @@ func WithSampler(s Sampler) Option {
 }
 
 // WithMasker adds to the record mask, which shapes what is reported: the headers that
-// carry credentials are masked always. What is sent is shaped by Target.Masker.
+// carry credentials are masked always. What is sent is shaped by Target.Masker. A result
+// whose record cannot be masked is not reported; a body that no rule looks into is left out
+// of it: see AllowBodies.
 func WithMasker(m Masker) Option {
 	return optionFunc(func(c *config) {
 		c.check("WithMasker", m)
@@ -353,6 +361,39 @@ func (c *config) positive(name string, n int64) {
 	}
 }
 
+func (c *config) notNegative(name string, n int64) {
+	if n < 0 {
+		c.fail("%s: %d is negative", name, n)
+	}
+}
+
+// share complains about what is no share of something; 0 is the default.
+func (c *config) share(name string, p float64) {
+	if !(p >= 0 && p <= 1) { // NaN too
+		c.fail("%s: %v is not between 0 and 1", name, p)
+	}
+}
+
+// The spans of time that an option can name. A window that is shorter than the ticks of
+// clocks and timers could not be kept.
+const (
+	shortestWindow = time.Second
+	longestSpan    = 366 * 24 * time.Hour
+)
+
+func (c *config) span(name string, d time.Duration) {
+	if d < 0 || d > longestSpan {
+		c.fail("%s: %v is not between 0 and %v", name, d, longestSpan)
+	}
+}
+
+// window complains about a window of time; 0 is the default.
+func (c *config) window(name string, d time.Duration) {
+	if d != 0 && (d < shortestWindow || d > longestSpan) {
+		c.fail("%s: %v is not between %v and %v", name, d, shortestWindow, longestSpan)
+	}
+}
+
 // faulty is what has been found wrong with a built-in Sampler, Masker or Comparator
 // whose constructor returns no error.
 type faulty interface{ fault() error }
@@ -426,6 +467,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		}
 		c.maxBody = c.queueBytes
 	}
+	c.canary.idle(c)
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}

@@ -3,6 +3,7 @@ package shadow_test
 import (
 	"context"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -95,6 +96,20 @@ func TestNewReportsBadInput(t *testing.T) {
 		"body":                  {opts: []shadow.Option{shadow.WithMaxBody(-1)}, want: []string{"WithMaxBody: -1 is not a positive number"}},
 		"request ID":            {opts: []shadow.Option{shadow.WithRequestID("X Request")}, want: []string{`WithRequestID: "X Request" is not a header name`}},
 		"context keys":          {opts: []shadow.Option{shadow.WithContextKeys("fine", nil, []int{1})}, want: []string{"WithContextKeys: <nil> cannot", "WithContextKeys: []int cannot"}},
+		"breaker": {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Failures: 1.1, Slow: -1, Window: 1, Min: -1, Pause: -time.Second, Probes: -3})},
+			want: []string{"WithBreaker: Failures: 1.1 is not between 0 and 1", "WithBreaker: Slow: -1ns is not between 0 and 8784h0m0s",
+				"WithBreaker: Window: 1ns is not between 1s and 8784h0m0s", "WithBreaker: Min: -1 is negative",
+				"WithBreaker: Pause: -1s is not between", "WithBreaker: Probes: -3 is negative"}},
+		"breaker, negative":     {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Failures: -0.1})}, want: []string{"WithBreaker: Failures: -0.1 is not between 0 and 1"}},
+		"breaker, not a number": {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Failures: math.NaN()})}, want: []string{"WithBreaker: Failures: NaN is not between 0 and 1"}},
+		"breaker, for ever":     {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Window: math.MaxInt64, Pause: math.MaxInt64})}, want: []string{"WithBreaker: Window: ", "WithBreaker: Pause: "}},
+		"pressure":              {opts: []shadow.Option{shadow.WithPressure(shadow.PressureOptions{Wait: -1, Heap: 80})}, want: []string{"WithPressure: Wait: -1ns is not", "WithPressure: Heap: 80 is not between 0 and 1"}},
+		"overhead": {opts: []shadow.Option{shadow.WithOverhead(shadow.OverheadOptions{P99: -1, Window: time.Second - 1, Min: -1, Pause: -1})},
+			want: []string{"WithOverhead: P99: -1ns", "WithOverhead: Window: 999.999999ms is not between 1s", "WithOverhead: Min: -1 is negative", "WithOverhead: Pause: -1ns"}},
+		"budget of zero":   {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: time.Hour})}, want: []string{"WithBudget: no limit"}},
+		"no budget at all": {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{})}, want: []string{"WithBudget: no Window", "WithBudget: no limit"}},
+		"budget of a tick": {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: time.Millisecond, Requests: 1})}, want: []string{"WithBudget: Window: 1ms is not between 1s"}},
+		"negative budget":  {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: -time.Hour, Requests: -1, Bytes: -2, CPU: -3})}, want: []string{"WithBudget: Window: -1h0m0s", "WithBudget: Requests: -1", "WithBudget: Bytes: -2", "WithBudget: CPU: -3ns"}},
 
 		// Parts that are not there.
 		"nil sampler":         {opts: []shadow.Option{shadow.WithSampler(nil)}, want: []string{"WithSampler: nil"}},
@@ -153,6 +168,10 @@ func TestNewReportsBadInput(t *testing.T) {
 		"loggers":          {opts: []shadow.Option{shadow.WithLogger(slog.New(slog.DiscardHandler)), shadow.WithLogger(slog.New(slog.NewTextHandler(&logged{}, nil)))}, want: []string{"WithLogger: given twice"}},
 		"tracer providers": {opts: []shadow.Option{shadow.WithTracerProvider(tracenoop.NewTracerProvider()), shadow.WithTracerProvider(otherTracers{})}, want: []string{"WithTracerProvider: given twice"}},
 		"propagators":      {opts: []shadow.Option{shadow.WithPropagator(propagation.TraceContext{}), shadow.WithPropagator(propagation.Baggage{})}, want: []string{"WithPropagator: given twice"}},
+		"breakers":         {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Min: 1}), shadow.WithBreaker(shadow.BreakerOptions{})}, want: []string{"WithBreaker: given twice"}},
+		"pressures":        {opts: []shadow.Option{shadow.WithPressure(shadow.PressureOptions{Off: true}), shadow.WithPressure(shadow.PressureOptions{})}, want: []string{"WithPressure: given twice"}},
+		"overheads":        {opts: []shadow.Option{shadow.WithOverhead(shadow.OverheadOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{})}, want: []string{"WithOverhead: given twice"}},
+		"budgets":          {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1}), shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 2})}, want: []string{"WithBudget: given twice"}},
 		"routes": {opts: []shadow.Option{shadow.WithRoute(func(*http.Request) string { return "a" }), shadow.WithRoute(func(*http.Request) string { return "b" })},
 			want: []string{"WithRoute: given twice"}},
 
@@ -411,7 +430,10 @@ func TestNewStartsNothing(t *testing.T) {
 			require.NoError(t, err)
 			m.Handler(ok)
 			m.Transport(nil)
-			assert.Equal(t, shadow.Stats{Skipped: map[shadow.Reason]uint64{}, Dropped: map[shadow.Reason]uint64{}}, m.Stats())
+			s := m.Stats()
+			assert.Equal(t, map[string]shadow.TargetStats{target.Name: {Breaker: shadow.BreakerClosed}}, s.Targets)
+			s.Targets, s.Concurrency = nil, 0
+			assert.Equal(t, shadow.Stats{Skipped: map[shadow.Reason]uint64{}, Dropped: map[shadow.Reason]uint64{}}, s)
 		}
 	})
 }

@@ -17,10 +17,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -52,12 +54,15 @@ func (r *reports) all() []*shadow.Result {
 	return append([]*shadow.Result(nil), r.list...)
 }
 
+// calm has no copy dropped because the machine that runs the tests is busy.
+var calm = shadow.WithPressure(shadow.PressureOptions{Off: true})
+
 // mirror returns a Mirror to target that is closed when the test ends, and what it
 // reports.
 func mirror(t testing.TB, target shadow.Target, opts ...shadow.Option) (*shadow.Mirror, *reports) {
 	t.Helper()
 	r := &reports{}
-	m, err := shadow.New(target, append([]shadow.Option{shadow.WithReporter(r)}, opts...)...)
+	m, err := shadow.New(target, append([]shadow.Option{shadow.WithReporter(r), calm}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Close() })
 	return m, r
@@ -343,6 +348,20 @@ func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror
 			return m
 		}
 	}
+	limit := func(reason shadow.Reason, target shadow.Target, opts ...shadow.Option) func(*testing.T) *shadow.Mirror {
+		return func(t *testing.T) (m *shadow.Mirror) {
+			defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+			withMemoryLimit(1 << 40)
+			inBubbleAsIs(t, text("ok"), target, func(t *testing.T, l *limited) {
+				m = l.Mirror
+				for n := 0; counted(m, reason) == 0 && n < 1000; n++ {
+					l.ask(1)
+					l.pass(time.Second)
+				}
+			}, opts...)
+			return m
+		}
+	}
 	gone, leave := context.WithCancel(context.Background())
 	leave()
 	return map[shadow.Reason]func(t *testing.T) *shadow.Mirror{
@@ -387,6 +406,13 @@ func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror
 		shadow.ReasonBytesFull: full(2, 4<<10, shadow.WithQueue(10, 9<<10), shadow.WithMaxBody(8<<10)),
 		shadow.ReasonMaskFailed: serve(text("ok"), request("GET", ""), shadow.Target{Name: "v2", Transport: ok.Transport,
 			Masker: shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })}),
+		shadow.ReasonBreakerOpen: limit(shadow.ReasonBreakerOpen, failingWith(io.EOF), shadow.WithBreaker(shadow.BreakerOptions{Min: 1})),
+		shadow.ReasonPressure:    limit(shadow.ReasonPressure, ok, anyHeap),
+		shadow.ReasonOverhead: limit(shadow.ReasonOverhead, ok, shadow.WithOverhead(shadow.OverheadOptions{Min: 1}),
+			shadow.WithRoute(func(*http.Request) string { time.Sleep(time.Second); return "/" })),
+		shadow.ReasonBudget: limit(shadow.ReasonBudget, ok, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1})),
+		shadow.ReasonLeak: serve(text("ok"), request("GET", "", "X-Contact", "ann@example.com"), shadow.Target{Name: "v2", Transport: ok.Transport,
+			Masker: shadow.DropCredentials()}, shadow.WithCanary(shadow.CanaryOptions{Rate: 1})),
 		shadow.ReasonShutDown: func(t *testing.T) *shadow.Mirror {
 			m, _ := mirror(t, ok)
 			require.NoError(t, m.Close())
@@ -405,7 +431,8 @@ func TestEveryReasonIsCounted(t *testing.T) {
 	dropped := map[shadow.Reason]bool{
 		shadow.ReasonBodyTooLarge: true, shadow.ReasonBodyUnread: true, shadow.ReasonBodyFailed: true,
 		shadow.ReasonQueueFull: true, shadow.ReasonBytesFull: true, shadow.ReasonMaskFailed: true, shadow.ReasonShutDown: true,
-		"breaker-open": true,
+		shadow.ReasonBreakerOpen: true, shadow.ReasonPressure: true, shadow.ReasonOverhead: true, shadow.ReasonBudget: true,
+		shadow.ReasonLeak: true,
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)

@@ -308,9 +308,9 @@ func (v *RouteRates) Draw(r *http.Request) Draw {
 // The probability is the product of theirs, as they draw independently. It is not known
 // where that of one is not, nor where more than one of s has a ByKey in it: two that look
 // at the same key agree.
-func All(s ...Sampler) Sampler { return &allOf{newComposite("All", s)} }
+func All(s ...Sampler) Sampler { return &allOf{newSamplers("All", s)} }
 
-type allOf struct{ composite }
+type allOf struct{ samplers }
 
 func (s *allOf) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
 
@@ -337,9 +337,9 @@ func (s *allOf) Draw(r *http.Request) Draw {
 // those behind the first yes are asked too, unless one is certain to say yes or cannot
 // always tell. Then the probability is 1, or is not known; it is not known either where more
 // than one of s has a ByKey in it.
-func Any(s ...Sampler) Sampler { return &anyOf{newComposite("Any", s)} }
+func Any(s ...Sampler) Sampler { return &anyOf{newSamplers("Any", s)} }
 
-type anyOf struct{ composite }
+type anyOf struct{ samplers }
 
 func (s *anyOf) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
 
@@ -367,16 +367,16 @@ func (s *anyOf) Draw(r *http.Request) Draw {
 	return s.untie(sum)
 }
 
-// composite is a list of samplers that are asked one after another.
-type composite struct {
+// samplers is a list of samplers that are asked one after another.
+type samplers struct {
 	name string
 	list []Sampler
 	tell []bool // which of them always tell a probability, whatever they decide
 	tied bool   // more than one of them has a ByKey in it
 }
 
-func newComposite(name string, list []Sampler) composite {
-	c := composite{name: name, list: slices.Clone(list), tell: make([]bool, len(list))}
+func newSamplers(name string, list []Sampler) samplers {
+	c := samplers{name: name, list: slices.Clone(list), tell: make([]bool, len(list))}
 	keyed := 0
 	for i, one := range list {
 		c.tell[i] = tells(one)
@@ -388,11 +388,11 @@ func newComposite(name string, list []Sampler) composite {
 	return c
 }
 
-func (s *composite) fault() error { return faults(s.name, s.list) }
-func (s *composite) parts() []any { return anys(s.list) }
+func (s *samplers) fault() error { return faults(s.name, s.list) }
+func (s *samplers) parts() []any { return anys(s.list) }
 
 // untie is d, without a probability that rests on samplers which are not independent.
-func (s *composite) untie(d Draw) Draw {
+func (s *samplers) untie(d Draw) Draw {
 	if s.tied && d.Probability != 0 {
 		d.Probability = math.NaN()
 	}

@@ -95,7 +95,7 @@ func total(list []int) (sum int) {
 // half differ. Rate(0.01) needs 1,000,000 requests to see both, in the median.
 func TestAdaptiveFindsRareRegressionsInAFractionOfTheRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		needed := make([]int, 0, 21)
+		needed := make([]int, 0, 7)
 		for seed := range uint64(cap(needed)) {
 			s := simulate(seed, 50, shadow.AdaptiveOptions{Share: 0.01})
 			s.routes[48].differs, s.routes[49].differs = 0.5, 0.5
@@ -126,7 +126,7 @@ func median(list []int) int {
 // by far: Adaptive looks where it differs.
 func TestWeightedByProbabilityWhatAdaptiveSamplesIsUnbiased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const seeds, n = 200, 5_000
+		const seeds, n = 100, 5_000
 		var off struct{ requests, differences, plain [seeds]float64 }
 		for seed := range uint64(seeds) {
 			s := simulate(seed, 20, shadow.AdaptiveOptions{Share: 0.05, Burst: 20})
@@ -156,7 +156,7 @@ func TestWeightedByProbabilityWhatAdaptiveSamplesIsUnbiased(t *testing.T) {
 		for name, list := range map[string][seeds]float64{"requests": off.requests, "differences": off.differences} {
 			mean, deviation := moments(list[:])
 			assert.LessOrEqual(t, math.Abs(mean), 3*deviation/math.Sqrt(seeds), "%s: %v with deviation %v", name, mean, deviation)
-			assert.Less(t, deviation/math.Sqrt(seeds), 0.03, "%s: the test sees a bias of a tenth", name)
+			assert.Less(t, deviation/math.Sqrt(seeds), 0.04, "%s: the test sees a bias of a tenth", name)
 		}
 		mean, deviation := moments(off.plain[:])
 		assert.Greater(t, mean, 10*deviation/math.Sqrt(seeds), "the weights do matter")
@@ -181,7 +181,7 @@ func withinBudget(t *testing.T, budget float64, burst, copies int) {
 }
 
 func TestAdaptiveKeepsItsShare(t *testing.T) {
-	const n = 100_000
+	const n = 50_000
 	for _, share := range []float64{0.001, 0.01, 0.2, 1} {
 		for _, burst := range []int{10, 100, 1000} {
 			t.Run(fmt.Sprintf("%v, %d saved", share, burst), func(t *testing.T) {
@@ -475,12 +475,13 @@ func TestAdaptiveLearnsFromTheMirror(t *testing.T) {
 						w.WriteHeader(500)
 					}
 				})
-				m, _ := mirror(t, shadow.InProcess("candidate", bad), shadow.WithSampler(with(s)))
+				m, _ := mirror(t, shadow.InProcess("candidate", bad), shadow.WithSampler(with(s)),
+					shadow.WithBreaker(shadow.BreakerOptions{Off: true}))
 				h := m.Handler(ok)
 				for range 2000 {
 					getFrom(h, "/bad")
 					getFrom(h, "/good")
-					synctest.Wait()
+					rest()
 				}
 				require.NoError(t, m.Shutdown(t.Context()))
 				rates := s.Rates()

@@ -55,7 +55,7 @@ func (s *AdaptiveSampler) featuresOf(r *Result) features {
 	f.note(s.seed, feature{name: "status", kind: r.Primary.StatusCode})
 	f.note(s.seed, feature{name: mediaType})
 	body := r.Primary.Body
-	if at := jsonscan.Space(body, 0); media.Of(contentType) == media.JSON && at < len(body) {
+	if at := jsonscan.Space(body, 0); media.Of(contentType).Kind == media.JSON && at < len(body) {
 		f.walk(s.seed, body, at, feature{name: "body"}, featureDepth)
 	}
 	return f

@@ -2,6 +2,7 @@ package shadow_test
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"net/http"
@@ -461,6 +462,12 @@ func TestNotCopiedCostsNoAllocation(t *testing.T) {
 	closed, _ := mirror(t, candidate())
 	require.NoError(t, closed.Close())
 	all, _ := mirror(t, candidate())
+	open, _ := mirror(t, failingWith(io.EOF), shadow.WithBreaker(shadow.BreakerOptions{Min: 1}))
+	spent, _ := mirror(t, candidate(), shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1}))
+	for _, m := range []*shadow.Mirror{open, spent} {
+		getFrom(m.Handler(ok), "/")
+		require.Eventually(t, func() bool { return m.Stats().Match+m.Stats().Failed == 1 }, time.Minute, time.Millisecond)
+	}
 
 	marked, putting := get(), httptest.NewRequest("PUT", "/", nil)
 	marked.Header.Set("Shadow-Request", "1")
@@ -477,6 +484,8 @@ func TestNotCopiedCostsNoAllocation(t *testing.T) {
 		"loop":        {all, marked, shadow.ReasonLoop},
 		"upgrade":     {all, upgrade, shadow.ReasonUpgrade},
 		"shut down":   {closed, get(), shadow.ReasonShutDown},
+		"breaker":     {open, get(), shadow.ReasonBreakerOpen},
+		"budget":      {spent, get(), shadow.ReasonBudget},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var w http.ResponseWriter = handle{}

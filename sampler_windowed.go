@@ -19,7 +19,7 @@ import (
 //
 // The target must stand all traffic, and queue and concurrency of the Mirror too: see
 // SamplingBias.Lost. A window shorter than a millisecond, or not shorter than its period, is
-// an error of New.
+// an error of New. Put it around All and Any, not into them: else not everything is sampled.
 func Windowed(s Sampler, every, length time.Duration) *WindowedSampler {
 	w := &WindowedSampler{otherwise: s}
 	w.seen.windows = sampling.Windows{Start: time.Now(), Every: every, Length: length}

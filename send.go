@@ -3,15 +3,13 @@ package shadow
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/baggage"
@@ -36,9 +34,18 @@ type attempt struct {
 	route  string
 	most   int64 // bytes of answer after which there is no use in more
 
-	got    *Message       // what becomes the answer; nil where none is kept
-	status int            // of the answer, 0 while there is none
-	buf    capture.Buffer // its body, until the copy is settled
+	lost []string // the fields with credentials that were not sent as they came
+
+	got *Message // what becomes the answer; nil where none is kept
+	reply
+	buf capture.Buffer // its body, until the copy is settled
+}
+
+// reply is what is known of every answer, also of one that is not kept.
+type reply struct {
+	status int // 0 while there is none
+	size   int64
+	took   time.Duration
 }
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
@@ -53,12 +60,23 @@ func (a *attempt) send() (answer *Message, err error) {
 	out, uri := a.in, j.uri
 	if t.Masker != nil {
 		out, uri = a.in.Clone(), ""
-		if m.guard("Masker", func() error { return t.Masker.Mask(out) }) != nil || !valid(out) {
+		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
+			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
 			return nil, errMask
+		}
+		if !valid(out) {
+			return nil, errMask
+		}
+		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {
+			dropFields(out.Header, signatures) // they may be of what has changed
 		}
 	}
 	h := a.header(out)
 	body, length := a.body(out, h)
+	a.credentials(h)
+	if err := m.checkCopy(t, j, a.route, a.in, out, h); err != nil {
+		return nil, err
+	}
 
 	var c struct { // in one allocation
 		context copyContext
@@ -76,10 +94,17 @@ func (a *attempt) send() (answer *Message, err error) {
 		var span trace.Span
 		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
 			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}, h)
-		defer func() { telemetry.End(span, a.status, errorType(err)) }()
+		defer func() {
+			status := a.status
+			if err != nil { // it came too late, or not as a whole
+				status = 0
+			}
+			telemetry.End(span, status, errorType(err))
+		}()
 	}
 
 	start := time.Now()
+	defer a.spend(start)
 	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, h, body, length))
 	switch {
 	case err == nil && resp == nil:
@@ -93,38 +118,6 @@ func (a *attempt) send() (answer *Message, err error) {
 	return answer, quiet(err)
 }
 
-// quiet returns an error that does not quote what the target answered, as those of
-// net/http do where they cannot read it.
-func quiet(err error) error {
-	if err == nil {
-		return nil
-	}
-	var (
-		network  net.Error
-		verify   *tls.CertificateVerificationError
-		record   tls.RecordHeaderError
-		errno    syscall.Errno
-		panicked *panicError
-	)
-	switch {
-	case err == io.EOF, err == io.ErrUnexpectedEOF,
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		errors.As(err, &network), errors.As(err, &verify), errors.As(err, &record),
-		errors.As(err, &errno), errors.As(err, &panicked):
-		return err
-	}
-	return &quietError{err}
-}
-
-// quietError is an error of a Transport whose text may hold anything. It can be matched,
-// but does not show.
-type quietError struct{ err error }
-
-func (e *quietError) Error() string { return fmt.Sprintf("%v: %T", ErrTransport, e.err) }
-
-func (e *quietError) Is(target error) bool { return target == ErrTransport || errors.Is(e.err, target) }
-func (e *quietError) As(target any) bool   { return errors.As(e.err, target) }
-
 // read reads what the target answered.
 func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	a.status = resp.StatusCode
@@ -132,7 +125,9 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		defer resp.Body.Close()
 	}
 	if a.target.Discard {
-		return nil, drain(resp.Body, a.most)
+		n, err := drain(resp.Body, a.most)
+		a.size, a.took = max(n, resp.ContentLength), time.Since(start)
+		return nil, err
 	}
 	msg, buf := a.got, &a.buf
 	*msg = Message{
@@ -157,19 +152,19 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		}
 	}
 	msg.Took = time.Since(start)
+	a.size, a.took = buf.Size(), msg.Took
 	msg.Trailer = resp.Trailer
 	a.m.content(msg, buf)
 	return msg, nil
 }
 
 // drain reads an answer that nobody will see to its end, or until more than most bytes
-// have come.
-func drain(body io.Reader, most int64) error {
+// have come, and tells how many did.
+func drain(body io.Reader, most int64) (n int64, err error) {
 	if body == nil {
-		return nil
+		return 0, nil
 	}
-	_, err := io.Copy(io.Discard, io.LimitReader(body, most+1))
-	return err
+	return io.Copy(io.Discard, io.LimitReader(body, most+1))
 }
 
 // limit is how many bytes of the answer are kept.
@@ -224,12 +219,29 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 // fixHeader removes from h what no longer holds of a body that was masked, and gives it
 // its new length.
 func fixHeader(h http.Header, length int) {
-	for _, name := range [...]string{"Content-Encoding", "Content-Md5", "Digest", "Content-Digest",
-		"Repr-Digest", "Signature", "Signature-Input"} {
-		delete(h, name)
-	}
+	dropFields(h, digests[:])
+	delete(h, "Content-Encoding")
 	if len(h["Content-Length"]) > 0 {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
+	}
+}
+
+// digests and signatures of a body: RFC 1864, RFC 9530, and what clouds and webhooks use.
+// Beside a masked body they do not hold, and by them one could check guesses of what was
+// masked.
+var digests = [...]string{
+	"Content-Md5", "Digest", "Content-Digest", "Repr-Digest", "X-Amz-Content-Sha256", "X-Goog-Hash",
+	"X-Signature", "X-Hub-Signature", "X-Hub-Signature-256", "Stripe-Signature", "X-Slack-Signature",
+	"X-Shopify-Hmac-Sha256", "Webhook-Signature", "Svix-Signature", "Signature", "Signature-Input", "X-Twilio-Signature",
+}
+
+// signatures are those of digests that may be of the URL and of fields too: RFC 9421, and
+// Twilio's.
+var signatures = digests[len(digests)-3:]
+
+func dropFields(h http.Header, names []string) {
+	for _, name := range names {
+		delete(h, name)
 	}
 }
 

@@ -47,7 +47,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -110,6 +109,8 @@ type Exchange struct {
 	Request *Message
 	Primary *Message
 	Shadow  *Message // nil where the shadow did not answer, or its answer was discarded
+
+	aside *aside // while a Comparator that is not one of NewComparator compares
 }
 
 // DiffKind is how two values differ.
@@ -185,7 +186,8 @@ type Result struct {
 	Controlled bool
 	Control    []Diff
 
-	Err error // why the outcome is Failed or Uncompared
+	Err  error  // why the outcome is Failed or Uncompared
+	Note string // what may explain the outcome, such as credentials the copy was sent without
 
 	Start  time.Time     // when the primary was given the request
 	Queued time.Duration // from the primary's answer to the start of the copy
@@ -197,52 +199,6 @@ type Result struct {
 	// Stratum is the group of requests that this one was sampled from, as its Sampler names
 	// it. It is empty where all are treated alike.
 	Stratum string
-}
-
-// LogValue describes r without bodies, headers, URLs or values.
-func (r *Result) LogValue() slog.Value {
-	attrs := make([]slog.Attr, 0, 12)
-	attrs = append(attrs,
-		slog.String("mirror", r.Mirror),
-		slog.String("target", r.Target),
-		slog.String("outcome", string(r.Outcome)),
-		slog.String("id", r.ID),
-		slog.String("route", r.Route))
-	if r.Request != nil {
-		attrs = append(attrs, slog.String("method", r.Request.Method))
-	}
-	if r.Primary != nil {
-		attrs = append(attrs, slog.Group("primary",
-			slog.Int("status", r.Primary.StatusCode), slog.Duration("took", r.Primary.Took)))
-	}
-	if r.Shadow != nil {
-		attrs = append(attrs, slog.Group("shadow",
-			slog.Int("status", r.Shadow.StatusCode), slog.Duration("took", r.Shadow.Took)))
-	}
-	if len(r.Diffs) > 0 {
-		attrs = append(attrs, slog.Int("diffs", len(r.Diffs)), slog.Any("paths", paths(r.Diffs)))
-	}
-	if len(r.Noise) > 0 {
-		attrs = append(attrs, slog.Int("noise", len(r.Noise)))
-	}
-	if r.Err != nil {
-		attrs = append(attrs, slog.String("error", r.Err.Error()))
-	}
-	return slog.GroupValue(attrs...)
-}
-
-// paths lists where the diffs are, the first few of them.
-func paths(diffs []Diff) []string {
-	const most = 8
-	list := make([]string, 0, most+1)
-	for i, d := range diffs {
-		if i == most {
-			list = append(list, "…")
-			break
-		}
-		list = append(list, d.Path)
-	}
-	return list
 }
 
 // Errors of a Result. Match them with errors.Is.
@@ -281,7 +237,10 @@ type Masker interface {
 // request as Uncompared.
 //
 // The values of the diffs it returns are replaced by what the masked answers hold at
-// their paths, and by nothing where those have no such path.
+// their paths, and by nothing where those have no such path. Diffs that it got from a
+// Comparator of NewComparator for the same two messages keep their places besides: a
+// value that has moved in an array is found. Result.More is set where that Comparator had
+// more to say.
 type Comparator interface {
 	Compare(x *Exchange) []Diff
 }
@@ -338,6 +297,11 @@ type Event struct {
 // EventKind is what happened. It is a low-cardinality string, fit for a metric.
 type EventKind string
 
+// EventLeak says that something that looks like personal data or a credential was about to
+// get out although it was masked, and was stopped: see WithCanary. Page somebody: a mask has
+// a hole.
+const EventLeak EventKind = "leak"
+
 // EventReporter is a Reporter that is told of events too, under the same terms.
 type EventReporter interface {
 	Reporter
@@ -373,7 +337,12 @@ const (
 	ReasonQueueFull    Reason = "queue-full"     // as many copies wait as WithQueue allows
 	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
 	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
+	ReasonLeak         Reason = "leak"           // the canary found something in the masked copy: nothing was sent
 	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
+	ReasonBreakerOpen  Reason = "breaker-open"   // the target does not cope: see BreakerOptions
+	ReasonPressure     Reason = "pressure"       // the process is under pressure: see PressureOptions
+	ReasonOverhead     Reason = "overhead"       // the Mirror takes too long itself: see OverheadOptions
+	ReasonBudget       Reason = "budget"         // all that copies may use is used: see Budget
 )
 
 // Stats is the ledger of a Mirror at one instant. Every request that reached a
@@ -394,6 +363,23 @@ type Stats struct {
 	QueuedBytes int64 // bytes held for copies, those of requests that are still being answered included
 
 	Unreported uint64 // results that a Reporter, or the record mask, failed on
+
+	Concurrency int                    // copies that may run at a time: WithConcurrency, less under pressure
+	Overhead    Overhead               // of the Mirror on the requests that it copied
+	Targets     map[string]TargetStats // the target and the control, by Target.Name
+	Budget      Usage                  // in the current window of WithBudget, by all targets; empty without a Budget
+}
+
+// Overhead is what a Mirror added to the requests since New: see OverheadOptions.
+type Overhead struct {
+	Requests uint64
+	P50, P99 time.Duration // at most a quarter too long; what is over a second is a second
+}
+
+// TargetStats is what a Mirror knows about one target.
+type TargetStats struct {
+	Breaker BreakerState
+	Usage   Usage // since New
 }
 
 // IsShadow tells whether ctx belongs to a shadow copy: an in-process target is

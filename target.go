@@ -233,13 +233,13 @@ func (s *served) request(req *http.Request, header http.Header, most int64) {
 	}
 }
 
-// response is the answer to req, without a body.
+// response is the answer to req, without its body.
 func (s *served) response(req *http.Request, status int) *http.Response {
 	s.resp = http.Response{
 		Status:     statusLine(status),
 		StatusCode: status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: s.sink.header, Body: http.NoBody, Request: req,
+		Header: s.sink.header, Body: http.NoBody, ContentLength: s.sink.size, Request: req,
 	}
 	return &s.resp
 }

@@ -71,6 +71,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 			m.called(c, whyPrimaryPanicked)
 		}
 	}()
+	c.before = time.Since(c.start)
 	resp, err = primary.RoundTrip(out)
 	returned = true
 
@@ -150,12 +151,13 @@ func discard(b *capture.Body) {
 
 // called runs when the exchange is complete, or has come to nothing.
 func (m *Mirror) called(c *calling, w why) {
+	c.ended = time.Now()
+	defer m.limits.added(c.before, c.ended)
 	c.over.Store(true)
 	var end capture.End
 	if body := c.body.Load(); body != nil {
 		c.job.body, end = body.Stop()
 	}
-	c.ended = time.Now()
 	switch {
 	case w != whyCopied:
 	case refused(c.resp.Status):

@@ -1,7 +1,9 @@
 package shadow
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -42,6 +44,7 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 			places = append(places, d.place)
 		}
 	}
+	goneP, goneS := gone(primary, p), gone(shadow, s)
 	var shown []bodies.Values
 	if len(places) > 0 {
 		shown = set.For(p.contentType, s.contentType).Show(places, p.body, s.body, primary.Body, shadow.Body)
@@ -51,10 +54,10 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 		if d.place != (bodies.Place{}) {
 			d.Primary, d.Shadow = shown[0].A, shown[0].B
 			shown = shown[1:]
-			if d.Primary == nil && d.Kind != Extra {
+			if (d.Primary == nil || goneP) && d.Kind != Extra {
 				d.Primary = maskedJSON // nobody can tell what has become of it
 			}
-			if d.Shadow == nil && d.Kind != Missing {
+			if (d.Shadow == nil || goneS) && d.Kind != Missing {
 				d.Shadow = maskedJSON
 			}
 			continue
@@ -68,6 +71,9 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 		}
 	}
 }
+
+// gone tells whether the record does without the body of a message.
+func gone(m *Message, was unmasked) bool { return m != nil && m.Body == nil && len(was.body) > 0 }
 
 // valueAt is what stands at path in a masked message.
 func valueAt(m *Message, path string) json.RawMessage {
@@ -129,44 +135,96 @@ func bodyValue(raw []byte) json.RawMessage {
 	return out
 }
 
-// hideKeys takes from the paths of diffs the keys of keyed arrays that the masked
-// messages do not hold any more.
-func hideKeys(diffs []Diff, masked ...*Message) {
+// hideNames takes from the paths of diffs what the masked messages do not hold any more:
+// the keys of keyed arrays, and names that may be values. Those are all where a masker
+// may change names. Else a name is missing because what it is in, or what it names, was
+// masked: that may show as long as it does not look like it names one of many things.
+func hideNames(diffs []Diff, mask *maskAll, masked ...*Message) {
+	renamed := mask.renames()
+	held := map[string]bool{}
+	holds := func(name string) bool {
+		if known, ok := held[name]; ok {
+			return known
+		}
+		held[name] = !renamed && !isIdentifier(strings.TrimLeft(name, "@?!")) || holdsName(name, masked)
+		return held[name]
+	}
 	for i := range diffs {
+		if !strings.HasPrefix(diffs[i].Path, "/body/") {
+			continue
+		}
 		parts := strings.Split(diffs[i].Path, "/")
-		for k, part := range parts {
+		for k, part := range parts[2:] {
 			member, key, keyed := strings.Cut(part, "=")
-			if keyed && !holdsKey(member, key, masked) {
-				parts[k] = member + "=" + maskedText
+			switch {
+			case keyed && holdsKey(member, key, masked), holds(redact.Unescape(part)):
+			case keyed && holds(redact.Unescape(member)):
+				parts[2+k] = member + "=" + maskedText
+			default:
+				parts[2+k] = maskedText
 			}
 		}
 		diffs[i].Path = strings.Join(parts, "/")
 	}
 }
 
-// holdsKey tells whether a member with that name and value, both as tokens of a path, is
-// in one of the messages.
-func holdsKey(member, key string, messages []*Message) bool {
-	name, _ := json.Marshal(redact.Unescape(member))
-	path, err := jsonpath.Parse("$..[" + string(name) + "]")
-	if err != nil {
-		return false
+// ownNames are the parts of paths that stand for no name in a body.
+var ownNames = map[string]bool{
+	"text()": true, "unterminated": true, "@content-type": true, "@content-range": true, "@filename": true,
+}
+
+// holdsName tells whether a name that is part of a path is in one of the messages. An
+// index is not looked for.
+func holdsName(name string, messages []*Message) bool {
+	if strings.Trim(name, "0123456789") == "" || ownNames[name] {
+		return true
 	}
-	want := redact.Unescape(key)
+	literal, _ := json.Marshal(name)
 	for _, m := range messages {
 		if m == nil {
 			continue
 		}
-		for _, text := range texts(m) {
-			nodes, err := path.Select(text, 0)
-			if err != nil {
-				continue
+		if f := media.Of(m.Header.Get("Content-Type")); f.Kind == media.JSON || f.Kind == media.Records {
+			if holds(m, "$..["+string(literal)+"]", func([]byte) bool { return true }) {
+				return true
 			}
-			for _, n := range nodes {
-				if got := text[n.Start:n.End]; string(got) == want ||
-					got[0] == '"' && string(jsonscan.AppendUnquote(nil, got)) == want {
-					return true
-				}
+		} else if written := strings.TrimLeft(name, "@?!"); bytes.Contains(m.Body, []byte(written)) ||
+			bytes.Contains(m.Body, []byte(url.QueryEscape(written))) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsKey tells whether a member with that name and value, both as tokens of a path, is
+// in one of the messages.
+func holdsKey(member, key string, messages []*Message) bool {
+	name, _ := json.Marshal(redact.Unescape(member))
+	want := redact.Unescape(key)
+	for _, m := range messages {
+		if m != nil && holds(m, "$..["+string(name)+"]", func(got []byte) bool {
+			return string(got) == want || got[0] == '"' && string(jsonscan.AppendUnquote(nil, got)) == want
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds tells whether a JSON text of m has a value at path that is wanted.
+func holds(m *Message, path string, wanted func(value []byte) bool) bool {
+	p, err := jsonpath.Parse(path)
+	if err != nil {
+		return false
+	}
+	for _, text := range texts(m) {
+		nodes, err := p.Select(text, 0)
+		if err != nil {
+			continue
+		}
+		for _, n := range nodes {
+			if wanted(text[n.Start:n.End]) {
+				return true
 			}
 		}
 	}
@@ -175,7 +233,7 @@ func holdsKey(member, key string, messages []*Message) bool {
 
 // texts are the JSON texts of a body.
 func texts(m *Message) (list [][]byte) {
-	if media.Of(m.Header.Get("Content-Type")) != media.Records {
+	if media.Of(m.Header.Get("Content-Type")).Kind != media.Records {
 		return [][]byte{m.Body}
 	}
 	for _, text := range media.Each(m.Body) {

@@ -43,6 +43,7 @@ func TestTheMaskersOfTheLibraryPass(t *testing.T) {
 		"SetHeader":       shadow.SetHeader("Authorization", "Bearer shadow"),
 		"MaskAll":         shadow.MaskAll(shadow.DropCredentials(), shadow.MaskJSON("$..password"), shadow.MaskQuery("token")),
 		"MaskAll of none": shadow.MaskAll(),
+		"MaskDetected":    shadow.MaskDetected(),
 		"a faulty one":    shadow.MaskJSON("$["),
 	} {
 		t.Run(name, func(t *testing.T) { assert.NoError(t, shadowtest.TestMasker(m)) })

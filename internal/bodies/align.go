@@ -5,53 +5,54 @@ import "slices"
 // none is no element.
 const none int32 = -1
 
-// matching pairs the elements of two lists, which are given by their hashes. The cost
-// is O(n log n). Same and traits are called for an element a bounded number of times.
+// matching pairs the elements of two lists x and y. The cost is O(n log n). The methods
+// of elements are called for an element a bounded number of times.
 type matching struct {
-	x, y  []uint64
-	more  elements
+	x, y  int // how many there are
+	of    elements
 	mates []int32 // for each of x the index in y, or none
 	head  int     // so many at the beginning of both are the same,
 	tail  int     // and so many at the end
 }
 
-// elements tells more about the elements of two lists than their hashes.
+// elements are those of two lists.
 type elements interface {
-	same(i, j int) bool     // whether x[i] equals y[j]; their hashes may differ
+	same(i, j int) bool // whether x[i] equals y[j]
+	hashX(i int) uint64 // under which what equals x[i] is found, as a rule
+	hashY(j int) uint64
 	traitsX(i int) []uint64 // what makes x[i] what it is, in ascending order
 	traitsY(j int) []uint64
 }
 
 // match pairs the elements that are the same: those before the first that are not,
 // those after the last, and of what is between them the k-th of a hash with the k-th
-// of that hash.
-func match(x, y []uint64, more elements) *matching {
-	m := &matching{x: x, y: y, more: more, mates: make([]int32, len(x))}
-	shorter := min(len(x), len(y))
-	for m.head < shorter && more.same(m.head, m.head) {
+// of that hash, where they are the same.
+func match(x, y int, of elements) *matching {
+	m := &matching{x: x, y: y, of: of, mates: make([]int32, x)}
+	shorter := min(x, y)
+	for m.head < shorter && of.same(m.head, m.head) {
 		m.mates[m.head] = int32(m.head)
 		m.head++
 	}
-	for m.tail < shorter-m.head && more.same(len(x)-1-m.tail, len(y)-1-m.tail) {
+	for m.tail < shorter-m.head && of.same(x-1-m.tail, y-1-m.tail) {
 		m.tail++
-		m.mates[len(x)-m.tail] = int32(len(y) - m.tail)
+		m.mates[x-m.tail] = int32(y - m.tail)
 	}
-	first := make(map[uint64]int32, len(y)-m.head-m.tail) // the next of a hash in y
-	after := make([]int32, len(y))                        // the one after it
-	for j := len(y) - m.tail - 1; j >= m.head; j-- {
-		next, ok := first[y[j]]
+	first := make(map[uint64]int32, y-m.head-m.tail) // the next of a hash in y
+	after := make([]int32, y)                        // the one after it
+	for j := y - m.tail - 1; j >= m.head; j-- {
+		hash := of.hashY(j)
+		next, ok := first[hash]
 		if !ok {
 			next = none
 		}
-		first[y[j]], after[j] = int32(j), next
+		first[hash], after[j] = int32(j), next
 	}
-	for i := m.head; i < len(x)-m.tail; i++ {
-		j, ok := first[x[i]]
-		if !ok {
-			j = none
-		}
-		if m.mates[i] = j; j != none {
-			first[x[i]] = after[j]
+	for i := m.head; i < x-m.tail; i++ {
+		m.mates[i] = none
+		hash := of.hashX(i)
+		if j, ok := first[hash]; ok && j != none && of.same(i, int(j)) {
+			m.mates[i], first[hash] = j, after[j]
 		}
 	}
 	return m
@@ -59,7 +60,7 @@ func match(x, y []uint64, more elements) *matching {
 
 // permuted reports whether the lists hold the same elements in another order.
 func (m *matching) permuted() bool {
-	return len(m.x) == len(m.y) && !slices.Contains(m.mates, none) && !slices.IsSorted(m.mates)
+	return m.x == m.y && !slices.Contains(m.mates, none) && !slices.IsSorted(m.mates)
 }
 
 // ascend drops pairs until all are in the same order on both sides, as few as can be,
@@ -67,9 +68,9 @@ func (m *matching) permuted() bool {
 func (m *matching) ascend() {
 	m.chain()
 	i, j := 0, 0
-	for k := 0; k <= len(m.x); k++ {
-		to := len(m.y)
-		if k < len(m.x) {
+	for k := 0; k <= m.x; k++ {
+		to := m.y
+		if k < m.x {
 			if m.mates[k] == none {
 				continue
 			}
@@ -82,11 +83,11 @@ func (m *matching) ascend() {
 
 // between pairs what is the same among x[i:iEnd] and y[j:jEnd], in order.
 func (m *matching) between(i, iEnd, j, jEnd int) {
-	for i < iEnd && j < jEnd && m.more.same(i, j) {
+	for i < iEnd && j < jEnd && m.of.same(i, j) {
 		m.mates[i] = int32(j)
 		i, j = i+1, j+1
 	}
-	for i < iEnd && j < jEnd && m.more.same(iEnd-1, jEnd-1) {
+	for i < iEnd && j < jEnd && m.of.same(iEnd-1, jEnd-1) {
 		iEnd, jEnd = iEnd-1, jEnd-1
 		m.mates[iEnd] = int32(jEnd)
 	}
@@ -104,7 +105,7 @@ func (m *matching) longest(i, iEnd, j, jEnd int) {
 	var same [maxBetween][maxBetween]bool
 	for p := iEnd - i - 1; p >= 0; p-- {
 		for q := jEnd - j - 1; q >= 0; q-- {
-			same[p][q] = m.more.same(i+p, j+q)
+			same[p][q] = m.of.same(i+p, j+q)
 			if same[p][q] {
 				length[p][q] = length[p+1][q+1] + 1
 			} else {
@@ -164,9 +165,9 @@ func (m *matching) chain() {
 // though others were inserted or removed beside it.
 func (m *matching) face() {
 	i, j := 0, 0
-	for k := 0; k <= len(m.x); k++ {
-		to := len(m.y)
-		if k < len(m.x) {
+	for k := 0; k <= m.x; k++ {
+		to := m.y
+		if k < m.x {
 			if m.mates[k] == none {
 				continue
 			}
@@ -194,14 +195,14 @@ func (m *matching) likest(i, iEnd, j, jEnd int) {
 	}
 	var y [maxFacing][]uint64
 	for q := range jEnd - j {
-		y[q] = m.more.traitsY(j + q)
+		y[q] = m.of.traitsY(j + q)
 	}
 	// best is the most that the elements from here on can have in common, in pairs;
 	// being a pair at all is worth a little.
 	var best [maxFacing + 1][maxFacing + 1]int32
 	var paired [maxFacing][maxFacing]int32
 	for p := iEnd - i - 1; p >= 0; p-- {
-		x := m.more.traitsX(i + p)
+		x := m.of.traitsX(i + p)
 		for q := jEnd - j - 1; q >= 0; q-- {
 			paired[p][q] = best[p+1][q+1] + 1 + maxFacing*inCommon(x, y[q])
 			best[p][q] = max(paired[p][q], best[p+1][q], best[p][q+1])
@@ -238,7 +239,7 @@ func inCommon(a, b []uint64) (n int32) {
 
 // inverse returns for each of y the index in x, or none.
 func (m *matching) inverse() []int32 {
-	back := make([]int32, len(m.y))
+	back := make([]int32, m.y)
 	for j := range back {
 		back[j] = none
 	}

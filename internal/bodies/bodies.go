@@ -45,6 +45,7 @@ import (
 	"slices"
 
 	"github.com/goshadow/shadow/internal/jsondiff"
+	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/pointer"
 )
 
@@ -72,18 +73,18 @@ func NewSet(json *jsondiff.Comparer, maxDiffs int) *Set {
 // for concurrent use.
 type Comparer struct {
 	set  *Set
-	a, b format
+	a, b media.Format
 }
 
 // For returns the Comparer for bodies with the given Content-Type field values. Where
 // they are of different kinds, both bodies are read as the one that has more structure.
 func (s *Set) For(typeA, typeB string) Comparer {
-	c := Comparer{s, formatOf(typeA), formatOf(typeB)}
+	c := Comparer{s, media.Of(typeA), media.Of(typeB)}
 	switch { // a boundary of the other side is none
-	case c.a.kind < c.b.kind:
-		c.a = format{kind: c.b.kind}
-	case c.a.kind > c.b.kind:
-		c.b = format{kind: c.a.kind}
+	case c.a.Kind < c.b.Kind:
+		c.a = media.Format{Kind: c.b.Kind}
+	case c.a.Kind > c.b.Kind:
+		c.b = media.Format{Kind: c.a.Kind}
 	}
 	return c
 }
@@ -148,9 +149,9 @@ func (c Comparer) Compare(a, b []byte, prefix string) Result {
 		return differ(jsondiff.Missing, nil, nil)
 	case len(a) == 0:
 		return differ(jsondiff.Extra, nil, nil)
-	case c.a.kind == formatBytes || max(len(a), len(b)) > math.MaxInt32:
+	case c.a.Kind == media.Bytes || max(len(a), len(b)) > math.MaxInt32:
 		return differ(jsondiff.Changed, nil, nil)
-	case c.a.kind == formatJSON:
+	case c.a.Kind == media.JSON:
 		got := c.set.json.Compare(a, b, prefix)
 		if got.ErrA != nil && got.ErrB != nil {
 			return differ(jsondiff.Changed, got.ErrA, got.ErrB)

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // hostile are pairs of bodies of n bytes that would be expensive for a careless reader.
@@ -19,8 +21,8 @@ var hostile = []struct {
 }{
 	{"deep XML", "text/xml", both(func(n int) string { return strings.Repeat("<a>", n/3) }, "</a>")},
 	{"deepest XML", "text/xml", both(func(n int) string {
-		name := strings.Repeat("x", max(1, n/maxDepth/2-3))
-		return strings.Repeat("<"+name+">", maxDepth) + "<i/>" + strings.Repeat("</"+name+">", maxDepth)
+		name := strings.Repeat("x", max(1, n/media.MaxXMLDepth/2-3))
+		return strings.Repeat("<"+name+">", media.MaxXMLDepth) + "<i/>" + strings.Repeat("</"+name+">", media.MaxXMLDepth)
 	}, " ")},
 	{"many elements", "text/xml", around("<r>", "<a/>", "<b/>", "</r>")},
 	{"many attributes", "text/xml", func(n int) (a, b []byte) {
@@ -111,7 +113,7 @@ func listsInLists(contentType string) func(n int) (a, b []byte) {
 	return func(n int) (a, b []byte) {
 		nested := func(value string) []byte {
 			part, inner := value, "application/json"
-			for level := maxNesting - 1; level >= 0; level-- {
+			for level := media.MaxNesting - 1; level >= 0; level-- {
 				item := fmt.Sprintf("--b%d\nContent-Disposition: form-data; name=n\nContent-Type: %s\n\n%s\n", level, inner, part)
 				part = strings.Repeat(item, min(4, max(1, n/len(item)))) + fmt.Sprintf("--b%d--", level)
 				inner = fmt.Sprintf("%s; boundary=b%d", contentType, level)
@@ -174,6 +176,16 @@ func (c *counted) same(i, j int) bool {
 	return c.x[i] == c.y[j]
 }
 
+func (c *counted) hashX(i int) uint64 {
+	c.calls++
+	return c.x[i]
+}
+
+func (c *counted) hashY(j int) uint64 {
+	c.calls++
+	return c.y[j]
+}
+
 func (c *counted) traitsX(i int) []uint64 {
 	c.calls++
 	return c.x[i : i+1]
@@ -196,7 +208,7 @@ func TestAligningAsksABoundedNumberOfTimesPerElement(t *testing.T) {
 		for _, values := range []int{1, 2, 3, 10, 100, n, n * n} {
 			x, y := lists(n, values)
 			for _, c := range []*counted{{x: x, y: y}, {x: x, y: y[:n/2]}, {x: x[:n/3], y: y}} {
-				m := match(c.x, c.y, c)
+				m := match(len(c.x), len(c.y), c)
 				settle(m)
 				assert.LessOrEqual(t, c.calls, 20*(len(c.x)+len(c.y)+1))
 				ascending := m.mates[:0:0]
@@ -221,14 +233,14 @@ func TestXMLIsReadUpToADepth(t *testing.T) {
 		return []byte(strings.Repeat("<a>", n) + text + strings.Repeat("</a>", n))
 	}
 	c := comparerFor("text/xml")
-	r := c.Compare(nested(maxDepth, "1"), nested(maxDepth, "2"), "")
+	r := c.Compare(nested(media.MaxXMLDepth, "1"), nested(media.MaxXMLDepth, "2"), "")
 	require.Len(t, r.Diffs, 1)
 	assert.NoError(t, r.ErrA)
-	assert.Equal(t, strings.Repeat("/a", maxDepth), r.Diffs[0].Path)
+	assert.Equal(t, strings.Repeat("/a", media.MaxXMLDepth), r.Diffs[0].Path)
 
-	r = c.Compare(nested(maxDepth+1, "1"), nested(maxDepth+1, "2"), "")
-	assert.ErrorIs(t, r.ErrA, errDepth)
-	assert.ErrorIs(t, r.ErrB, errDepth)
+	r = c.Compare(nested(media.MaxXMLDepth+1, "1"), nested(media.MaxXMLDepth+1, "2"), "")
+	assert.ErrorIs(t, r.ErrA, media.ErrXMLDepth)
+	assert.ErrorIs(t, r.ErrB, media.ErrXMLDepth)
 	require.Len(t, r.Diffs, 1)
 	assert.Equal(t, "", r.Diffs[0].Path)
 }
@@ -246,8 +258,8 @@ func TestMultipartIsReadUpToADepth(t *testing.T) {
 		levels int
 		path   string
 	}{
-		{maxNesting, strings.Repeat("/0", maxNesting) + "/x"},
-		{maxNesting + 1, strings.Repeat("/0", maxNesting)}, // as bytes
+		{media.MaxNesting, strings.Repeat("/0", media.MaxNesting) + "/x"},
+		{media.MaxNesting + 1, strings.Repeat("/0", media.MaxNesting)}, // as bytes
 	} {
 		c := comparerFor(fmt.Sprintf("multipart/mixed; boundary=b%d", test.levels-1))
 		r := c.Compare(part(test.levels, `{"x":1}`), part(test.levels, `{"x":2}`), "")

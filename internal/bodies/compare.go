@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"hash/maphash"
 	"slices"
 	"strconv"
 
@@ -92,7 +93,12 @@ func (c *comparison) pair(x, y int32) bool {
 
 // texts compares two leaves that are JSON, or may be.
 func (c *comparison) texts(x, y int32) bool {
-	got := c.set.json.Compare(c.a.decoded(x), c.b.decoded(y), string(c.path))
+	a, b := c.a.decoded(x), c.b.decoded(y)
+	if c.probing {
+		c.found = c.found || !c.set.json.Equal(a, b)
+		return !c.found
+	}
+	got := c.set.json.Compare(a, b, string(c.path))
 	if got.ErrA != nil && got.ErrB != nil || c.a.nodes[x].kind == dataText && (got.ErrA != nil || got.ErrB != nil) {
 		return c.record(jsondiff.Changed, one(x), one(y))
 	}
@@ -123,11 +129,11 @@ func (c *comparison) same(x, y int32) bool {
 
 // match pairs the elements of two lists, and settles what is not the same.
 func (c *comparison) match(xs, ys []int32, settle func(*matching)) (m *matching) {
-	hashesX, hashesY, pair := hashes(c.a, xs), hashes(c.b, ys), nodePair{c, xs, ys}
+	pair := nodePair{c, xs, ys}
 	if c.flipped {
-		m = match(hashesY, hashesX, flippedPair{pair})
+		m = match(len(ys), len(xs), flippedPair{pair})
 	} else {
-		m = match(hashesX, hashesY, pair)
+		m = match(len(xs), len(ys), pair)
 	}
 	settle(m)
 	if c.flipped {
@@ -136,12 +142,28 @@ func (c *comparison) match(xs, ys []int32, settle func(*matching)) (m *matching)
 	return m
 }
 
-func hashes(t *tape, nodes []int32) []uint64 {
-	h := make([]uint64, len(nodes))
-	for i, n := range nodes {
-		h[i] = t.nodes[n].hash
+// key returns a hash of node n under which what is the same is found: that of its JSON
+// by the rules, or of the JSON right in it.
+func (c *comparison) key(t *tape, n int32) uint64 {
+	at := &t.nodes[n]
+	switch {
+	case !at.soft:
+		return at.hash
+	case at.kind < list:
+		if hash, ok := c.set.json.Hash(t.decoded(n)); ok {
+			return hash
+		}
+		return at.hash
 	}
-	return h
+	var hash uint64
+	for k := n + 1; k < at.next; k = t.nodes[k].next {
+		child := t.nodes[k].hash
+		if t.nodes[k].kind < list {
+			child = c.key(t, k)
+		}
+		hash = maphash.Comparable(t.seed, [3]uint64{hash, uint64(t.nodes[k].name), child})
+	}
+	return hash
 }
 
 // nodePair is two lists of nodes that are matched.
@@ -151,6 +173,8 @@ type nodePair struct {
 }
 
 func (p nodePair) same(i, j int) bool     { return p.c.same(p.xs[i], p.ys[j]) }
+func (p nodePair) hashX(i int) uint64     { return p.c.key(p.c.a, p.xs[i]) }
+func (p nodePair) hashY(j int) uint64     { return p.c.key(p.c.b, p.ys[j]) }
 func (p nodePair) traitsX(i int) []uint64 { return p.c.a.traits(p.xs[i]) }
 func (p nodePair) traitsY(j int) []uint64 { return p.c.b.traits(p.ys[j]) }
 
@@ -158,6 +182,8 @@ func (p nodePair) traitsY(j int) []uint64 { return p.c.b.traits(p.ys[j]) }
 type flippedPair struct{ of nodePair }
 
 func (p flippedPair) same(i, j int) bool     { return p.of.same(j, i) }
+func (p flippedPair) hashX(i int) uint64     { return p.of.hashY(i) }
+func (p flippedPair) hashY(j int) uint64     { return p.of.hashX(j) }
 func (p flippedPair) traitsX(i int) []uint64 { return p.of.traitsY(i) }
 func (p flippedPair) traitsY(j int) []uint64 { return p.of.traitsX(j) }
 
@@ -174,9 +200,20 @@ func (c *comparison) list(x, y int32) bool {
 	xs, ys := c.a.children(x), c.b.children(y)
 	m := c.match(xs, ys, settle)
 	if m.permuted() {
-		return c.record(jsondiff.Reordered, one(x), one(y))
+		return c.record(jsondiff.Reordered, one(x), one(y)) && c.permuted(m, xs, ys)
 	}
 	return c.matched(m, xs, ys)
+}
+
+// permuted compares the elements of two lists that are the same in another order: there
+// is nothing to record, but the rules count what they do.
+func (c *comparison) permuted(m *matching, xs, ys []int32) bool {
+	for i, j := range m.mates {
+		if !c.pair(xs[i], ys[j]) {
+			return false
+		}
+	}
+	return true
 }
 
 // matched compares the elements of two lists that are paired in order.
@@ -187,8 +224,8 @@ func (c *comparison) matched(m *matching, xs, ys []int32) bool {
 		}
 		return more
 	}
-	j := m.head
-	for i := m.head; i < len(xs)-m.tail; i++ {
+	j := 0
+	for i := range xs {
 		var more bool
 		if mate := int(m.mates[i]); mate < 0 {
 			more = c.at(i, func() bool { return c.record(jsondiff.Missing, one(xs[i]), ref{}) })
@@ -200,7 +237,7 @@ func (c *comparison) matched(m *matching, xs, ys []int32) bool {
 			return false
 		}
 	}
-	return extra(j, len(ys)-m.tail)
+	return extra(j, len(ys))
 }
 
 // at runs what compares the i-th element.
@@ -289,14 +326,16 @@ func (c *comparison) groups(x, y int32) bool {
 			}
 		} else {
 			m := c.match(xs[:i], ys[:j], settle)
-			switch permuted := m.permuted(); {
-			case ordered:
+			if ordered {
 				mates = m.appendMates(mates, xs, ys)
-				more = permuted || c.matched(m, xs[:i], ys[:j])
-			case permuted:
-				more = c.record(jsondiff.Reordered, run(xs[:i]), run(ys[:j]))
-			default:
+			}
+			switch {
+			case !m.permuted():
 				more = c.matched(m, xs[:i], ys[:j])
+			case ordered: // which is seen below
+				more = c.permuted(m, xs[:i], ys[:j])
+			default:
+				more = c.record(jsondiff.Reordered, run(xs[:i]), run(ys[:j])) && c.permuted(m, xs[:i], ys[:j])
 			}
 		}
 		c.path = c.path[:end]

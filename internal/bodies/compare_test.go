@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow/internal/jsondiff"
+	"github.com/goshadow/shadow/internal/jsonpath"
 )
 
 func TestOneChangedValueIsOneDifference(t *testing.T) {
@@ -426,5 +427,73 @@ func TestBodiesAreNotChangedAndComparersAreShared(t *testing.T) {
 		group.Wait()
 		assert.Equal(t, wantA, a)
 		assert.Equal(t, wantB, b)
+	}
+}
+
+// Records that are spelled in another way, and by the rules the same, are found again in
+// another order.
+func TestRecordsInAnotherOrderAndSpellingAreOneDifference(t *testing.T) {
+	at, err := jsonpath.Parse("$.at")
+	require.NoError(t, err)
+	near, err := jsonpath.Parse("$.n")
+	require.NoError(t, err)
+	const n = 40
+	wrap := map[string]func(i int, text string) string{
+		"application/x-ndjson": func(_ int, text string) string { return text + "\n" },
+		"application/json-seq": func(_ int, text string) string { return "\x1e" + text + "\n" },
+		"text/event-stream":    func(_ int, text string) string { return "event: x\ndata: " + text + "\n\n" },
+		"multipart/mixed; boundary=b": func(_ int, text string) string {
+			return "--b\r\nContent-Type: application/json\r\n\r\n" + text + "\r\n"
+		},
+		"multipart/form-data; boundary=b": func(_ int, text string) string {
+			return "--b\r\nContent-Disposition: form-data; name=f\r\nContent-Type: application/json\r\n\r\n" + text + "\r\n"
+		},
+	}
+	body := func(contentType string, records []string) []byte {
+		var b strings.Builder
+		for i, text := range records {
+			b.WriteString(wrap[contentType](i, text))
+		}
+		if strings.HasPrefix(contentType, "multipart/") {
+			b.WriteString("--b--\r\n")
+		}
+		return []byte(b.String())
+	}
+	for contentType := range wrap {
+		t.Run(contentType, func(t *testing.T) {
+			var records, others []string
+			for i := range n {
+				records = append(records, fmt.Sprintf(`{"id":%d,"name":"n%d","n":1.5,"at":1}`, i*10, i))
+				others = append(others, fmt.Sprintf(`{"at":2, "n":1.50000001, "name":"\u006e%d", "id":%d.0e1}`, i, i))
+			}
+			json := jsondiff.New(jsondiff.Options{
+				Ignore:     []*jsonpath.Path{at},
+				Tolerances: []jsondiff.Tolerance{{Path: near, Abs: 0.1}},
+			})
+			c := NewSet(json, 0).For(contentType, contentType)
+			assert.Empty(t, c.Compare(body(contentType, records), body(contentType, others), "/body").Diffs)
+			assert.Equal(t, []uint64{n}, json.Matches().Ignore, "one for each record, however it was found")
+			assert.Equal(t, []uint64{n}, json.Matches().Tolerances)
+
+			moved := slices.Clone(others)
+			rand.New(rand.NewPCG(5, 6)).Shuffle(n, func(i, j int) { moved[i], moved[j] = moved[j], moved[i] })
+			r := c.Compare(body(contentType, records), body(contentType, moved), "/body")
+			require.Len(t, r.Diffs, 1)
+			assert.Equal(t, jsondiff.Reordered, r.Diffs[0].Kind)
+			assert.Equal(t, []uint64{2 * n}, json.Matches().Ignore)
+
+			inserted := slices.Insert(slices.Clone(others), n/2, `{"id":-1}`)
+			r = c.Compare(body(contentType, records), body(contentType, inserted), "/body")
+			require.Len(t, r.Diffs, 1)
+			assert.Equal(t, jsondiff.Extra, r.Diffs[0].Kind)
+			assert.Equal(t, []uint64{3 * n}, json.Matches().Ignore)
+
+			moved[3] = `{"id":-1}`
+			r = c.Compare(body(contentType, records), body(contentType, moved), "/body")
+			for _, d := range r.Diffs {
+				assert.NotEqual(t, jsondiff.Reordered, d.Kind, "one record is another")
+			}
+			assert.NotEmpty(t, r.Diffs)
+		})
 	}
 }

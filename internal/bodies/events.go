@@ -1,6 +1,10 @@
 package bodies
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/goshadow/shadow/internal/media"
+)
 
 // events reads a stream of server-sent events as the HTML Standard does (section
 // 9.2.6): comments, unknown fields, an id that contains NUL, a retry that is not a
@@ -12,18 +16,12 @@ import "bytes"
 func (t *tape) events(name int32, start, end int) {
 	n := t.open(name, list, start)
 	var e event
-	at := start
-	if bytes.HasPrefix(t.doc[start:end], []byte("\ufeff")) {
-		at += len("\ufeff")
-	}
-	for at < end {
-		stop, next := lineEnd(t.doc[:end], at)
-		if stop == at {
-			t.event(&e, at)
+	for l := range media.EventLines(t.doc[start:end]) {
+		if l.Blank() {
+			t.event(&e, start+l.Start)
 		} else {
-			e.line(t.doc, at, stop)
+			e.line(t.doc, start, l)
 		}
-		at = next
 	}
 	if e.any() {
 		e.unterminated = extent{end, end, true}
@@ -47,16 +45,15 @@ type extent struct {
 
 func (e *event) any() bool { return e.data.ok || e.id.ok || e.retry.ok }
 
-// line takes the line doc[start:end] in.
-func (e *event) line(doc []byte, start, end int) {
+// line takes in a line that is not blank, of a stream that begins at start in doc.
+func (e *event) line(doc []byte, start int, l media.EventLine) {
 	if !e.block.ok {
-		e.block = extent{start, end, true}
+		e.block = extent{start + l.Start, 0, true}
 	}
-	e.block.end = end
-	name, value, _ := bytes.Cut(doc[start:end], []byte(":"))
-	value = bytes.TrimPrefix(value, []byte(" "))
-	at := extent{end - len(value), end, true}
-	switch string(name) {
+	e.block.end = start + l.End
+	at := extent{start + l.Value, start + l.End, true}
+	value := doc[at.start:at.end]
+	switch string(doc[start+l.Start : start+l.Name]) {
 	case "event":
 		e.kind = at
 		e.kind.ok = len(value) > 0 && string(value) != "message"
@@ -101,28 +98,15 @@ func (t *tape) event(e *event, end int) {
 // dataOf decodes what is between the beginning of the first and the end of the last
 // data value of a block.
 func dataOf(raw []byte) []byte {
-	stop, next := lineEnd(raw, 0)
-	if next == len(raw) && stop == next {
+	i := bytes.IndexAny(raw, "\r\n")
+	if i < 0 {
 		return raw
 	}
-	e := event{text: append([]byte(nil), raw[:stop]...), data: extent{ok: true}}
-	for at := next; at < len(raw); at = next {
-		stop, next = lineEnd(raw, at)
-		e.line(raw, at, stop)
+	e := event{text: append([]byte(nil), raw[:i]...), data: extent{ok: true}}
+	for l := range media.EventLines(raw[i:]) {
+		if !l.Blank() { // the rest of the first line
+			e.line(raw, i, l)
+		}
 	}
 	return e.text
-}
-
-// lineEnd returns where the line at at ends, and where the next begins. CRLF, LF and CR
-// end lines.
-func lineEnd(doc []byte, at int) (stop, next int) {
-	i := bytes.IndexAny(doc[at:], "\r\n")
-	if i < 0 {
-		return len(doc), len(doc)
-	}
-	stop, next = at+i, at+i+1
-	if doc[stop] == '\r' && next < len(doc) && doc[next] == '\n' {
-		next++
-	}
-	return stop, next
 }

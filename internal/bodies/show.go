@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/jsondiff"
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // maxValue is how many bytes of a value are shown.
@@ -61,7 +62,7 @@ const (
 )
 
 // find returns what stands at the refs of body in masked.
-func (s *Set) find(refs []ref, f format, body, masked []byte) []shown {
+func (s *Set) find(refs []ref, f media.Format, body, masked []byte) []shown {
 	list := make([]shown, len(refs))
 	var parts []int
 	for i, r := range refs {
@@ -121,7 +122,7 @@ func (s *Set) find(refs []ref, f format, body, masked []byte) []shown {
 }
 
 // tape reads a body, as one text where it is not what it should be.
-func (s *Set) tape(body []byte, f format, names *names) *tape {
+func (s *Set) tape(body []byte, f media.Format, names *names) *tape {
 	t, err := s.read(body, f, names)
 	if err != nil {
 		t = &tape{doc: body, names: names, seed: s.seed}
@@ -131,11 +132,11 @@ func (s *Set) tape(body []byte, f format, names *names) *tape {
 }
 
 // entire is a whole body.
-func entire(f format, body []byte) shown {
-	switch f.kind {
-	case formatBytes:
+func entire(f media.Format, body []byte) shown {
+	switch f.Kind {
+	case media.Bytes:
 		return shown{body, asBytes}
-	case formatJSON:
+	case media.JSON:
 		return shown{body, asJSON}
 	}
 	return shown{body, asText}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // kind is what a node is.
@@ -14,13 +16,14 @@ type kind uint8
 
 // Leaves: how their text is written in the body.
 const (
-	opaque   kind = iota // bytes
-	plain                // as it is
-	escaped              // percent-encoded, see form.go
-	markup               // with references and sections, see xml.go
-	fileName             // in a Content-Disposition, see multipart.go
-	jsonText             // a JSON text, as it is
-	dataText             // on lines of an event, see events.go; JSON where both sides are
+	opaque         kind = iota // bytes
+	plain                      // as it is
+	escaped                    // percent-encoded, see form.go
+	markup                     // with references and sections, see xml.go
+	markupInQuotes             // the value of an attribute
+	fileName                   // in a Content-Disposition, see multipart.go
+	jsonText                   // a JSON text, as it is
+	dataText                   // on lines of an event, see events.go; JSON where both sides are
 
 	// Containers.
 	list    // elements in order
@@ -118,9 +121,11 @@ func (t *tape) decoded(n int32) []byte {
 	raw := t.raw(n)
 	switch t.nodes[n].kind {
 	case escaped:
-		return unescape(nil, raw)
+		return media.Unescape(nil, raw)
 	case markup:
 		return characters(raw)
+	case markupInQuotes:
+		return attributeText(raw)
 	case fileName:
 		return []byte(fileNameOf(raw))
 	case dataText:

@@ -6,17 +6,19 @@ import (
 	"crypto/sha256"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
+	"strings"
+
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // xml reads an XML document. What counts: elements in their order, attributes in any
-// order, both by local name and namespace, not by prefix; character data with its
-// references and CDATA sections resolved and its line ends normalised; processing
-// instructions, and the document type as it is written. White space counts where it is
-// all that an element contains, or stands beside other text, but not between elements.
-// Comments and the XML declaration do not count.
+// order and with their white space normalized, both by local name and namespace, not by
+// prefix; character data with its references and CDATA sections resolved and its line
+// ends normalized; processing instructions, and the document type as it is written. White
+// space counts where it is all that an element contains, or stands beside other text, but
+// not between elements. Comments and the XML declaration do not count.
 //
 // The text of an element without children has the path of the element; beside children
 // it is called text(). Elements are called as they are written in A, prefix included.
@@ -24,44 +26,24 @@ import (
 // Only the five predefined entities are known: a document that uses others is not read.
 func (t *tape) xml(name int32, start, end int) error {
 	n := t.open(name, element, start)
-	if bytes.HasPrefix(t.doc[start:end], []byte("\ufeff")) {
-		start += len("\ufeff")
-	}
 	r := &xmlReader{
-		tape: t, doc: t.doc[:end], first: start,
-		d:      newXMLDecoder(t.doc[start:end]),
+		tape: t, first: start,
 		scopes: map[string][]string{"xml": {"http://www.w3.org/XML/1998/namespace"}},
 	}
-	if err := r.document(); err != nil {
-		return err
+	for token, err := range media.XMLTokens(t.doc[start:end]) {
+		if err != nil {
+			return err
+		}
+		r.token(token)
 	}
 	t.close(n, end)
 	return nil
 }
 
-// maxDepth is how deep elements nest. Deeper documents are not read.
-const maxDepth = 1000
-
-var (
-	errDepth = fmt.Errorf("XML nested deeper than %d levels", maxDepth)
-	errRoot  = errors.New("XML without exactly one root element")
-	errType  = errors.New("XML with a document type inside of an element")
-	errEnds  = errors.New("XML whose tags do not match")
-)
-
-// newXMLDecoder returns a tokenizer of text in any encoding that contains ASCII.
-func newXMLDecoder(text []byte) *xml.Decoder {
-	d := xml.NewDecoder(bytes.NewReader(text))
-	d.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
-	return d
-}
-
 // xmlReader puts the tokens of a document on a tape.
 type xmlReader struct {
 	*tape
-	doc    []byte
-	first  int // where the document begins
-	d      *xml.Decoder
+	first  int                 // where the document begins
 	scopes map[string][]string // the namespaces of a prefix, the innermost last
 	open   []xmlElement
 	text   xmlText
@@ -71,7 +53,6 @@ type xmlReader struct {
 // xmlElement is an element that has not ended.
 type xmlElement struct {
 	node     int32
-	name     xml.Name // as written
 	start    int      // of its content
 	children bool     // there are elements or processing instructions in it
 	prefixes []string // that it binds to namespaces
@@ -83,54 +64,25 @@ type xmlText struct {
 	decoded    []byte
 }
 
-func (r *xmlReader) document() error {
-	roots := 0
-	for {
-		start := r.first + int(r.d.InputOffset())
-		token, err := r.d.RawToken()
-		end := r.first + int(r.d.InputOffset())
-		switch {
-		case errors.Is(err, io.EOF) && len(r.open) > 0:
-			return errEnds
-		case errors.Is(err, io.EOF) && roots != 1:
-			return errRoot
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil: // its text quotes the document
-			return fmt.Errorf("invalid XML at offset %d", end)
+func (r *xmlReader) token(t media.XMLToken) {
+	start, end := r.first+t.Start, r.first+t.End
+	switch token := t.Token.(type) {
+	case xml.StartElement:
+		r.begin(token, start, end)
+	case xml.EndElement:
+		r.finish(start, end)
+	case xml.CharData:
+		if t.Depth > 0 {
+			r.character(token, start, end)
 		}
-		switch token := token.(type) {
-		case xml.StartElement:
-			if len(r.open) == 0 {
-				roots++
-			}
-			if err := r.begin(token, start, end); err != nil {
-				return err
-			}
-		case xml.EndElement:
-			if len(r.open) == 0 || r.open[len(r.open)-1].name != token.Name {
-				return errEnds
-			}
-			r.finish(start, end)
-		case xml.CharData:
-			switch {
-			case len(r.open) > 0:
-				r.character(token, start, end)
-			case !isBlank(token):
-				return errRoot
-			}
-		case xml.ProcInst:
-			if token.Target != "xml" {
-				r.child()
-				r.key = append(append(r.key[:0], '?'), token.Target...)
-				r.leaf(r.names.id(r.key, r.key), plain, start, end, r.doc[start:end])
-			}
-		case xml.Directive:
-			if len(r.open) > 0 {
-				return errType
-			}
-			r.leaf(r.names.text("!DOCTYPE"), plain, start, end, token)
+	case xml.ProcInst:
+		if token.Target != "xml" {
+			r.child()
+			r.key = append(append(r.key[:0], '?'), token.Target...)
+			r.leaf(r.names.id(r.key, r.key), plain, start, end, r.doc[start:end])
 		}
+	case xml.Directive:
+		r.leaf(r.names.text("!DOCTYPE"), plain, start, end, token)
 	}
 }
 
@@ -153,21 +105,18 @@ func (r *xmlReader) child() {
 
 // betweenChildren adds the text that has come, unless it is white space.
 func (r *xmlReader) betweenChildren() {
-	if !isBlank(r.text.decoded) {
+	if !media.IsBlank(r.text.decoded) {
 		r.leaf(r.names.text("text()"), markup, r.text.start, r.text.end, r.text.decoded)
 	}
 	r.text = xmlText{decoded: r.text.decoded[:0]}
 }
 
 // begin reads the start tag doc[start:end].
-func (r *xmlReader) begin(tag xml.StartElement, start, end int) error {
-	if len(r.open) == maxDepth {
-		return errDepth
-	}
+func (r *xmlReader) begin(tag xml.StartElement, start, end int) {
 	r.child()
-	e := xmlElement{name: tag.Name, start: end}
+	e := xmlElement{start: end}
 	for _, a := range tag.Attr {
-		if prefix, ok := bindsPrefix(a.Name); ok {
+		if prefix, ok := media.BindsPrefix(a.Name); ok {
 			r.scopes[prefix] = append(r.scopes[prefix], namespace(a.Value))
 			e.prefixes = append(e.prefixes, prefix)
 		}
@@ -175,7 +124,6 @@ func (r *xmlReader) begin(tag xml.StartElement, start, end int) error {
 	e.node = r.tape.open(r.name("", tag.Name, r.space(tag.Name.Space)), element, start)
 	r.attributes(tag.Attr, start)
 	r.open = append(r.open, e)
-	return nil
 }
 
 // finish reads the end tag doc[start:end] of the innermost element.
@@ -204,8 +152,8 @@ func (r *xmlReader) attributes(list []xml.Attr, start int) {
 	attributes := make([]attribute, 0, len(list))
 	for _, a := range list {
 		var from, to int
-		from, to, start = attributeValue(r.doc, start)
-		if _, ok := bindsPrefix(a.Name); ok {
+		from, to, start = media.AttributeValue(r.doc, start)
+		if _, ok := media.BindsPrefix(a.Name); ok {
 			continue
 		}
 		space := ""
@@ -218,31 +166,21 @@ func (r *xmlReader) attributes(list []xml.Attr, start int) {
 		return cmp.Or(cmp.Compare(x.space, y.space), cmp.Compare(x.Name.Local, y.Name.Local))
 	})
 	for _, a := range attributes {
-		r.leaf(r.name("@", a.Name, a.space), markup, a.from, a.to, []byte(a.Value))
+		value := []byte(a.Value)
+		if raw := r.doc[a.from:a.to]; bytes.ContainsAny(raw, "\t\n\r") {
+			value = attributeText(raw)
+		}
+		r.leaf(r.name("@", a.Name, a.space), markupInQuotes, a.from, a.to, value)
 	}
 }
 
-// attributeValue finds the next value in quotes from at on, in a start tag whose syntax
-// is known to be right.
-func attributeValue(doc []byte, at int) (from, to, next int) {
-	at += bytes.IndexByte(doc[at:], '=')
-	at += bytes.IndexAny(doc[at:], `"'`)
-	from = at + 1
-	to = from + bytes.IndexByte(doc[from:], doc[at])
-	return from, to, to + 1
+// attributeText decodes an attribute value. White space in it is spaces, unless it is
+// referred to (XML 1.0 section 3.3.3).
+func attributeText(raw []byte) []byte {
+	return characters([]byte(spacesForLines.Replace(string(raw))))
 }
 
-// bindsPrefix tells whether an attribute binds a prefix to a namespace; "" is the
-// default namespace.
-func bindsPrefix(name xml.Name) (prefix string, ok bool) {
-	switch {
-	case name.Space == "xmlns":
-		return name.Local, true
-	case name.Space == "" && name.Local == "xmlns":
-		return "", true
-	}
-	return "", false
-}
+var spacesForLines = strings.NewReplacer("\r\n", " ", "\n", " ", "\r", " ", "\t", " ")
 
 // space returns the namespace that prefix is bound to.
 func (r *xmlReader) space(prefix string) string {
@@ -286,16 +224,14 @@ func (t *tape) ownText(children []int32) bool {
 }
 
 // blank tells whether a leaf of an XML document is white space.
-func (t *tape) blank(n int32) bool { return isBlank(t.decoded(n)) }
+func (t *tape) blank(n int32) bool { return media.IsBlank(t.decoded(n)) }
 
-func isBlank(text []byte) bool { return len(bytes.Trim(text, " \t\r\n")) == 0 }
-
-// characters decodes the content of an element without children, or an attribute value.
+// characters decodes the content of an element without children.
 func characters(raw []byte) []byte {
 	if !bytes.ContainsAny(raw, "<&\r") {
 		return raw
 	}
-	d := newXMLDecoder(raw)
+	d := media.NewXMLDecoder(raw)
 	var text []byte
 	for {
 		token, err := d.RawToken()

@@ -19,13 +19,14 @@ type place struct {
 const maxProbes = 48
 
 // alike reports whether what is left of a container in A, from the member or
-// element at i, is equal to what tape b holds of it, where no rule applies. It
+// element at i, is equal to what tape b holds of it, where no rule applies and
+// no name on the tape has an escape: names are compared by their bytes. It
 // is the short way to the verdict where members come in another order and
 // nothing differs: A is only scanned, and needs no tape. end is one past the
 // container in A.
 //
 // False means that a closer look is needed: there is a difference, broken
-// syntax, names that are spelled with escapes, or large objects in another
+// syntax, a name that is spelled with escapes, or large objects in another
 // order. The mates on tape b are no pairs then.
 func (s *comparison) alike(i int) (end int, ok bool) {
 	a, t := s.a, &s.tree.b
@@ -45,22 +46,23 @@ value: // A member or element of A starts at i.
 		if i >= len(a) || a[i] != '"' {
 			return 0, false
 		}
-		nameEnd, _, err := jsonscan.String(a, i)
-		if err != nil {
-			return 0, false
-		}
-		tag := tagOf(a, i, nameEnd)
 		for probes := 0; ; probes++ {
 			if n >= p.end || probes > maxProbes {
 				return 0, false
 			}
-			c := &nodes[n]
-			if c.tag == tag && bytes.Equal(c.nameLiteral(t.doc), a[i:nameEnd]) {
+			// What is the same bytes as a whole literal is one too.
+			name := nodes[n].nameLiteral(t.doc)
+			end := i + len(name)
+			if end <= len(a) && a[end-1] == '"' && a[i+1] == name[1] && bytes.Equal(a[i:end], name) {
+				i = end
 				break
 			}
-			before, n = n, c.listed()
+			before, n = n, nodes[n].listed()
 		}
-		if i = jsonscan.Space(a, nameEnd); i >= len(a) || a[i] != ':' {
+		if i < len(a) && a[i] <= ' ' {
+			i = jsonscan.Space(a, i)
+		}
+		if i >= len(a) || a[i] != ':' {
 			return 0, false
 		}
 		if i++; i < len(a) && a[i] <= ' ' {
@@ -98,16 +100,13 @@ value: // A member or element of A starts at i.
 				goto closed
 			}
 			goto value
-		case '"':
-			end, _, err := jsonscan.String(a, i)
-			if err != nil || !bytes.Equal(a[i:end], lit) && !equalScalars(a[i:end], lit) {
-				return 0, false
-			}
-			i = end
 		default:
-			end, err := jsonscan.Scalar(a, i)
-			if err != nil || !bytes.Equal(a[i:end], lit) && !equalScalars(a[i:end], lit) {
-				return 0, false
+			end := i + len(lit)
+			if end > len(a) || !bytes.Equal(a[i:end], lit) || !delimited(a, end) {
+				var err error
+				if end, err = jsonscan.Scalar(a, i); err != nil || !equalScalars(a[i:end], lit) {
+					return 0, false
+				}
 			}
 			i = end
 		}

@@ -126,8 +126,7 @@ func TestWorkGrowsWithTheSizeOnly(t *testing.T) {
 		for kind, make := range hostile {
 			work := func(n int) (size, work int) {
 				a, b := make(n)
-				s := c.scratch.New().(*comparison)
-				s.begin(a, b, "")
+				s := c.begin(a, b, "", c.maxDiffs)
 				s.run()
 				return len(a) + len(b), s.work
 			}
@@ -172,4 +171,22 @@ func TestNestingIsBounded(t *testing.T) {
 		assert.Equal(t, depth >= 6, r.Equal(), depth)
 		assert.Equal(t, depth < 6, r.ErrA != nil && r.ErrB != nil, depth)
 	}
+}
+
+// A path may be as long as the document, and every difference has one.
+func TestPathsTakeBoundedMemory(t *testing.T) {
+	long := strings.Repeat("n", 300_000)
+	doc := func(v int) []byte {
+		return fmt.Appendf(nil, `{"%s":%s}`, long, join("{}", 50, func(i int) string { return fmt.Sprintf(`"%d":%d`, i, v) }))
+	}
+	r := New(Options{}).Compare(doc(1), doc(2), "")
+	assert.Len(t, r.Diffs, 4)
+	assert.True(t, r.More)
+	for i, d := range r.Diffs {
+		assert.True(t, d.Path == fmt.Sprintf("/%s/%d", long, i), i)
+	}
+	long = long[:10_000]
+	r = New(Options{}).Compare(doc(1), doc(2), "")
+	assert.Len(t, r.Diffs, 50)
+	assert.False(t, r.More)
 }

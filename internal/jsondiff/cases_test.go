@@ -65,6 +65,8 @@ var hardCases = []struct {
 	{"an escaped name in another order", `{"a":1,"b":2}`, `{"b":2,"\u0061":1}`, true},
 	{"duplicate names in the same order", `{"a":1,"a":2}`, `{"a":1, "a":2}`, true},
 	{"duplicate names in another order", `{"a":1,"a":2}`, `{"a":2,"a":1}`, false},
+	{"duplicate names in another order and spelling", `{"b":0,"\u0061":1,"a":2}`, `{"a":2,"b":0,"\u0061":1}`, false},
+	{"duplicate names in another spelling", `{"b":0,"\u0061":1,"a":2}`, `{"a":1,"b":0,"\u0061":2}`, true},
 	{"duplicate names between others", `{"a":1,"b":0,"a":2}`, `{"b":0,"a":1,"a":2}`, true},
 	{"a duplicate and none", `{"a":1,"a":1}`, `{"a":1}`, false},
 	{"a duplicate on one side of an object in another order", `{"b":1,"a":2,"b":1}`, `{"a":2,"b":1}`, false},

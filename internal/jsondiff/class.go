@@ -80,6 +80,9 @@ func isNumber(text []byte) bool {
 }
 
 func classifyNumbers(a, b []byte) Class {
+	if max(len(a), len(b)) < 9 { // too few digits to be that near, or a time
+		return ClassNone
+	}
 	x, errX := strconv.ParseFloat(string(a), 64)
 	y, errY := strconv.ParseFloat(string(b), 64)
 	if errX != nil || errY != nil {
@@ -102,7 +105,7 @@ func recent(seconds float64) bool { return 1e9 <= seconds && seconds < 4.2e9 }
 
 func classifyStrings(a, b []byte) Class {
 	switch {
-	case bytes.EqualFold(a, b):
+	case bytes.EqualFold(a, b) && utf8.Valid(a) && utf8.Valid(b): // what is not UTF-8 is all the same to it
 		return ClassCase
 	case equalButSpace(a, b):
 		return ClassSpace

@@ -99,8 +99,14 @@ func check(c *Comparer, a, b []byte) error {
 	if !bytes.Equal(a, keptA) || !bytes.Equal(b, keptB) {
 		return fmt.Errorf("a document was modified")
 	}
+	hashA, okA := c.Hash(a)
+	hashB, okB := c.Hash(b)
 	validA, validB := json.Valid(a), json.Valid(b)
 	switch {
+	case c.Equal(a, b) != r.Equal() || c.Equal(b, a) != r.Equal():
+		return fmt.Errorf("Equal is not Equal of %+v", r)
+	case validA != okA || validB != okB || r.Equal() && hashA != hashB:
+		return fmt.Errorf("hashes %x %v and %x %v", hashA, okA, hashB, okB)
 	case validA && validB && (r.ErrA != nil || r.ErrB != nil), validA && r.ErrA != nil, validB && r.ErrB != nil:
 		return fmt.Errorf("valid JSON refused: %+v", r)
 	case validA != validB && (len(r.Diffs) != 1 || (r.ErrA != nil) != validB || r.Diffs[0].Path != "/body"):

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"hash/maphash"
+	"math"
 	"math/bits"
 	"slices"
 
@@ -67,6 +68,32 @@ func (s *comparison) hashScalar(lit []byte) uint64 {
 	}
 	s.number = jsonscan.AppendNumberKey(s.number[:0], lit)
 	return h.mix(hashedNumber, h.bytes(s.number))
+}
+
+// Hash returns a hash under which to look for documents that may be Equal: those
+// that are have the same one, unless a rule selects on one side only, as a
+// filter may, or an index after an element was inserted. Documents that are not
+// Equal have different ones as a rule, but for what is within a tolerance. Two
+// Comparers have different hashes. Ok is false for what is not JSON.
+func (c *Comparer) Hash(doc []byte) (hash uint64, ok bool) {
+	if len(doc) > math.MaxInt32 {
+		return 0, false
+	}
+	s := c.begin(doc, nil, "", 0)
+	defer s.release()
+	t := &s.tree
+	if t.a.readAll(doc, c.maxDepth) != nil {
+		return 0, false
+	}
+	t.root = s.startState()
+	if s.c.set != nil && s.c.set.Deferred() {
+		var err error
+		if s.locatedA, err = s.c.set.Locate(doc, c.maxDepth); err != nil {
+			return 0, false
+		}
+	}
+	s.hashTape(&t.a, &s.locatedA)
+	return t.a.hashes[0], true
 }
 
 // hashTapes computes the hashes of all values on both tapes, once.

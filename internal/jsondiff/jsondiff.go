@@ -61,7 +61,7 @@ type Options struct {
 	// first that selects a value applies.
 	Tolerances []Tolerance
 
-	MaxDiffs int // at most so many are reported; 0 or less is 100
+	MaxDiffs int // at most so many are reported, with at most 1 MiB of paths; 0 or less is 100
 	MaxDepth int // levels of nesting; 0 or less is jsonscan.DefaultMaxDepth
 }
 
@@ -148,11 +148,11 @@ type Result struct {
 // Equal reports whether no difference was found.
 func (r *Result) Equal() bool { return len(r.Diffs) == 0 && r.ErrA == nil && r.ErrB == nil }
 
-// Matches counts, by the index of each rule in Options, how often a rule took
-// effect on values whose bytes differed. A rule that stays at zero while
-// documents differ selects nothing, or nothing that ever differs. The numbers
-// are for telling live rules from dead ones: a value that was looked at twice
-// counts twice.
+// Matches counts, by the index of each rule in Options, the pairs of values
+// whose bytes differ and on which a rule took effect: in the comparisons that
+// Compare reported, and not in what was only tried on the way to them, to align
+// an array or by Equal and Hash. A rule that stays at zero while documents
+// differ selects nothing, or nothing that ever differs.
 type Matches struct {
 	Ignore, Unordered, Keyed, Tolerances []uint64
 }
@@ -198,7 +198,7 @@ func New(o Options) *Comparer {
 		c.set = jsonpath.NewSet(paths...)
 		c.matches = make([]atomic.Uint64, len(paths))
 	}
-	c.scratch.New = func() any { return &comparison{c: c, hits: make([]uint32, len(paths))} }
+	c.scratch.New = func() any { return &comparison{c: c} }
 	return c
 }
 
@@ -223,11 +223,29 @@ func (c *Comparer) Compare(a, b []byte, prefix string) Result {
 	if bytes.Equal(a, b) {
 		return Result{}
 	}
-	s := c.scratch.Get().(*comparison)
-	s.begin(a, b, prefix)
+	return c.compare(a, b, prefix)
+}
+
+// compare is apart from Compare so that the test for equal bytes is inlined.
+func (c *Comparer) compare(a, b []byte, prefix string) Result {
+	s := c.begin(a, b, prefix, c.maxDiffs)
 	r := s.run()
+	s.count()
 	s.release()
 	return r
+}
+
+// Equal reports whether a and b are equal, as Compare has it. It stops at the
+// first difference and is not counted in Matches.
+func (c *Comparer) Equal(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	s := c.begin(a, b, "", 0)
+	errA, errB := s.find()
+	equal := errA == nil && errB == nil && !s.result.More
+	s.release()
+	return equal
 }
 
 // comparison is the work on two documents. It is pooled: everything in it is
@@ -239,10 +257,11 @@ type comparison struct {
 	result   Result
 	locatedA jsonpath.Located
 	locatedB jsonpath.Located
-	hits     []uint32 // of each rule, added to Comparer.matches at the end
-	hit      bool
-	parted   bool // they differ in more than white space
-	work     int  // values and bytes looked at again after the first scan, for the tests of the time bound
+	hits     []int32 // the rules that took effect, without those of what was only tried
+	most     int     // so many differences are wanted
+	paths    int     // bytes of the paths of those found
+	parted   bool    // they differ in more than white space
+	work     int     // values and bytes looked at again after the first scan, for the tests of the time bound
 	lockstep lockstep
 	tree     tree
 
@@ -252,19 +271,30 @@ type comparison struct {
 	text, number []byte
 }
 
-func (s *comparison) begin(a, b []byte, prefix string) {
-	s.a, s.b, s.prefix, s.parted, s.work = a, b, prefix, false, 0
+// begin returns scratch for the work on a and b.
+func (c *Comparer) begin(a, b []byte, prefix string, most int) *comparison {
+	s := c.scratch.Get().(*comparison)
+	s.a, s.b, s.prefix, s.most, s.paths, s.parted, s.work = a, b, prefix, most, 0, false, 0
 	s.tree.spare = 8 * (len(a) + len(b))
+	return s
+}
+
+// find compares the documents and puts the differences into s.result.
+func (s *comparison) find() (errA, errB error) {
+	if max(len(s.a), len(s.b)) > math.MaxInt32 {
+		return errTooLarge, errTooLarge
+	}
+	if errA, errB = s.locate(); errA != nil || errB != nil {
+		return errA, errB
+	}
+	return s.walk()
 }
 
 // run compares the documents and returns the result.
 func (s *comparison) run() Result {
-	if max(len(s.a), len(s.b)) > math.MaxInt32 {
-		return Result{ErrA: errTooLarge, ErrB: errTooLarge}
-	}
-	errA, errB := s.locate()
-	if errA == nil && errB == nil {
-		errA, errB = s.walk()
+	errA, errB := s.find()
+	if errA == errTooLarge {
+		return Result{ErrA: errA, ErrB: errB}
 	}
 	// One side is broken, or the walk stopped early at the limit of
 	// differences: the verdict is about whole documents.
@@ -283,7 +313,7 @@ func (s *comparison) run() Result {
 	return s.result
 }
 
-var errTooLarge = &jsonscan.SyntaxError{Offset: math.MaxInt32, Msg: "documents over 2 GiB are not read"}
+var errTooLarge error = &jsonscan.SyntaxError{Offset: math.MaxInt32, Msg: "documents over 2 GiB are not read"}
 
 // locate finds the places of the rules that the walk cannot decide.
 func (s *comparison) locate() (errA, errB error) {
@@ -295,33 +325,43 @@ func (s *comparison) locate() (errA, errB error) {
 	return errA, errB
 }
 
+// count adds what the rules have done to the counts of the Comparer, which all
+// comparisons share: once for each rule.
+func (s *comparison) count() {
+	slices.Sort(s.hits)
+	for hits := s.hits; len(hits) > 0; {
+		rule := hits[0]
+		n, _ := slices.BinarySearch(hits, rule+1)
+		s.c.matches[rule].Add(uint64(n))
+		hits = hits[n:]
+	}
+}
+
 // release hands the scratch back, unless it has grown too large to keep.
 func (s *comparison) release() {
-	if s.hit {
-		for i, n := range s.hits {
-			if n != 0 {
-				s.c.matches[i].Add(uint64(n))
-				s.hits[i] = 0
-			}
-		}
-		s.hit = false
-	}
-	if s.tree.large() {
+	if s.tree.large() || cap(s.hits) > 1<<20 {
 		return
 	}
-	s.a, s.b, s.prefix, s.result = nil, nil, "", Result{}
+	s.a, s.b, s.prefix, s.result, s.hits = nil, nil, "", Result{}, s.hits[:0]
 	s.tree.a.doc, s.tree.b.doc = nil, nil
 	s.locatedA, s.locatedB = jsonpath.Located{}, jsonpath.Located{}
 	s.c.scratch.Put(s)
 }
 
-// record adds a difference and reports whether there is room for more.
-func (s *comparison) record(d Diff) bool {
-	if len(s.result.Diffs) == s.c.maxDiffs {
+// record adds the difference of the current values and reports whether there is
+// room for more.
+func (s *comparison) record(kind Kind, a, b Span) bool {
+	if len(s.result.Diffs) == s.most || s.paths > maxPaths {
 		s.result.More = true
 		return false
 	}
+	d := Diff{Path: s.pathTo(kind), Kind: kind, A: a, B: b}
 	d.Class = s.classify(&d)
+	s.paths += len(d.Path)
 	s.result.Diffs = append(s.result.Diffs, d)
 	return true
 }
+
+// maxPaths is after how many bytes of paths no more differences are wanted: a
+// path may be as long as the document, and there is one for each difference.
+const maxPaths = 1 << 20

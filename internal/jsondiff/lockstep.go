@@ -30,6 +30,7 @@ type frame struct {
 	object        bool
 	skipped       bool // an element of the array has been ignored
 	array         int  // the outermost ordered array among this frame and those below it; none is -1
+	hits          int  // of rules before it was entered
 	state         jsonpath.State
 }
 
@@ -325,7 +326,7 @@ func (s *comparison) differ(i, j int) (ni, nj int, errA, errB error) {
 	case same:
 	case array != none && !s.sameTail(ni, nj):
 		return s.takeOver(array, i, j, noEffect, aligned)
-	case !s.record(Diff{Path: s.pathTo(kind), Kind: kind, A: Span{i, ni}, B: Span{j, nj}}):
+	case !s.record(kind, Span{i, ni}, Span{j, nj}):
 		errA = errEnough
 	}
 	return ni, nj, errA, nil
@@ -358,7 +359,7 @@ func (s *comparison) inspect() (int, effect) {
 	for ; w.checked < len(w.frames); w.checked++ {
 		k := w.checked
 		f := &w.frames[k]
-		f.array = none
+		f.array, f.hits = none, len(s.hits)
 		if k > 0 {
 			f.state = s.childState(k - 1)
 			f.array = w.frames[k-1].array
@@ -427,15 +428,16 @@ func (s *comparison) takeOver(k, i, j int, e effect, how mode) (ni, nj int, errA
 	f := &frames[k]
 	index := f.index
 	switch {
-	case how == aligned:
+	case how == aligned: // what has been found in it is found again
 		i, j, index = jsonscan.Space(s.a, f.a+1), jsonscan.Space(s.b, f.b+1), 0
+		s.hits = s.hits[:f.hits]
 	case k+1 < len(frames):
 		i, j = frames[k+1].a, frames[k+1].b
 	}
 	if nj, errB = s.tree.b.read(s.b, position{f.b, j, index}, k+1, s.c.maxDepth); errB != nil {
 		return ni, nj, nil, errB
 	}
-	if f.object && !s.ruled(f.state, f.state) {
+	if f.object && !s.tree.b.escaped && !s.ruled(f.state, f.state) {
 		if ni, ok := s.alike(i); ok {
 			s.lockstep.frames = frames[:k]
 			return ni, nj, nil, nil
@@ -452,7 +454,7 @@ func (s *comparison) takeOver(k, i, j int, e effect, how mode) (ni, nj int, errA
 	}
 	s.lockstep.frames = frames[:k]
 	if array != none || f.skipped {
-		first := verdict
+		first, hits := verdict, len(s.hits)
 		if how == aligned {
 			first = verdictAligned
 		}
@@ -461,6 +463,7 @@ func (s *comparison) takeOver(k, i, j int, e effect, how mode) (ni, nj int, errA
 		}
 		s.tree.a.unpair(0)
 		s.tree.b.unpair(0)
+		s.hits = s.hits[:hits]
 		switch {
 		case f.skipped && !f.object && !e.paired() && how != aligned:
 			// What was ignored may not have been opposite each other.

@@ -24,8 +24,7 @@ func (c *Comparer) Resolve(doc, masked []byte, spans []Span) ([]Span, error) {
 	if max(len(doc), len(masked)) > math.MaxInt32 {
 		return nil, errTooLarge
 	}
-	s := c.scratch.Get().(*comparison)
-	s.begin(doc, masked, "")
+	s := c.begin(doc, masked, "", 0)
 	defer s.release()
 
 	found := make([]Span, len(spans))
@@ -72,10 +71,7 @@ func (s *comparison) resolve(wanted []wantedAt, found []Span) {
 	var open []containers
 	// settle finds what is wanted at or inside node a, in whose place b is.
 	settle := func(a, b int32, wanted []wantedAt) {
-		place := absent
-		if b != none {
-			place = Span{int(t.b.nodes[b].start), int(t.b.nodes[b].end)}
-		}
+		place := t.b.span(b)
 		for len(wanted) > 0 && wanted[0].node == a {
 			found[wanted[0].span] = place
 			wanted = wanted[1:]

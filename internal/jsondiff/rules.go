@@ -57,11 +57,8 @@ func (s *comparison) effect(stA, stB jsonpath.State, a, b int) effect {
 	return e
 }
 
-// took counts a rule that took effect.
-func (s *comparison) took(id int) {
-	s.hits[id]++
-	s.hit = true
-}
+// took notes that a rule took effect.
+func (s *comparison) took(id int) { s.hits = append(s.hits, int32(id)) }
 
 // ruled reports whether any rule can select a value at or below state.
 func (s *comparison) ruled(stA, stB jsonpath.State) bool {

@@ -3,6 +3,7 @@ package jsondiff
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -197,6 +198,12 @@ func TestRulesAgreeWithTheReference(t *testing.T) {
 		r := c.Compare(a, b, "/body")
 		want := ref.equal(x, y)
 		require.Equal(t, want, r.Equal(), "seed %d, ignore %v, unordered %v, keyed %v\n%s\n%s\n%+v", seed, ignore, unordered, keyed, a, b, r)
+		require.Equal(t, want, c.Equal(a, b))
+		hashA, _ := c.Hash(a)
+		hashB, _ := c.Hash(b)
+		if want && !strings.Contains(fmt.Sprint(ignore, unordered, keyed), "?") {
+			require.Equal(t, hashA, hashB, "seed %d, ignore %v, unordered %v, keyed %v\n%s\n%s", seed, ignore, unordered, keyed, a, b)
+		}
 		require.NoError(t, mirrored(r, c.Compare(b, a, "/body")), "seed %d, ignore %v, unordered %v, keyed %v\n%s\n%s", seed, ignore, unordered, keyed, a, b)
 		if want && !x.equals(y) {
 			equal++
@@ -231,6 +238,36 @@ func TestMatchesTellLiveRulesFromDeadOnes(t *testing.T) {
 	c.Compare(a, a, "")
 	assert.Equal(t, []uint64{3, 0, 6}, c.Matches().Ignore, "identical documents need no rule")
 	assert.Equal(t, Matches{[]uint64{}, []uint64{}, []uint64{}, []uint64{}}, New(Options{}).Matches())
+}
+
+// What is only tried is not counted: arrays are compared in order before they are
+// aligned, and aligned from their beginning.
+func TestMatchesCountTheVerdictOnce(t *testing.T) {
+	for _, test := range []struct {
+		name, a, b string
+		ignored    uint64
+		diffs      int
+	}{
+		{"in order", `[{"at":1,"v":1},{"at":1,"v":2}]`, `[{"at":2,"v":1},{"at":2,"v":2}]`, 2, 0},
+		{"and a change", `[{"at":1,"v":1},{"at":1,"v":2},0]`, `[{"at":2,"v":1},{"at":2,"v":3},1]`, 2, 2},
+		{"inserted before", `[{"at":1,"v":1},{"at":1,"v":2}]`, `[{"at":0,"v":0},{"at":2,"v":1},{"at":2,"v":2}]`, 2, 1},
+		{"in another order", `[{"at":1,"v":1},{"at":1,"v":2},{"at":1,"v":3}]`, `[{"at":2,"v":3},{"v":2,"at":2},{"at":2,"v":1}]`, 3, 1},
+		{"an array in an array", `[[{"at":1},1],[{"at":1},2],3]`, `[[{"at":2},1],[{"at":2},3],4]`, 2, 2},
+		{"an array in an object in another order", `{"x":1,"l":[{"at":1,"v":1},5,6]}`, `{"l":[{"at":2,"v":1},6,7],"x":1}`, 1, 2},
+		{"values that are ignored in an array", `[1,{"at":1},{"at":1,"v":2}]`, `[2,{"at":2},{"at":2,"v":3}]`, 2, 2},
+	} {
+		c := New(Options{Ignore: mustParse(t, "$..at")})
+		c.Equal([]byte(test.a), []byte(test.b))
+		c.Hash([]byte(test.a))
+		assert.Zero(t, c.Matches().Ignore[0], test.name)
+		r := c.Compare([]byte(test.a), []byte(test.b), "")
+		assert.Len(t, r.Diffs, test.diffs, test.name)
+		assert.Equal(t, test.ignored, c.Matches().Ignore[0], test.name)
+	}
+	c := New(Options{Ignore: mustParse(t, "$..at"), Unordered: mustParse(t, "$[*].u"), Tolerances: []Tolerance{{Path: mustParse(t, "$..n")[0], Abs: 1}}})
+	r := c.Compare([]byte(`[{"at":1,"n":1,"u":[1,2],"v":1}]`), []byte(`[{"at":2,"n":2,"u":[2,1],"v":2}]`), "")
+	assert.Len(t, r.Diffs, 1)
+	assert.Equal(t, Matches{[]uint64{1}, []uint64{1}, []uint64{}, []uint64{1}}, c.Matches())
 }
 
 // TestConcurrentComparisonsShareNothing compares many documents at once with

@@ -36,6 +36,14 @@ const none = -1
 func (n *node) literal(doc []byte) []byte     { return doc[n.start:n.end] }
 func (n *node) nameLiteral(doc []byte) []byte { return doc[n.name:n.nameEnd] }
 
+// span returns where node n is, which may be none.
+func (t *tape) span(n int32) Span {
+	if n == none {
+		return absent
+	}
+	return Span{int(t.nodes[n].start), int(t.nodes[n].end)}
+}
+
 // kind returns the byte that tells the type of a value.
 func (t *tape) kind(n int32) byte { return t.doc[t.nodes[n].start] }
 

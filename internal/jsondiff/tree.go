@@ -27,6 +27,7 @@ type visit struct {
 	curA, curB   int32 // the children that are being compared; none is -1
 	unpaired     int   // children of b without a mate that have not come up
 	keyed        int   // the rule that pairs the elements; none is -1
+	hits         int   // of rules before it
 	ordered      bool  // an array without a rule
 	stA, stB     jsonpath.State
 }
@@ -108,7 +109,7 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 	v := &t.visits[:n+1][n]
 	v.a, v.nextA, v.curA, v.stA = a, a+1, none, stA
 	v.b, v.nextB, v.curB, v.stB = b, b+1, none, stB
-	v.keyed, v.ordered = none, false
+	v.keyed, v.ordered, v.hits = none, false, len(s.hits)
 	found := equal
 	switch {
 	case t.a.kind(a) == '{':
@@ -247,17 +248,7 @@ func (s *comparison) report(kind Kind, a, b int32) outcome {
 			}
 		}
 	}
-	d := Diff{Kind: kind, A: absent, B: absent}
-	if a != none {
-		d.A = Span{int(t.a.nodes[a].start), int(t.a.nodes[a].end)}
-	}
-	if b != none {
-		d.B = Span{int(t.b.nodes[b].start), int(t.b.nodes[b].end)}
-	}
-	if len(s.result.Diffs) < s.c.maxDiffs {
-		d.Path = s.pathTo(kind)
-	}
-	if !s.record(d) {
+	if !s.record(kind, t.a.span(a), t.b.span(b)) {
 		return full
 	}
 	return different
@@ -270,6 +261,7 @@ func (s *comparison) realign(k int) outcome {
 	t.mode = aligned
 	v, e := t.visits[k], noEffect
 	t.visits = t.visits[:k]
+	s.hits = s.hits[:v.hits]
 	t.a.unpair(v.a)
 	t.b.unpair(v.b)
 	return s.visit(v.a, v.b, v.stA, v.stB, &e)

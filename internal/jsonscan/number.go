@@ -117,7 +117,21 @@ func (d *decimal) zero() bool { return len(d.whole)+len(d.frac) == 0 }
 // EqualNumbers reports whether two valid number literals have the same value:
 // 1, 1.0, 10e-1 and 100E-2 are equal, and so are 0 and -0. Numbers of any size
 // and precision are told apart.
-func EqualNumbers(a, b []byte) bool { return CompareNumbers(a, b) == 0 }
+func EqualNumbers(a, b []byte) bool {
+	if len(a) == len(b) && bytes.IndexByte(a, '.') == bytes.IndexByte(b, '.') && !hasExponent(a) && !hasExponent(b) {
+		return bytes.Equal(a, b) // digits at the same places: they are the same ones, or the values are not
+	}
+	return CompareNumbers(a, b) == 0
+}
+
+func hasExponent(lit []byte) bool {
+	for _, c := range lit {
+		if c|0x20 == 'e' {
+			return true
+		}
+	}
+	return false
+}
 
 // CompareNumbers compares two valid number literals by value and returns -1, 0
 // or +1. Its time is linear in the length of the literals: exponents are never

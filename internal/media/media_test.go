@@ -19,11 +19,11 @@ func TestOf(t *testing.T) {
 	for contentType, want := range map[string]media.Kind{
 		"":                                    media.Bytes,
 		";":                                   media.Bytes,
-		"text/plain":                          media.Bytes,
+		"text/plain":                          media.Lines,
 		"application/octet-stream":            media.Bytes,
 		"application/jsonp":                   media.Bytes,
 		"json":                                media.Bytes,
-		"text/html; a=application/json":       media.Bytes,
+		"text/html; a=application/json":       media.Lines,
 		"application/json":                    media.JSON,
 		"application/json; charset=utf-8":     media.JSON,
 		"application/json;":                   media.JSON,
@@ -39,7 +39,7 @@ func TestOf(t *testing.T) {
 		"application/json-seq":                media.Records,
 		"application/geo+json-seq":            media.Records,
 	} {
-		assert.Equal(t, want, media.Of(contentType), "%q", contentType)
+		assert.Equal(t, want, media.Of(contentType).Kind, "%q", contentType)
 	}
 }
 

@@ -1,76 +1,85 @@
-// Package redact replaces values inside encoded data and leaves every other byte as
-// it is.
 package redact
 
 import (
+	"bytes"
+
 	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
-// JSON replaces every value of doc that a path of set selects by replacement, itself
-// a JSON text. Where a member occurs several times every occurrence is replaced. It
-// returns doc itself where nothing was selected. Doc is read to its last byte: one
-// that is not JSON, or nested too deep, is an error.
-func JSON(doc []byte, set *jsonpath.Set, replacement []byte) ([]byte, error) {
-	w := walker{doc: doc, set: set}
+// JSON replaces every value of doc that a path of set selects. Where a member occurs
+// several times every occurrence is replaced. Masked takes the place of a value of any
+// type. Tokens take the places of the strings and numbers in it, null stays, and true
+// becomes false: its shape survives. It returns doc itself where nothing was selected.
+// Doc is read to its last byte: one that is not JSON, or nested too deep, is an error.
+func JSON(doc []byte, set *jsonpath.Set, r Replacement) ([]byte, error) {
+	w := walker{edit: edit{doc: doc}, set: set, r: r}
 	if set.Deferred() {
 		located, err := set.Locate(doc, 0)
 		if err != nil {
 			return nil, err
 		}
-		w.located = located
+		w.located, w.deferred = located, true
 	}
-	start := jsonscan.Space(doc, 0)
-	end, err := w.walk(start, replacement)
+	end, err := w.root(jsonscan.Space(doc, 0))
 	if err == nil {
 		err = jsonscan.End(doc, end)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if w.out == nil {
-		return doc, nil
-	}
-	return append(w.out, doc[w.copied:]...), nil
+	return w.done(), nil
 }
 
 type walker struct {
-	doc     []byte
-	set     *jsonpath.Set
-	located jsonpath.Located
-	out     []byte // doc up to copied, with replacements; nil while there are none
-	copied  int
-	name    []byte // scratch
+	edit
+	r        Replacement
+	set      *jsonpath.Set
+	located  jsonpath.Located
+	deferred bool
+	name     []byte // scratch
 }
 
 // level is an open container.
 type level struct {
 	cursor jsonscan.Cursor
 	state  jsonpath.State
+	kept   bool // one of its members or elements
+	gap    bool // all so far were dropped: up to the next one
 }
 
-// walk masks the value that starts at i and returns where it ends.
-func (w *walker) walk(i int, replacement []byte) (end int, err error) {
-	var levels []level
+func (w *walker) hit(state jsonpath.State, at int) bool {
+	return len(state.IDs()) > 0 || w.deferred && len(w.located.IDs(at)) > 0
+}
+
+// root masks the document, which starts at i, and returns where it ends.
+func (w *walker) root(i int) (end int, err error) {
 	state := w.set.Start()
-	for {
-		end, open, err := w.value(i, len(levels), state, replacement)
-		if err != nil {
+	if w.hit(state, i) {
+		if end, err = jsonscan.Value(w.doc, i, 0); err != nil {
 			return 0, err
 		}
-		if open {
-			levels = append(levels, level{jsonscan.Open(w.doc, i), state})
-		} else if len(levels) == 0 {
-			return end, nil
+		if w.r.drop {
+			w.replace(i, end, "null") // JSON stays JSON
 		} else {
-			levels[len(levels)-1].cursor.End = end
+			w.value(i, end)
 		}
-		for {
-			top := &levels[len(levels)-1]
-			if top.cursor.Next(w.doc) {
-				i, state = top.cursor.Start, w.step(top)
-				break
-			}
+		return end, nil
+	}
+	if i >= len(w.doc) || w.doc[i] != '{' && w.doc[i] != '[' {
+		return jsonscan.Scalar(w.doc, i)
+	}
+	return w.walk(i, state)
+}
+
+// walk masks what is in the container at i.
+func (w *walker) walk(i int, state jsonpath.State) (end int, err error) {
+	var room [16]level
+	levels := append(room[:0], level{cursor: jsonscan.Open(w.doc, i), state: state})
+	levels[0].cursor.MaxDepth = jsonscan.DefaultMaxDepth - 1
+	for {
+		top := &levels[len(levels)-1]
+		if !top.cursor.Next(w.doc) {
 			if top.cursor.Err != nil {
 				return 0, top.cursor.Err
 			}
@@ -79,30 +88,31 @@ func (w *walker) walk(i int, replacement []byte) (end int, err error) {
 				return end, nil
 			}
 			levels[len(levels)-1].cursor.End = end
+			continue
+		}
+		i, state := top.cursor.Start, w.step(top)
+		left := top.cursor.MaxDepth // levels that may still open; as a parameter 0 is the default
+		container := w.doc[i] == '{' || w.doc[i] == '['
+		if container && left == 0 {
+			return 0, jsonscan.TooDeep(i, jsonscan.DefaultMaxDepth)
+		}
+		if w.hit(state, i) {
+			if top.cursor.End, err = jsonscan.Value(w.doc, i, left); err != nil {
+				return 0, err
+			}
+			if w.r.drop {
+				w.drop(top)
+			} else {
+				w.value(i, top.cursor.End)
+			}
+			continue
+		}
+		w.stays(top)
+		if container && (!state.Dead() || w.deferred) {
+			levels = append(levels, level{cursor: jsonscan.Open(w.doc, i), state: state})
+			levels[len(levels)-1].cursor.MaxDepth = left - 1
 		}
 	}
-}
-
-// value masks or skips the value at i, or says that it must be opened.
-func (w *walker) value(i, depth int, state jsonpath.State, replacement []byte) (end int, open bool, err error) {
-	hit := len(state.IDs()) > 0 || len(w.located.IDs(i)) > 0
-	if i < len(w.doc) && (w.doc[i] == '{' || w.doc[i] == '[') {
-		if depth == jsonscan.DefaultMaxDepth {
-			return 0, false, jsonscan.TooDeep(i, jsonscan.DefaultMaxDepth)
-		}
-		if !hit && (!state.Dead() || w.set.Deferred()) {
-			return 0, true, nil
-		}
-	}
-	end, err = jsonscan.Value(w.doc, i, jsonscan.DefaultMaxDepth-depth)
-	if hit && err == nil {
-		if w.out == nil {
-			w.out = make([]byte, 0, len(w.doc)+8*len(replacement))
-		}
-		w.out = append(append(w.out, w.doc[w.copied:i]...), replacement...)
-		w.copied = end
-	}
-	return end, false, err
 }
 
 // step is the state at the member or element that top stands at.
@@ -113,6 +123,115 @@ func (w *walker) step(top *level) jsonpath.State {
 	if !top.cursor.Object() {
 		return w.set.Element(top.state, top.cursor.Index)
 	}
-	w.name = jsonscan.AppendUnquote(w.name[:0], w.doc[top.cursor.Name:top.cursor.NameEnd])
+	name := w.doc[top.cursor.Name:top.cursor.NameEnd]
+	if !escaped(name) {
+		return w.set.Member(top.state, name[1:len(name)-1])
+	}
+	w.name = jsonscan.AppendUnquote(w.name[:0], name)
 	return w.set.Member(top.state, w.name)
+}
+
+// drop removes the member or element of top, and one of the commas beside it.
+func (w *walker) drop(top *level) {
+	start := place(top)
+	switch {
+	case top.kept:
+		start = bytes.LastIndexByte(w.doc[:start], ',')
+		w.replace(start, top.cursor.End, "")
+	case top.gap:
+		w.copied = top.cursor.End
+	default:
+		top.gap = true
+		w.replace(start, top.cursor.End, "")
+	}
+}
+
+// stays notes that the member or element of top is not dropped.
+func (w *walker) stays(top *level) {
+	top.kept = true
+	if top.gap {
+		top.gap, w.copied = false, place(top)
+	}
+}
+
+// place is where the member or element of top begins.
+func place(top *level) int {
+	if top.cursor.Object() {
+		return top.cursor.Name
+	}
+	return top.cursor.Start
+}
+
+// value masks the value doc[start:end].
+func (w *walker) value(start, end int) {
+	if w.r.token == nil {
+		w.replace(start, end, `"`+Masked+`"`)
+		return
+	}
+	for s := range scalars(w.doc[:end], start) {
+		switch raw := w.doc[s.start:s.end]; {
+		case s.name, raw[0] == 'n', raw[0] == 'f':
+		case raw[0] == 't':
+			w.replace(s.start, s.end, "false")
+		case raw[0] == '"':
+			w.replace(s.start, s.end, quote(w.r.token.Text(text(raw))))
+		default:
+			w.replace(s.start, s.end, w.r.token.Number(string(raw)))
+		}
+	}
+}
+
+// scalar is where a string, a number, a literal or the name of a member is.
+type scalar struct {
+	start, end int
+	name       bool
+}
+
+// scalars yields those of doc from at on, which is valid.
+func scalars(doc []byte, at int) func(yield func(scalar) bool) {
+	return func(yield func(scalar) bool) {
+		for at < len(doc) {
+			switch c := doc[at]; {
+			case c <= ' ', c == '{', c == '}', c == '[', c == ']', c == ',', c == ':':
+				at++
+				continue
+			}
+			s := scalar{start: at}
+			s.end, _ = jsonscan.Scalar(doc, at)
+			at = jsonscan.Space(doc, s.end)
+			s.name = at < len(doc) && doc[at] == ':'
+			if !yield(s) {
+				return
+			}
+		}
+	}
+}
+
+// text is the value of a string literal.
+func text(literal []byte) string {
+	if !escaped(literal) {
+		return string(literal[1 : len(literal)-1])
+	}
+	return string(jsonscan.AppendUnquote(nil, literal))
+}
+
+func escaped(text []byte) bool { return bytes.IndexByte(text, '\\') >= 0 }
+
+// LooksLikeJSON tells whether a body that is called something else may hold members that
+// a rule is about: whether it begins like an object or an array.
+func LooksLikeJSON(body []byte) bool {
+	text := bytes.TrimLeft(body, " \t\r\n\x00\x1e\xef\xbb\xbf\xff\xfe") // white space, RS, byte order marks, UTF-16
+	if len(text) == 0 || text[0] != '[' {
+		return len(text) > 0 && text[0] == '{'
+	}
+	text = bytes.TrimLeft(text[1:], " \t\r\n\x00")
+	if len(text) == 0 || bytes.IndexByte([]byte(`{["-0123456789]`), text[0]) >= 0 {
+		return true
+	}
+	for _, word := range [...]string{"true", "false", "null"} {
+		if bytes.HasPrefix(text, []byte(word)) {
+			return true
+		}
+	}
+	return false // such as [DONE], [info] ...
 }

@@ -25,19 +25,21 @@ const scope = "github.com/goshadow/shadow"
 // Names of attributes. Those with an http prefix are from the HTTP semantic
 // conventions.
 const (
-	keyMirror  = attribute.Key("shadow.mirror")
-	keyTarget  = attribute.Key("shadow.target")
-	keyRole    = attribute.Key("shadow.role") // primary, shadow
-	keyOutcome = attribute.Key("shadow.outcome")
-	keyReason  = attribute.Key("shadow.reason")
-	keyResult  = attribute.Key("shadow.result") // match, diff, noise
-	keyKind    = attribute.Key("shadow.kind")
-	keyClass   = attribute.Key("shadow.class")
-	keyID      = attribute.Key("shadow.id")
-	keyRoute   = attribute.Key("http.route")
-	keyMethod  = attribute.Key("http.request.method")
-	keyStatus  = attribute.Key("http.response.status_code")
-	keyError   = attribute.Key("error.type")
+	keyMirror   = attribute.Key("shadow.mirror")
+	keyTarget   = attribute.Key("shadow.target")
+	keyRole     = attribute.Key("shadow.role") // primary, shadow
+	keyOutcome  = attribute.Key("shadow.outcome")
+	keyReason   = attribute.Key("shadow.reason")
+	keyResult   = attribute.Key("shadow.result") // match, diff, noise
+	keyKind     = attribute.Key("shadow.kind")
+	keyClass    = attribute.Key("shadow.class")
+	keyLimit    = attribute.Key("shadow.limit") // requests, bytes, cpu
+	keyID       = attribute.Key("shadow.id")
+	keyRoute    = attribute.Key("http.route")
+	keyMethod   = attribute.Key("http.request.method")
+	keyStatus   = attribute.Key("http.response.status_code")
+	keyError    = attribute.Key("error.type")
+	keyDetector = attribute.Key("shadow.detector")
 )
 
 // Config is what a Telemetry is made of. Nil providers record nothing.
@@ -60,6 +62,24 @@ type Reading struct {
 	Bytes           int64
 	Unreported      uint64
 	Enabled         bool
+	Concurrency     int
+	Targets         []Target
+	Budget          []Share
+}
+
+// Target is what is known about one target.
+type Target struct {
+	Name     string
+	Breaker  int64 // 0 closed, 1 half-open, 2 open
+	Requests uint64
+	Bytes    int64
+	CPU      time.Duration
+}
+
+// Share is how much of one limit of a budget is used.
+type Share struct {
+	Limit string // requests, bytes, cpu
+	Used  float64
 }
 
 // Count is a number of requests under one outcome, or under an outcome "skipped" or
@@ -83,6 +103,8 @@ type Telemetry struct {
 	comparisons metric.Int64Counter
 	differences metric.Int64Counter
 	lag         metric.Float64Histogram
+	overhead    metric.Float64Histogram
+	leaks       metric.Int64Counter
 	observed    metric.Registration
 }
 
@@ -116,6 +138,10 @@ func New(c Config) (*Telemetry, error) {
 var seconds = metric.WithExplicitBucketBoundaries(
 	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
+// shortSeconds are the bucket bounds of what takes microseconds.
+var shortSeconds = metric.WithExplicitBucketBoundaries(
+	1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 0.1)
+
 func (t *Telemetry) register(c Config) error {
 	var errs []error
 	must := func(err error) { errs = append(errs, err) }
@@ -127,11 +153,17 @@ func (t *Telemetry) register(c Config) error {
 	t.lag, err = meter.Float64Histogram("shadow.comparison.lag", metric.WithUnit("s"), seconds,
 		metric.WithDescription("Time from the end of the primary's answer to the result."))
 	must(err)
+	t.overhead, err = meter.Float64Histogram("shadow.primary.overhead.duration", metric.WithUnit("s"), shortSeconds,
+		metric.WithDescription("Time that the mirror added to a request that it copied, on its goroutine."))
+	must(err)
 	t.comparisons, err = meter.Int64Counter("shadow.comparisons", metric.WithUnit("{comparison}"),
 		metric.WithDescription("Pairs of answers that were compared."))
 	must(err)
 	t.differences, err = meter.Int64Counter("shadow.differences", metric.WithUnit("{difference}"),
 		metric.WithDescription("Differences found, noise left out."))
+	must(err)
+	t.leaks, err = meter.Int64Counter("shadow.leaks", metric.WithUnit("{finding}"),
+		metric.WithDescription("What the canary found in masked copies and results, which were then stopped."))
 	must(err)
 
 	requests, err := meter.Int64ObservableCounter("shadow.requests", metric.WithUnit("{request}"),
@@ -151,6 +183,24 @@ func (t *Telemetry) register(c Config) error {
 	must(err)
 	up, err := meter.Int64ObservableGauge("shadow.up", metric.WithUnit("1"),
 		metric.WithDescription("1 while requests are copied, 0 while the mirror is switched off."))
+	must(err)
+	concurrency, err := meter.Int64ObservableUpDownCounter("shadow.concurrency.limit", metric.WithUnit("{request}"),
+		metric.WithDescription("Copies that may be on their way at a time, fewer under pressure."))
+	must(err)
+	breaker, err := meter.Int64ObservableGauge("shadow.breaker.state", metric.WithUnit("1"),
+		metric.WithDescription("The breaker of a target: 0 while it is closed, 1 while it is half-open, 2 while it is open."))
+	must(err)
+	sent, err := meter.Int64ObservableCounter("shadow.usage.requests", metric.WithUnit("{request}"),
+		metric.WithDescription("Copies that were sent."))
+	must(err)
+	transferred, err := meter.Int64ObservableCounter("shadow.usage.io", metric.WithUnit("By"),
+		metric.WithDescription("Bytes of bodies that were sent and received for copies."))
+	must(err)
+	cpu, err := meter.Float64ObservableCounter("shadow.usage.cpu.time", metric.WithUnit("s"),
+		metric.WithDescription("Time in which handlers of in-process targets ran and answers were compared: at most so much CPU time."))
+	must(err)
+	used, err := meter.Float64ObservableGauge("shadow.budget.utilization", metric.WithUnit("1"),
+		metric.WithDescription("Share of a limit of the budget that is used in the current window."))
 	must(err)
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -177,8 +227,19 @@ func (t *Telemetry) register(c Config) error {
 			enabled = 1
 		}
 		o.ObserveInt64(up, enabled, with())
+		o.ObserveInt64(concurrency, int64(r.Concurrency), with())
+		for _, target := range r.Targets {
+			of := metric.WithAttributeSet(attribute.NewSet(t.mirror, keyTarget.String(valid(target.Name))))
+			o.ObserveInt64(breaker, target.Breaker, of)
+			o.ObserveInt64(sent, int64(target.Requests), of)
+			o.ObserveInt64(transferred, target.Bytes, of)
+			o.ObserveFloat64(cpu, target.CPU.Seconds(), of)
+		}
+		for _, share := range r.Budget {
+			o.ObserveFloat64(used, share.Used, with(keyLimit.String(share.Limit)))
+		}
 		return nil
-	}, requests, running, queued, memory, unreported, up)
+	}, requests, running, queued, memory, unreported, up, concurrency, breaker, sent, transferred, cpu, used)
 	return err
 }
 
@@ -292,6 +353,7 @@ type Outcome struct {
 	ShadowStatus            int // 0 where the shadow did not answer
 	PrimaryTook, ShadowTook time.Duration
 	Lag                     time.Duration
+	Overhead                time.Duration // on the goroutine of the request
 	Differences             map[Difference]int
 }
 
@@ -307,6 +369,8 @@ func (t *Telemetry) Record(ctx context.Context, o *Outcome) {
 	with := func(kv ...attribute.KeyValue) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(append(kv, base...)...))
 	}
+	t.overhead.Record(ctx, o.Overhead.Seconds(), metric.WithAttributeSet(
+		attribute.NewSet(t.mirror, keyTarget.String(valid(o.Target)))))
 	t.duration.Record(ctx, o.PrimaryTook.Seconds(), with(keyRole.String("primary"), keyStatus.Int(o.PrimaryStatus)))
 	if o.ShadowStatus != 0 {
 		t.duration.Record(ctx, o.ShadowTook.Seconds(), with(keyRole.String("shadow"), keyStatus.Int(o.ShadowStatus)))
@@ -323,6 +387,15 @@ func (t *Telemetry) Record(ctx context.Context, o *Outcome) {
 		}
 		t.differences.Add(ctx, int64(n), with(kv...))
 	}
+}
+
+// Leak counts n findings of a detector in what was about to get out.
+func (t *Telemetry) Leak(ctx context.Context, target, detector string, n int) {
+	if t.provider == nil {
+		return
+	}
+	t.leaks.Add(ctx, int64(n), metric.WithAttributeSet(attribute.NewSet(
+		t.mirror, keyTarget.String(valid(target)), keyDetector.String(detector))))
 }
 
 // routes are the routes that metrics tell apart. A path without a pattern is named by a

@@ -11,10 +11,10 @@ import (
 
 // What Decode reads at most. A snapshot of the default Options is far below.
 const (
-	maxInput        = 256 << 20 // bytes
-	maxRoutes       = 50_000
-	maxFields       = 500_000
-	maxGroups       = 50_000
+	maxInput        = 64 << 20 // bytes: some 5,000 routes
+	maxRoutes       = 20_000
+	maxFields       = 100_000
+	maxGroups       = 20_000
 	maxMirrors      = 10_000
 	maxAcknowledged = 10_000
 	maxNote         = 4 << 10 // bytes
@@ -115,6 +115,19 @@ func (s *Slots) UnmarshalJSON(data []byte) error { return bounded(data, (*[]Slot
 // UnmarshalJSON reads ticks, of which there are at most as many as an hour has.
 func (t *Ticks) UnmarshalJSON(data []byte) error { return bounded(data, (*[]Tick)(t), hourSlots) }
 
+// UnmarshalJSON reads at most as many places as a group has.
+func (p *Places) UnmarshalJSON(data []byte) error { return bounded(data, (*[]Place)(p), maxPlaces) }
+
+// UnmarshalJSON reads at most as many exemplars as a group has.
+func (e *Exemplars) UnmarshalJSON(data []byte) error {
+	return bounded(data, (*[]Exemplar)(e), maxExemplars)
+}
+
+// UnmarshalJSON reads at most as many differences as an exemplar has.
+func (d *ExemplarDiffs) UnmarshalJSON(data []byte) error {
+	return bounded(data, (*[]ExemplarDiff)(d), maxDiffs)
+}
+
 // bounded reads a list of at most so many elements, one after the other.
 func bounded[T any](data []byte, list *[]T, most int) error {
 	d := json.NewDecoder(bytes.NewReader(data))
@@ -191,9 +204,6 @@ func (s *Snapshot) check() error {
 		counts.below("groups", g.Count)
 		counts.weights("groups", g.Weight)
 		counts.total("classes of a group", values(g.Classes))
-		if len(g.Places) > maxPlaces || len(g.Exemplars) > maxExemplars {
-			counts.fail("group %q has more than %d places or %d exemplars", g.Fingerprint, maxPlaces, maxExemplars)
-		}
 		key := g.key()
 		if g.Count > mismatches[key] {
 			counts.fail("the groups of route %q have more results than the route has mismatches", g.Route)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -244,12 +245,15 @@ func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
 		"no judgement":         {edit(`"falseDiscovery":0.01`, `"falseDiscovery":2`), "falseDiscovery: 2 is not above 0 and below 1"},
 		"a group of too many":  {edit(`"count":1,"weight"`, `"count":2,"weight"`), "have more results than the route has mismatches"},
 		"a slot too many":      {edit(`"minute":[`, `"minute":[`+strings.Repeat(`{},`, 60)), "a list is longer than 60"},
+		"a place too many":     {edit(`"places":[`, `"places":[`+strings.Repeat(`{},`, 100)), "a list is longer than 100"},
+		"an exemplar too many": {edit(`"exemplars":[`, `"exemplars":[`+strings.Repeat(`{},`, 4)), "a list is longer than 4"},
+		"a diff too many":      {edit(`"diffs":[`, `"diffs":[`+strings.Repeat(`{},`, 10)), "a list is longer than 10"},
 		"a list that is none":  {edit(`"minute":[`, `"minute":7,"x":[`), "7 where a list belongs"},
 		"routes twice":         {twice("routes"), "some of the 2 routes are there twice"},
 		"groups twice":         {twice("groups"), "the groups of route"},
 		"fields twice":         {twice("fields"), "some of the 3 fields are there twice"},
 		"acknowledgment twice": {twice("acknowledged"), "some of the 2 acknowledgements are there twice"},
-		"short and greedy":     {`{"version":1,"falseDiscovery":0.5,"routes":[` + strings.Repeat(`{},`, 50_000) + `{}]}`, "a list is longer than 50000"},
+		"short and greedy":     {`{"version":1,"falseDiscovery":0.5,"routes":[` + strings.Repeat(`{},`, 20_000) + `{}]}`, "a list is longer than 20000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := tally.Decode(strings.NewReader(tt.text))
@@ -260,6 +264,33 @@ func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
 	}
 	_, err = tally.Decode(brokenReader{})
 	assert.ErrorContains(t, err, "broken")
+}
+
+// A text does not ask for much more memory than it has bytes itself.
+func TestAShortTextTakesLittleMemory(t *testing.T) {
+	const size = 4 << 20
+	for name, parts := range map[string][3]string{
+		"routes":    {`{"version":1,"falseDiscovery":0.5,"routes":[`, `{}`, `]}`},
+		"fields":    {`{"version":1,"falseDiscovery":0.5,"fields":[`, `{}`, `]}`},
+		"groups":    {`{"version":1,"falseDiscovery":0.5,"groups":[`, `{}`, `]}`},
+		"slots":     {`{"version":1,"falseDiscovery":0.5,"routes":[{"day":[`, `{}`, `]}]}`},
+		"exemplars": {`{"version":1,"falseDiscovery":0.5,"groups":[{"exemplars":[`, `{}`, `]}]}`},
+		"bins":      {`{"version":1,"falseDiscovery":0.5,"routes":[{"lag":{"bins":[`, `1`, `]}}]}`},
+		"brackets":  {``, `[`, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := parts[0] + strings.Repeat(parts[1]+",", size/(len(parts[1])+1)) + parts[1] + parts[2]
+			if name == "brackets" {
+				text = strings.Repeat("[", size)
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := tally.Decode(strings.NewReader(text))
+			runtime.ReadMemStats(&after)
+			require.Error(t, err)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20), "allocated on the way, all in all")
+		})
+	}
 }
 
 type brokenReader struct{}

@@ -217,14 +217,14 @@ const (
 // Group is the mismatches that have one cause, as far as can be told: those of one route
 // with the same pair of statuses and the same set of places. No value has a part in it.
 type Group struct {
-	Fingerprint   string  `json:"fingerprint"` // 16 hex digits, or Other; the same in every process
-	Mirror        string  `json:"mirror"`
-	Target        string  `json:"target"`
-	Route         string  `json:"route"`
-	PrimaryStatus int     `json:"primaryStatus"`
-	ShadowStatus  int     `json:"shadowStatus"`
-	Places        []Place `json:"places"`     // sorted; the first 100 of them
-	MorePlaces    bool    `json:"morePlaces"` // there are others
+	Fingerprint   string `json:"fingerprint"` // 16 hex digits, or Other; the same in every process
+	Mirror        string `json:"mirror"`
+	Target        string `json:"target"`
+	Route         string `json:"route"`
+	PrimaryStatus int    `json:"primaryStatus"`
+	ShadowStatus  int    `json:"shadowStatus"`
+	Places        Places `json:"places"`     // sorted; the first 100 of them
+	MorePlaces    bool   `json:"morePlaces"` // there are others
 
 	Count  uint64    `json:"count"`
 	Weight float64   `json:"weight"` // the requests that stand behind Count: see Weights
@@ -241,8 +241,14 @@ type Group struct {
 	Verdict Verdict                     `json:"verdict"`           // Noisy only if all its fields are; else the gravest
 	State   State                       `json:"state"`
 
-	Exemplars []Exemplar `json:"exemplars"`
+	Exemplars Exemplars `json:"exemplars"` // at most 4, that differ from each other
 }
+
+// Places is a list of places.
+type Places []Place
+
+// Exemplars is a list of exemplars.
+type Exemplars []Exemplar
 
 // State is whether a group is an expected change.
 type State string
@@ -266,14 +272,17 @@ type Tick struct {
 // Exemplar is one result of a group, as the record mask left it.
 type Exemplar struct {
 	// Shape is a hash of what the values look like. The exemplars of a group differ in it.
-	Shape  string         `json:"shape"`
-	ID     string         `json:"id"`
-	Time   time.Time      `json:"time"`
-	Method string         `json:"method"`
-	Path   string         `json:"path"` // of the URL, without the query
-	Diffs  []ExemplarDiff `json:"diffs"`
-	More   bool           `json:"more"` // there are other differences
+	Shape  string        `json:"shape"`
+	ID     string        `json:"id"`
+	Time   time.Time     `json:"time"`
+	Method string        `json:"method"`
+	Path   string        `json:"path"`  // of the URL, without the query
+	Diffs  ExemplarDiffs `json:"diffs"` // the first 10 of them
+	More   bool          `json:"more"`  // there are other differences
 }
+
+// ExemplarDiffs is a list of differences.
+type ExemplarDiffs []ExemplarDiff
 
 // ExemplarDiff is a difference of an Exemplar. Long values are cut.
 type ExemplarDiff struct {

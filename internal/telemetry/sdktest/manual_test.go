@@ -65,13 +65,14 @@ func scraped(t *testing.T) map[string]*dto.MetricFamily {
 	exporter, err := promexport.New(promexport.WithRegisterer(registry))
 	require.NoError(t, err)
 	primary, candidate := services()
-	r := newRigOn(t, exporter, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000))
+	r := newRigOn(t, exporter, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000), budget, watched)
 	var families []*dto.MetricFamily
 	r.whenDrained = func(context.Context) (err error) {
 		families, err = registry.Gather()
 		return err
 	}
 	r.traffic(t, primary)
+	r.leak(t, primary)
 	r.drain(t)
 	byName := map[string]*dto.MetricFamily{}
 	for _, f := range families {

@@ -28,16 +28,18 @@ import (
 
 // Names of attributes.
 const (
-	mirrorKey  = attribute.Key("shadow.mirror")
-	targetKey  = attribute.Key("shadow.target")
-	outcomeKey = attribute.Key("shadow.outcome")
-	reasonKey  = attribute.Key("shadow.reason")
-	roleKey    = attribute.Key("shadow.role")
-	resultKey  = attribute.Key("shadow.result")
-	kindKey    = attribute.Key("shadow.kind")
-	classKey   = attribute.Key("shadow.class")
-	routeKey   = attribute.Key("http.route")
-	statusKey  = attribute.Key("http.response.status_code")
+	mirrorKey   = attribute.Key("shadow.mirror")
+	targetKey   = attribute.Key("shadow.target")
+	outcomeKey  = attribute.Key("shadow.outcome")
+	reasonKey   = attribute.Key("shadow.reason")
+	roleKey     = attribute.Key("shadow.role")
+	resultKey   = attribute.Key("shadow.result")
+	kindKey     = attribute.Key("shadow.kind")
+	classKey    = attribute.Key("shadow.class")
+	limitKey    = attribute.Key("shadow.limit")
+	routeKey    = attribute.Key("http.route")
+	statusKey   = attribute.Key("http.response.status_code")
+	detectorKey = attribute.Key("shadow.detector")
 )
 
 // instrument is what a manual says of one.
@@ -53,11 +55,20 @@ var instruments = map[string]instrument{
 	"shadow.comparisons":      {"counter", "{comparison}", []attribute.Key{routeKey, resultKey}},
 	"shadow.differences":      {"counter", "{difference}", []attribute.Key{routeKey, classKey, kindKey}},
 	"shadow.comparison.lag":   {"histogram", "s", []attribute.Key{routeKey}},
+	"shadow.leaks":            {"counter", "{finding}", []attribute.Key{detectorKey}},
 	"shadow.inflight":         {"updowncounter", "{request}", nil},
 	"shadow.queue.size":       {"updowncounter", "{request}", nil},
 	"shadow.memory.reserved":  {"updowncounter", "By", nil},
 	"shadow.unreported":       {"counter", "{result}", nil},
 	"shadow.up":               {"gauge", "1", nil},
+
+	"shadow.primary.overhead.duration": {"histogram", "s", nil},
+	"shadow.concurrency.limit":         {"updowncounter", "{request}", nil},
+	"shadow.breaker.state":             {"gauge", "1", nil},
+	"shadow.usage.requests":            {"counter", "{request}", nil},
+	"shadow.usage.io":                  {"counter", "By", nil},
+	"shadow.usage.cpu.time":            {"counter", "s", nil},
+	"shadow.budget.utilization":        {"gauge", "1", []attribute.Key{limitKey}},
 }
 
 // kind names the type of an instrument.
@@ -68,7 +79,11 @@ func kind(m metricdata.Metrics) string {
 			return "counter"
 		}
 		return "updowncounter"
-	case metricdata.Gauge[int64]:
+	case metricdata.Sum[float64]:
+		if data.IsMonotonic {
+			return "counter"
+		}
+	case metricdata.Gauge[int64], metricdata.Gauge[float64]:
 		return "gauge"
 	case metricdata.Histogram[float64]:
 		return "histogram"
@@ -88,6 +103,27 @@ func (r *rig) traffic(t *testing.T, primary http.Handler) {
 	r.mirror.SetEnabled(false)
 	ask(t, http.DefaultClient, "GET", service.URL+"/same/1", "", nil)
 	r.mirror.SetEnabled(true)
+}
+
+// watched has a mirror look at its results for e-mail addresses.
+var watched = shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords,
+	Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}})
+
+// leak sends a request whose result r, if it is watched, stops: for two addresses and a card.
+func (r *rig) leak(t *testing.T, primary http.Handler) {
+	service := serve(t, r.mirror.Handler(primary))
+	ask(t, http.DefaultClient, "GET", service.URL+"/same/1?a=ann%40example.com&b=bob%40example.com&c=4111111111111111", "", nil)
+}
+
+func TestLeaksAreCountedByDetector(t *testing.T) {
+	primary, candidate := services()
+	r := newRig(t, shadow.InProcess("v2", candidate), watched)
+	r.leak(t, primary)
+	r.drain(t)
+	assert.EqualValues(t, 1, r.stats.Unreported)
+	assert.Equal(t, 3, r.drained.value(t, "shadow.leaks"))
+	assert.Equal(t, 2, r.drained.value(t, "shadow.leaks", detectorKey.String("email")))
+	assert.Equal(t, 1, r.drained.value(t, "shadow.leaks", detectorKey.String("card")))
 }
 
 // services are a primary and a candidate for traffic.
@@ -113,10 +149,14 @@ func services() (primary, candidate http.Handler) {
 		side(`{"a":2,"b":"LATE","c":2}`, "y", 500, func() { panic("no") })
 }
 
+// budget is more than the traffic uses.
+var budget = shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 16, Bytes: 1 << 20})
+
 func TestEveryMetricIsThereAndWellNamed(t *testing.T) {
 	primary, candidate := services()
-	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithName("orders"), shadow.WithMaxBody(1000))
+	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithName("orders"), shadow.WithMaxBody(1000), budget, watched)
 	r.traffic(t, primary)
+	r.leak(t, primary)
 	r.drain(t)
 
 	name := regexp.MustCompile(`^[a-z]+(\.[a-z]+(_[a-z]+)*)+$`)
@@ -146,7 +186,7 @@ func TestEveryMetricIsThereAndWellNamed(t *testing.T) {
 func TestTheMetricsSumUpToStats(t *testing.T) {
 	primary, candidate := services()
 	failing := errors.New("the disk is full")
-	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000), shadow.WithReporter(
+	r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithMaxBody(1000), budget, shadow.WithReporter(
 		shadow.ReporterFunc(func(_ context.Context, res *shadow.Result) error {
 			if res.Outcome == shadow.Mismatch {
 				return failing
@@ -161,7 +201,8 @@ func TestTheMetricsSumUpToStats(t *testing.T) {
 		Requests: 13, Match: 3, Mismatch: 4, Failed: 1, Unreported: 4,
 		Skipped: map[shadow.Reason]uint64{shadow.ReasonMethod: 1, shadow.ReasonLoop: 1,
 			shadow.ReasonDisabled: 1, shadow.ReasonPrimaryRefused: 1},
-		Dropped: map[shadow.Reason]uint64{shadow.ReasonBodyTooLarge: 1},
+		Dropped:     map[shadow.Reason]uint64{shadow.ReasonBodyTooLarge: 1},
+		Concurrency: s.Concurrency, Overhead: s.Overhead, Targets: s.Targets, Budget: s.Budget,
 	}, s, "the traffic is not what this test is about")
 
 	assert.EqualValues(t, s.Requests, m.value(t, "shadow.requests"))
@@ -182,6 +223,15 @@ func TestTheMetricsSumUpToStats(t *testing.T) {
 	assert.Zero(t, m.value(t, "shadow.inflight"))
 	assert.Zero(t, m.value(t, "shadow.queue.size"))
 	assert.Zero(t, m.value(t, "shadow.memory.reserved"))
+
+	usage := s.Targets["v2"].Usage
+	assert.EqualValues(t, s.Match+s.Mismatch+s.Failed, usage.Requests)
+	assert.EqualValues(t, usage.Requests, m.value(t, "shadow.usage.requests"))
+	assert.EqualValues(t, usage.Bytes, m.value(t, "shadow.usage.io"))
+	assert.Positive(t, usage.Bytes)
+	assert.Zero(t, m.value(t, "shadow.breaker.state"))
+	assert.EqualValues(t, s.Concurrency, m.value(t, "shadow.concurrency.limit"))
+	assert.EqualValues(t, usage.Requests, m.value(t, "shadow.primary.overhead.duration"))
 
 	// Each result has a time of the primary; those with an answer one of the shadow.
 	results := int(s.Match + s.Mismatch + s.Failed + s.Uncompared)

@@ -87,6 +87,16 @@ func TestNothingThatPrimaryShadowOrClientSaidIsInSpansOrMetrics(t *testing.T) {
 	}
 }
 
+// A path without a route is one in spans and metrics, where MaskPath says what of it is a
+// name of somebody.
+func TestMaskPathNamesRoutesInSpansAndMetrics(t *testing.T) {
+	r := newRig(t, shadow.InProcess("v2", says("yes")), shadow.WithMasker(shadow.MaskPath("/people/{name}")))
+	r.mirror.Handler(says("yes")).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/people/sesame", nil))
+	r.drain(t)
+	assert.NotContains(t, fmt.Sprint(r.span(t, "shadow v2").Attributes()), "sesame")
+	assert.Equal(t, []string{"/people/{name}"}, r.routes(t))
+}
+
 // One attribute that is not UTF-8 costs an OTLP batch, or each later Prometheus scrape.
 func TestAttributesAreUTF8WhateverAClientSends(t *testing.T) {
 	registry := prometheus.NewRegistry()

@@ -167,19 +167,26 @@ func points(t *testing.T, m metricdata.Metrics) (list []point) {
 	switch data := m.Data.(type) {
 	case nil:
 	case metricdata.Sum[int64]:
-		for _, p := range data.DataPoints {
-			list = append(list, point{p.Attributes, float64(p.Value)})
-		}
+		list = values(data.DataPoints)
+	case metricdata.Sum[float64]:
+		list = values(data.DataPoints)
 	case metricdata.Gauge[int64]:
-		for _, p := range data.DataPoints {
-			list = append(list, point{p.Attributes, float64(p.Value)})
-		}
+		list = values(data.DataPoints)
+	case metricdata.Gauge[float64]:
+		list = values(data.DataPoints)
 	case metricdata.Histogram[float64]:
 		for _, p := range data.DataPoints {
 			list = append(list, point{p.Attributes, float64(p.Count)})
 		}
 	default:
 		t.Fatalf("%s: unexpected data %T", m.Name, data)
+	}
+	return list
+}
+
+func values[N int64 | float64](data []metricdata.DataPoint[N]) (list []point) {
+	for _, p := range data {
+		list = append(list, point{p.Attributes, float64(p.Value)})
 	}
 	return list
 }

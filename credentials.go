@@ -1,0 +1,171 @@
+package shadow
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// credentials are the fields that DropCredentials removes and that the record mask blanks,
+// in order: those of RFC 9110, RFC 6265, RFC 9440 and RFC 9449, and what gateways, clouds
+// and services call theirs.
+var credentials = [...]string{
+	"Access-Token",
+	"Api-Key",
+	"Api-Token",
+	"Apikey",
+	"Authentication-Info",
+	"Authorization",
+	"Cf-Access-Client-Secret",
+	"Cf-Access-Jwt-Assertion",
+	"Cf-Access-Token",
+	"Client-Cert",
+	"Client-Cert-Chain",
+	"Cookie",
+	"Cookie2",
+	"Csrf-Token",
+	"Dd-Api-Key",
+	"Dd-Application-Key",
+	"Deploy-Token",
+	"Dpop",
+	"Id-Token",
+	"Job-Token",
+	"Ocp-Apim-Subscription-Key",
+	"Private-Token",
+	"Proxy-Authentication-Info",
+	"Proxy-Authorization",
+	"Refresh-Token",
+	"Set-Cookie",
+	"Set-Cookie2",
+	forceHeader,
+	"Ssl-Client-Cert",
+	"Teleport-Jwt-Assertion",
+	"X-Access-Token",
+	"X-Algolia-Api-Key",
+	"X-Amz-Security-Token",
+	"X-Amzn-Mtls-Clientcert",
+	"X-Amzn-Oidc-Accesstoken",
+	"X-Amzn-Oidc-Data",
+	"X-Api-Key",
+	"X-Api-Secret",
+	"X-Api-Token",
+	"X-Apikey",
+	"X-Arr-Clientcert",
+	"X-Auth-Key",
+	"X-Auth-Request-Access-Token",
+	"X-Auth-Token",
+	"X-Authorization",
+	"X-Aws-Ec2-Metadata-Token",
+	"X-Client-Cert",
+	"X-Client-Secret",
+	"X-Consul-Token",
+	"X-Csrf-Token",
+	"X-Csrftoken",
+	"X-Forwarded-Access-Token",
+	"X-Forwarded-Authorization",
+	"X-Forwarded-Client-Cert",
+	"X-Functions-Key",
+	"X-Github-Token",
+	"X-Gitlab-Token",
+	"X-Goog-Api-Key",
+	"X-Goog-Iap-Jwt-Assertion",
+	"X-Hasura-Admin-Secret",
+	"X-Honeycomb-Team",
+	"X-Id-Token",
+	"X-Jwt-Assertion",
+	"X-Ms-Client-Principal",
+	"X-Ms-Token-Aad-Access-Token",
+	"X-Ms-Token-Aad-Id-Token",
+	"X-Ms-Token-Aad-Refresh-Token",
+	"X-Nomad-Token",
+	"X-Original-Authorization",
+	"X-Parse-Master-Key",
+	"X-Parse-Session-Token",
+	"X-Pomerium-Jwt-Assertion",
+	"X-Postmark-Server-Token",
+	"X-Rapidapi-Key",
+	"X-Refresh-Token",
+	"X-Sentry-Auth",
+	"X-Serverless-Authorization",
+	"X-Session-Token",
+	"X-Shopify-Access-Token",
+	"X-Ssl-Client-Cert",
+	"X-Telegram-Bot-Api-Secret-Token",
+	"X-Token",
+	"X-User-Token",
+	"X-Vault-Token",
+	"X-Xsrf-Token",
+}
+
+func isCredential(name string) bool {
+	_, found := slices.BinarySearch(credentials[:], name)
+	return found
+}
+
+// EventCredentials is that a copy was sent, with the credentials of the request, to a Remote
+// target that has the host the request was for: as a rule that of the primary. It is told
+// once.
+const EventCredentials EventKind = "credentials"
+
+// credentials looks at what is sent as h: it notes which fields with credentials the
+// target does not get as they came, and complains once where it gets them although it may
+// be the primary itself. What host the primary has is known from its requests only.
+func (a *attempt) credentials(h http.Header) {
+	r, ok := a.target.Transport.(*remote)
+	if !ok && a.target.Masker == nil {
+		return
+	}
+	var kept []string
+	for name, values := range a.in.Header {
+		switch {
+		case len(values) == 0 || !isCredential(name):
+		case slices.Equal(values, h[name]):
+			kept = append(kept, name)
+		case a.target.Masker != nil:
+			a.lost = append(a.lost, name)
+		}
+	}
+	if !ok || len(kept) == 0 || !strings.EqualFold(r.base.Host, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
+		return
+	}
+	slices.Sort(kept)
+	a.m.notify(Event{Kind: EventCredentials, ID: a.j.id, Route: a.route, Text: fmt.Sprintf(
+		"copies go to the host that the requests were for, with their credentials (%s): is target %q the primary? Its Masker should begin with DropCredentials",
+		strings.Join(kept, ", "), a.target.Name)})
+}
+
+// note says of an answer that refuses the copy for want of credentials which it was not
+// given.
+func (a *attempt) note(answer *Message, primary int) string {
+	status := answer.StatusCode
+	if len(a.lost) == 0 || status == primary || status != http.StatusUnauthorized && status != http.StatusForbidden {
+		return ""
+	}
+	slices.Sort(a.lost)
+	return fmt.Sprintf("credentials were not forwarded: %s; give the copy its own with SetHeader", strings.Join(a.lost, ", "))
+}
+
+// advise logs what New can see of targets on the network that are sent more than they
+// should be.
+func (m *Mirror) advise() {
+	for _, t := range []*Target{&m.target, m.control} {
+		if t == nil {
+			continue
+		}
+		if _, ok := t.Transport.(*remote); !ok {
+			continue
+		}
+		switch masks, ok := t.Masker.(*maskAll); {
+		case !ok:
+			m.logger.Warn(fmt.Sprintf("shadow: target %q is on the network and has no Masker: it is sent everything as it came, credentials included", t.Name))
+		case m.copiesBodies() && !masks.looks():
+			m.logger.Warn(fmt.Sprintf("shadow: target %q is sent bodies as they came: no rule of its Masker is about bodies. Name what is sensitive with MaskJSON and its like, or say AllowBodies(\"*/*\")", t.Name))
+		}
+	}
+}
+
+// copiesBodies tells whether requests are copied that have a body as a rule.
+func (m *Mirror) copiesBodies() bool {
+	return m.copies(http.MethodPost) || m.copies(http.MethodPut) || m.copies(http.MethodPatch)
+}

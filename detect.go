@@ -1,0 +1,320 @@
+package shadow
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goshadow/shadow/internal/detect"
+	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/redact"
+)
+
+// DetectorKind is a sort of value that can be told by what it looks like, wherever it
+// stands. It is a low-cardinality string, fit for a metric. What each of them finds and
+// misses is measured on a labelled corpus: see docs/detectors.md.
+type DetectorKind string
+
+// The kinds of detectors.
+const (
+	DetectCard       DetectorKind = "card"        // payment card numbers: prefix of a network, length and check digit (ISO/IEC 7812)
+	DetectEmail      DetectorKind = "email"       // e-mail addresses (RFC 5321)
+	DetectPhone      DetectorKind = "phone"       // international phone numbers (ITU-T E.164), and national ones that cannot be anything else
+	DetectIBAN       DetectorKind = "iban"        // bank account numbers (ISO 13616)
+	DetectNationalID DetectorKind = "national-id" // numbers of persons in some twenty countries, as far as they have a check or a strict shape
+	DetectJWT        DetectorKind = "jwt"         // JSON Web Tokens (RFC 7519)
+	DetectBearer     DetectorKind = "bearer"      // credentials behind Bearer (RFC 6750) and Basic (RFC 7617)
+	DetectAPIKey     DetectorKind = "api-key"     // keys of services that mark theirs by a prefix: AWS, GitHub, GitLab, Slack, Stripe, Google and others
+	DetectPrivateKey DetectorKind = "private-key" // PEM blocks of private keys (RFC 7468)
+	DetectIP         DetectorKind = "ip"          // public IP addresses; private ones name nobody
+)
+
+// MaskDetected replaces whatever looks like one of kinds, or of all where none is given, by
+// "[masked]": in the values of header and trailer fields, in the path and the query of
+// URLs, and in bodies. It looks through percent-encoding, escapes of JSON and character
+// references. JSON stays JSON: a number in which something is found becomes a string.
+//
+// A detector knows a value by its shape alone. It is a net below the rules that name places
+// (MaskJSON, MaskHeaders, MaskQuery), not a substitute: a name, a street or a number
+// without a check digit is not found, and now and then an ordinary number looks like one
+// of a card.
+//
+// A body that is Truncated, that says it is JSON and is not, or is in UTF-16, is an error,
+// and so is one that is no text and holds a finding, since nothing in it can be replaced.
+// Images, audio, video and fonts are left alone.
+func MaskDetected(kinds ...DetectorKind) Masker {
+	m := &maskDetected{}
+	m.kinds, m.err = kindsOf("MaskDetected", kinds)
+	return m
+}
+
+// kindsOf is the set of kinds, all where there are none.
+func kindsOf(where string, kinds []DetectorKind) (set detect.Kinds, err error) {
+	if len(kinds) == 0 {
+		return detect.All, nil
+	}
+	for _, kind := range kinds {
+		k, ok := detect.Named(string(kind))
+		if !ok {
+			err = errors.Join(err, fmt.Errorf("%s: %q is no DetectorKind", where, kind))
+			continue
+		}
+		set |= detect.Of(k)
+	}
+	return set, err
+}
+
+type maskDetected struct {
+	kinds detect.Kinds
+	err   error
+}
+
+func (m *maskDetected) fault() error { return m.err }
+
+func (m *maskDetected) covers(l redact.Leaf) bool {
+	return l.Kind > media.Bytes || redact.IsText(l.Text)
+}
+
+func (m *maskDetected) Mask(msg *Message) error {
+	if m.err != nil {
+		return m.err
+	}
+	if err := m.fields(msg.Header); err != nil {
+		return err
+	}
+	if err := m.fields(msg.Trailer); err != nil {
+		return err
+	}
+	if err := m.url(msg); err != nil {
+		return err
+	}
+	return m.body(msg)
+}
+
+func (m *maskDetected) fields(h http.Header) error {
+	for name, values := range h {
+		if framing[http.CanonicalHeaderKey(name)] {
+			continue
+		}
+		var changed []string
+		for i, v := range values {
+			masked, err := m.text(v, fieldReading(name))
+			if err != nil {
+				return err
+			}
+			if masked != v {
+				if changed == nil {
+					changed = append(changed, values...)
+				}
+				changed[i] = masked
+			}
+		}
+		if changed != nil {
+			h[name] = changed
+		}
+	}
+	return nil
+}
+
+func (m *maskDetected) url(msg *Message) error {
+	if msg.URL == nil {
+		return nil
+	}
+	u := *msg.URL
+	path, err := m.text(u.EscapedPath(), asURL)
+	if err != nil {
+		return err
+	}
+	if path != u.EscapedPath() {
+		plain, err := url.PathUnescape(path)
+		if err != nil {
+			return err
+		}
+		u.Path, u.RawPath = plain, path
+	}
+	if u.RawQuery, err = m.text(u.RawQuery, asURL); err != nil {
+		return err
+	}
+	if u.Opaque, err = m.text(u.Opaque, asURL); err != nil {
+		return err
+	}
+	fragment, err := m.text(u.EscapedFragment(), asURL)
+	if err != nil {
+		return err
+	}
+	if fragment != u.EscapedFragment() {
+		u.Fragment, u.RawFragment = maskedText, ""
+	}
+	if u.User != nil {
+		user, err := m.text(u.User.String(), asURL)
+		if err != nil {
+			return err
+		}
+		if user != u.User.String() {
+			u.User = url.User(maskedText)
+		}
+	}
+	msg.URL = &u
+	return nil
+}
+
+func (m *maskDetected) body(msg *Message) error {
+	if len(msg.Body) == 0 && !msg.Truncated {
+		return nil
+	}
+	r, err := bodyReading(msg)
+	switch {
+	case err != nil:
+	case r.find == nil:
+		return nil
+	case msg.Truncated:
+		err = errors.New("the body is not there as a whole")
+	default:
+		msg.Body, err = m.rewrite(msg.Body, r)
+	}
+	if err != nil {
+		return fmt.Errorf("shadow: MaskDetected: %w", err)
+	}
+	return nil
+}
+
+// text is rewrite for a string.
+func (m *maskDetected) text(s string, r reading) (string, error) {
+	if s == "" {
+		return s, nil
+	}
+	text := []byte(s)
+	masked, err := m.rewrite(text, r)
+	if err != nil {
+		return "", fmt.Errorf("shadow: MaskDetected: %w", err)
+	}
+	if bytes.Equal(masked, text) {
+		return s, nil
+	}
+	return string(masked), nil
+}
+
+// rewrite replaces what is found until nothing is: what stood beside a finding may look
+// like one once that is gone.
+func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
+	const rounds = 8
+	for range rounds {
+		found, err := r.find(nil, text, m.kinds)
+		if err != nil || len(found) == 0 {
+			return text, err
+		}
+		out := make([]byte, 0, len(text)+len(found)*len(`""`+r.masked))
+		copied := 0
+		for _, f := range found {
+			out = append(out, text[copied:f.Start]...)
+			if f.Number {
+				out = append(append(append(out, '"'), r.masked...), '"')
+			} else {
+				out = append(out, r.masked...)
+			}
+			copied = f.End
+		}
+		text = append(out, text[copied:]...)
+	}
+	return nil, errors.New("something is found however often it is masked")
+}
+
+// reading is how a text is read, and what stands in it for what is masked.
+type reading struct {
+	structure structure
+	masked    string
+	find      func(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error)
+}
+
+// structure is what is known of a text.
+type structure uint8
+
+const (
+	anyText structure = iota
+	formText
+	jsonText
+	jsonRecords
+)
+
+var (
+	asJSON    = reading{jsonText, maskedText, detect.JSON}
+	asRecords = reading{jsonRecords, maskedText, findRecords}
+	asText    = reading{anyText, maskedText, findText}
+	asURL     = reading{formText, url.QueryEscape(maskedText), findForm} // a form too
+	asBytes   = reading{anyText, "", findNone}
+)
+
+// fieldReading is how the value of a header field is read.
+func fieldReading(name string) reading {
+	switch http.CanonicalHeaderKey(name) {
+	case "Referer", "Location", "Content-Location", "Cookie", "Set-Cookie":
+		return asURL
+	}
+	return asText
+}
+
+// bodyReading is how the body of msg is read. It is empty where the body is not to be looked
+// into, an error where it cannot be read.
+func bodyReading(msg *Message) (reading, error) {
+	contentType := msg.Header.Get("Content-Type")
+	switch media.Of(contentType).Kind {
+	case media.JSON:
+		return asJSON, nil
+	case media.Records:
+		return asRecords, nil
+	}
+	t, params, _ := mime.ParseMediaType(contentType)
+	switch charset := strings.ToLower(params["charset"]); {
+	case strings.HasPrefix(charset, "utf-16"), strings.HasPrefix(charset, "utf-32"):
+		return reading{}, errors.New("text in UTF-16 or UTF-32 cannot be read")
+	}
+	major, _, _ := strings.Cut(t, "/")
+	switch {
+	case major == "image" && t != "image/svg+xml", major == "audio", major == "video", major == "font":
+		return reading{}, nil
+	case t == "application/x-www-form-urlencoded":
+		return asURL, nil
+	case redact.LooksLikeJSON(msg.Body) && jsonscan.Valid(msg.Body, 0) == nil:
+		return asJSON, nil
+	case utf8.Valid(msg.Body) && bytes.IndexByte(msg.Body, 0) < 0, major == "text", strings.HasSuffix(t, "xml"):
+		return asText, nil
+	}
+	return asBytes, nil
+}
+
+func findRecords(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
+	for at, record := range media.Each(text) {
+		n := len(dst)
+		var err error
+		if dst, err = detect.JSON(dst, record, kinds); err != nil {
+			return nil, fmt.Errorf("record at offset %d: %w", at, err)
+		}
+		for i := range dst[n:] {
+			dst[n+i].Start += at
+			dst[n+i].End += at
+		}
+	}
+	return dst, nil
+}
+
+func findText(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
+	return detect.Text(dst, text, kinds), nil
+}
+
+func findForm(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
+	return detect.Form(dst, text, kinds), nil
+}
+
+// findNone is for bytes that are no text: what is found there cannot be replaced.
+func findNone(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
+	if found := detect.Scan(dst, text, kinds); len(found) > len(dst) {
+		return nil, fmt.Errorf("there is what looks like %s in a body that is no text", found[len(dst)].Kind)
+	}
+	return dst, nil
+}

@@ -1,0 +1,87 @@
+package redact
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/goshadow/shadow/internal/media"
+)
+
+// Rule is what a masker does with a body.
+type Rule struct {
+	// Leaf masks a piece of a body that is in one format. It returns l.Text itself where
+	// nothing changes.
+	Leaf func(l Leaf) ([]byte, error)
+	// Part tells what takes the place of the part of a form with a name, if anything. Nil
+	// is nothing, ever.
+	Part func(name string) (r Replacement, ok bool)
+	// Text masks what stands around the pieces: header fields of a part, and what is
+	// before the first and behind the last. Nil leaves it alone.
+	Text func(text []byte) []byte
+}
+
+// Leaf is a piece of a body that is in one format: the body itself, or the content of a
+// part, a record, the data of an event.
+type Leaf struct {
+	media.Format
+	Text   []byte
+	Coding string // that Text is still in, of a part; empty as a rule
+}
+
+var (
+	errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxNesting)
+	errCharset = errors.New("a charset that may not contain ASCII")
+)
+
+// Body masks a body of the given format. It returns body itself where nothing changes.
+// What is broken is an error.
+func (r *Rule) Body(f media.Format, body []byte) ([]byte, error) { return r.body(f, body, 0) }
+
+func (r *Rule) body(f media.Format, body []byte, level int) ([]byte, error) {
+	switch f.Kind {
+	case media.Multipart:
+		if level == media.MaxNesting {
+			return nil, errNesting
+		}
+		return r.multipart(f, body, level)
+	case media.Events:
+		return r.events(f, body)
+	case media.Records:
+		return r.records(f, body)
+	}
+	return r.Leaf(Leaf{Format: f, Text: body})
+}
+
+// records masks JSON texts that are separated as in NDJSON or RFC 7464.
+func (r *Rule) records(f media.Format, body []byte) ([]byte, error) {
+	e := edit{doc: body}
+	f.Kind = media.JSON
+	for at, record := range media.Each(body) {
+		masked, err := r.Leaf(Leaf{Format: f, Text: record})
+		if err != nil {
+			return nil, fmt.Errorf("record at offset %d: %w", at, err)
+		}
+		e.change(at, at+len(record), masked)
+	}
+	return e.done(), nil
+}
+
+// change puts masked in the place of doc[start:end], unless it is that.
+func (e *edit) change(start, end int, masked []byte) {
+	if string(masked) != string(e.doc[start:end]) {
+		e.replace(start, end, string(masked))
+	}
+}
+
+// ReadableCharset returns an error where text in a charset cannot be looked into: it may
+// not contain ASCII. UTF-8, ISO 8859, Windows code pages, the EUC family and their like
+// do.
+func ReadableCharset(charset string) error {
+	for _, prefix := range [...]string{"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "iso8859-", "latin", "windows-125", "cp125", "koi8-", "euc-"} {
+		if charset == "" || strings.HasPrefix(charset, prefix) {
+			return nil
+		}
+	}
+	return errCharset
+}

@@ -1,0 +1,96 @@
+package redact
+
+import (
+	"net/textproto"
+	"strings"
+)
+
+// Cookies masks the named cookies in a Cookie field value, "" where none is left.
+func Cookies(value string, names Names, r Replacement) string {
+	var kept []string
+	for pair := range pairs(value) {
+		if pair, ok := cookie(pair, names, r); ok {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.TrimSpace(strings.Join(kept, ";"))
+}
+
+// SetCookie masks the cookie that a Set-Cookie field value sets, if it is one of the
+// named. Its attributes stay. It returns "" where nothing is left.
+func SetCookie(value string, names Names, r Replacement) string {
+	var kept []string
+	for pair := range pairs(value) {
+		if len(kept) == 0 {
+			masked, ok := cookie(pair, names, r)
+			if !ok {
+				return ""
+			}
+			kept = append(kept, masked)
+			continue
+		}
+		attribute, more, found := strings.Cut(pair, ",")
+		if found { // another cookie, or the date of Expires
+			if masked, ok := cookie(more, names, r); ok {
+				attribute += "," + masked
+			}
+		}
+		kept = append(kept, attribute)
+	}
+	return strings.Join(kept, ";")
+}
+
+// cookie masks one name=value, with the white space around it. Ok is false where it goes.
+//
+// A comma ends a cookie for some (RFC 2965), and proxies join Set-Cookie fields with it:
+// a name is looked for behind one too.
+func cookie(pair string, names Names, r Replacement) (masked string, ok bool) {
+	for from := 0; ; {
+		name, value, found := strings.Cut(pair[from:], "=")
+		if found && names.Has(textproto.TrimString(name)) {
+			if !r.drop {
+				return pair[:from] + name + "=" + cookieText(r.Text(strings.Trim(textproto.TrimString(value), `"`))), true
+			}
+			return strings.TrimSuffix(pair[:from], ","), from > 0
+		}
+		i := strings.IndexByte(pair[from:], ',')
+		if i < 0 {
+			return pair, true
+		}
+		from += i + 1
+	}
+}
+
+// cookieText makes of s what can be the value of a cookie (RFC 6265 section 4.1.1).
+func cookieText(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c <= ' ' || c >= 0x7f || strings.ContainsRune(`",;\`, c) {
+			return '_'
+		}
+		return c
+	}, s)
+}
+
+// pairs splits at ';', but not inside of a quoted value: there some read on.
+func pairs(value string) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for {
+			end := strings.IndexByte(value, ';')
+			if open := strings.Index(value, `="`); open >= 0 && end > open {
+				if shut := strings.IndexByte(value[open+2:], '"'); shut >= 0 {
+					if from := open + 2 + shut; from > end {
+						end = from + strings.IndexByte(value[from:]+";", ';')
+					}
+				}
+			}
+			if end < 0 || end >= len(value) {
+				yield(value)
+				return
+			}
+			if !yield(value[:end]) {
+				return
+			}
+			value = value[end+1:]
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package redact
+
+import (
+	"bytes"
+	"errors"
+	"mime"
+	"strconv"
+	"strings"
+
+	"github.com/goshadow/shadow/internal/media"
+)
+
+var errPart = errors.New("multipart with a part whose header can be read in several ways")
+
+const disposition = "Content-Disposition"
+
+// multipart masks the parts of a body, each by its own format.
+func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error) {
+	e := edit{doc: body}
+	behind := 0 // the line behind the last part
+	for p, err := range media.Parts(body, f.Boundary) {
+		if err != nil {
+			return nil, err
+		}
+		if behind == 0 && r.Text != nil {
+			e.change(0, p.Delimiter, r.Text(body[:p.Delimiter]))
+		}
+		if err := r.part(&e, f, p, level); err != nil {
+			return nil, err
+		}
+		behind = p.Next
+	}
+	if at := behind + len("--"+f.Boundary+"--"); r.Text != nil && behind > 0 && at < len(body) {
+		e.change(at, len(body), r.Text(body[at:]))
+	}
+	return e.done(), nil
+}
+
+func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
+	h, err := partHeader(e.doc, f, p)
+	if err != nil {
+		return err
+	}
+	content := e.doc[p.Content:p.End]
+	var masked []byte
+	with, hit := Replacement{}, false
+	if r.Part != nil && f.Named {
+		with, hit = r.Part(h.params["name"])
+	}
+	switch {
+	case hit && with.drop:
+		e.replace(p.Delimiter, p.Next, "")
+		return nil
+	case hit:
+		masked = []byte(with.Text(string(content)))
+	case h.coding != "":
+		masked, err = r.Leaf(Leaf{Format: h.format, Text: content, Coding: h.coding})
+	default:
+		masked, err = r.body(h.format, content, level+1)
+	}
+	if err != nil {
+		return err
+	}
+	for _, field := range p.Header {
+		switch value := e.doc[field.Value:field.End]; {
+		case field.Is(e.doc, disposition):
+			if err := r.disposition(e, field, h, with, hit); err != nil {
+				return err
+			}
+		case string(masked) != string(content) && field.Is(e.doc, "Content-Length"):
+			e.replace(field.Value, field.End, strconv.Itoa(len(masked)))
+		case string(masked) != string(content) && isDigest(field, e.doc):
+			e.replace(field.Line, field.Next, "")
+		case r.Text != nil && !field.Is(e.doc, "Content-Type"):
+			e.change(field.Value, field.End, r.Text(value))
+		}
+	}
+	if p.End == p.Next && len(masked) > 0 { // it was empty: the line break before the delimiter is that of the header
+		masked = append(bytes.Clone(masked), "\r\n"...)
+	}
+	e.change(p.Content, p.End, masked)
+	return nil
+}
+
+func isDigest(field media.PartField, doc []byte) bool {
+	return field.Is(doc, "Content-Md5") || field.Is(doc, "Content-Digest") || field.Is(doc, "Digest")
+}
+
+// header is what a part says of itself.
+type header struct {
+	format media.Format
+	kind   string            // of the disposition
+	params map[string]string // of the disposition
+	coding string            // that the content is in
+}
+
+// partHeader reads the header of a part. What two readers may understand differently is
+// an error.
+func partHeader(doc []byte, f media.Format, p *media.Part) (h header, err error) {
+	h.format = media.Of("text/plain") // RFC 2046 section 5.1
+	seen := map[string]bool{}
+	for _, field := range p.Header {
+		name := strings.ToLower(strings.TrimSpace(string(doc[field.Line:field.Name])))
+		switch name {
+		case "content-type", "content-disposition", "content-transfer-encoding", "content-encoding":
+		default:
+			continue
+		}
+		value := field.Text(doc)
+		if seen[name] || value == "" && field.Value < field.End {
+			return h, errPart
+		}
+		seen[name] = true
+		switch name {
+		case "content-type":
+			h.format = media.Of(value)
+		case "content-disposition":
+			h.kind, h.params, err = mime.ParseMediaType(value)
+		default:
+			switch coding := strings.ToLower(value); coding {
+			case "", "7bit", "8bit", "binary", "identity":
+			default:
+				h.coding = coding
+			}
+		}
+	}
+	if f.Named && (err != nil || !seen["content-disposition"]) {
+		return h, errPart
+	}
+	return h, nil
+}
+
+// disposition masks the file name of a part that is masked, and what Text finds.
+func (r *Rule) disposition(e *edit, field media.PartField, h header, with Replacement, hit bool) error {
+	if !hit && r.Text == nil {
+		return nil
+	}
+	changed := false
+	for key, value := range h.params {
+		masked := value
+		switch {
+		case hit && key == "filename":
+			masked = with.Text(value)
+		case r.Text != nil:
+			masked = string(r.Text([]byte(value)))
+		}
+		if masked != value {
+			h.params[key], changed = masked, true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	line := mime.FormatMediaType(h.kind, h.params)
+	if line == "" {
+		return errPart
+	}
+	e.replace(field.Value, field.End, line)
+	return nil
+}

@@ -1,0 +1,146 @@
+package redact
+
+import (
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/media"
+)
+
+// Finder finds what is to be hidden in a text.
+type Finder interface {
+	// Find appends where it is, as offsets, in any order.
+	Find(spans [][2]int, text []byte) [][2]int
+}
+
+// Texts replaces what a Finder finds, wherever text is. It is for one goroutine.
+type Texts struct {
+	Finder      Finder
+	Replacement Replacement
+	spans       [][2]int // scratch
+	plain       []byte   // scratch
+}
+
+// Text masks plain text. It returns text itself where nothing was found.
+func (t *Texts) Text(text []byte) []byte { return t.mask(text, t.Replacement.Text) }
+
+func (t *Texts) mask(text []byte, with func(string) string) []byte {
+	t.spans = t.Finder.Find(t.spans[:0], text)
+	if len(t.spans) == 0 {
+		return text
+	}
+	slices.SortFunc(t.spans, func(a, b [2]int) int { return a[0] - b[0] })
+	e := edit{doc: text}
+	for i := 0; i < len(t.spans); {
+		start, end := t.spans[i][0], t.spans[i][1]
+		for i++; i < len(t.spans) && t.spans[i][0] < end; i++ { // overlapping ones are one
+			end = max(end, t.spans[i][1])
+		}
+		if start < end {
+			e.replace(start, end, with(string(text[start:end])))
+		}
+	}
+	return e.done()
+}
+
+// String masks plain text.
+func (t *Texts) String(s string) string {
+	t.plain = append(t.plain[:0], s...)
+	masked := t.Text(t.plain)
+	if string(masked) == s {
+		return s
+	}
+	return string(masked)
+}
+
+// JSON masks the strings, numbers and member names of a JSON text, each decoded. A number
+// in which something was found becomes a string, unless it is a number again.
+func (t *Texts) JSON(doc []byte) ([]byte, error) {
+	if err := jsonscan.Valid(doc, 0); err != nil {
+		return nil, err
+	}
+	e := edit{doc: doc}
+	var decoded []byte
+	for s := range scalars(doc, 0) {
+		raw := doc[s.start:s.end]
+		switch raw[0] {
+		case 't', 'f', 'n':
+		case '"':
+			value := raw[1 : len(raw)-1]
+			if escaped(value) {
+				decoded = jsonscan.AppendUnquote(decoded[:0], raw)
+				value = decoded
+			}
+			if masked := t.Text(value); len(masked) != len(value) || string(masked) != string(value) {
+				e.replace(s.start, s.end, quote(string(masked)))
+			}
+		default:
+			masked := t.Text(raw)
+			if string(masked) == string(raw) {
+				break
+			}
+			with := quote(string(masked))
+			if t.Replacement.token != nil && len(t.spans) == 1 && t.spans[0] == [2]int{0, len(raw)} {
+				with = t.Replacement.token.Number(string(raw))
+			} else if end, err := jsonscan.Scalar(masked, 0); err == nil && end == len(masked) && t.Replacement.token != nil {
+				with = string(masked)
+			}
+			e.replace(s.start, s.end, with)
+		}
+	}
+	return e.done(), nil
+}
+
+var errNotText = errors.New("text in an encoding that does not contain ASCII")
+
+// Lines masks text that says nothing of its structure: the values of a JSON text, or all
+// of it. What contains NUL is not text, or UTF-16.
+func (t *Texts) Lines(text []byte) ([]byte, error) {
+	if LooksLikeJSON(text) && jsonscan.Valid(text, 0) == nil {
+		return t.JSON(text)
+	}
+	if slices.Contains(text, 0) {
+		return nil, errNotText
+	}
+	return t.Text(text), nil
+}
+
+// IsText tells whether bytes of which nothing is known are text: UTF-8 without NUL.
+func IsText(body []byte) bool { return utf8.Valid(body) && !slices.Contains(body, 0) }
+
+// URL masks the segments of the path of a URL, as it is written, and the names and values
+// of its query and fragment, each decoded, and then the URL as a whole.
+func (t *Texts) URL(u string) string {
+	var out strings.Builder
+	for rest, separator := u, byte('/'); ; {
+		i := strings.IndexAny(rest, "/?#&=;")
+		piece := rest
+		if i >= 0 {
+			piece = rest[:i]
+		}
+		switch plain := unescaped(piece); separator {
+		case '/':
+			if masked := t.String(plain); masked != plain {
+				piece = url.PathEscape(masked)
+			}
+		default:
+			plain = string(media.Unescape(nil, []byte(piece)))
+			if masked := t.String(plain); masked != plain {
+				piece = url.QueryEscape(masked)
+			}
+		}
+		out.WriteString(piece)
+		if i < 0 {
+			return string(t.mask([]byte(out.String()), func(s string) string { return url.QueryEscape(t.Replacement.Text(s)) }))
+		}
+		if rest[i] != '/' || separator == '/' { // a slash in a query begins no path
+			separator = rest[i]
+		}
+		out.WriteByte(rest[i])
+		rest = rest[i+1:]
+	}
+}

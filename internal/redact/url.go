@@ -1,0 +1,163 @@
+package redact
+
+import (
+	"net/url"
+	"path"
+	"strings"
+)
+
+// URLs calls edit for every URL that a header field value holds, as it is written: the
+// whole value, or what stands in angle brackets (RFC 8288).
+func URLs(value string, edit func(u string) string) string {
+	if !strings.Contains(value, "<") {
+		return edit(value)
+	}
+	var out strings.Builder
+	for {
+		before, rest, ok := strings.Cut(value, "<")
+		out.WriteString(before)
+		if !ok {
+			return out.String()
+		}
+		u, after, ok := strings.Cut(rest, ">")
+		out.WriteString("<" + edit(u))
+		if !ok {
+			return out.String()
+		}
+		out.WriteByte('>')
+		value = after
+	}
+}
+
+// WithoutUser removes the user information from every URL in text (RFC 3986 section
+// 3.2.1).
+func WithoutUser(text string) string {
+	if !strings.Contains(text, "@") {
+		return text
+	}
+	var out strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, "//")
+		out.WriteString(before)
+		if !ok {
+			return out.String()
+		}
+		out.WriteString("//")
+		authority := rest
+		if i := strings.IndexAny(rest, "/?#<>\" "); i >= 0 {
+			authority = rest[:i]
+		}
+		text = rest[strings.LastIndexByte(authority, '@')+1:]
+	}
+}
+
+// Path is a pattern of paths in the notation of http.ServeMux, whose wildcards are what
+// is masked.
+type Path struct {
+	pattern  string
+	segments []string // "" is a wildcard
+	rest     bool     // the last wildcard is all that follows
+	subtree  bool     // it ends in a slash: what follows stays
+}
+
+// ParsePath reads the path of a pattern, whose syntax is known to be right. Ok is false
+// where it has no wildcard.
+func ParsePath(pattern string) (p *Path, ok bool) {
+	at := strings.IndexByte(pattern, '/')
+	p = &Path{pattern: pattern[at:]}
+	for segment := range strings.SplitSeq(pattern[at+1:], "/") {
+		switch {
+		case segment == "{$}":
+			continue
+		case strings.HasPrefix(segment, "{"):
+			p.rest = strings.HasSuffix(segment, "...}")
+			segment, ok = "", true
+		case segment == "": // the last one
+			p.subtree = true
+			continue
+		default:
+			segment = unescaped(segment)
+		}
+		p.segments = append(p.segments, segment)
+	}
+	return p, ok
+}
+
+// match marks the segments of a path that p masks. It returns false where p is not about
+// that path.
+func (p *Path) match(segments []string, masked []bool) bool {
+	n := len(p.segments)
+	if len(segments) < n || len(segments) > n && !p.rest && !p.subtree {
+		return false
+	}
+	for i, literal := range p.segments {
+		if literal != "" && !strings.EqualFold(unescaped(segments[i]), literal) {
+			return false
+		}
+	}
+	for i := range segments {
+		masked[i] = masked[i] || i < n && p.segments[i] == "" || i >= n && p.rest
+	}
+	return true
+}
+
+func unescaped(segment string) string {
+	if plain, err := url.PathUnescape(segment); err == nil {
+		return plain
+	}
+	return segment
+}
+
+// Paths are patterns that are applied together.
+type Paths []*Path
+
+// Mask masks an escaped path by all patterns that are about it, and returns the first of
+// these, "" where none is. Letters match in any case, dot segments and doubled slashes
+// are taken away first (as http.ServeMux does), and a slash at the end does not count: a
+// router of another kind may be as lenient.
+func (p Paths) Mask(escaped string, r Replacement) (masked, pattern string) {
+	if !strings.HasPrefix(escaped, "/") {
+		return escaped, ""
+	}
+	segments := strings.Split(path.Clean(escaped)[1:], "/")
+	hidden := make([]bool, len(segments))
+	for _, one := range p {
+		if one.match(segments, hidden) && pattern == "" {
+			pattern = one.pattern
+		}
+	}
+	if pattern == "" {
+		return escaped, ""
+	}
+	out := make([]string, 0, len(segments))
+	for i, segment := range segments {
+		switch {
+		case !hidden[i] || segment == "":
+			out = append(out, segment)
+		case !r.drop:
+			out = append(out, url.PathEscape(r.Text(unescaped(segment))))
+		}
+	}
+	masked = "/" + strings.Join(out, "/")
+	if strings.HasSuffix(escaped, "/") && masked != "/" {
+		masked += "/"
+	}
+	return masked, pattern
+}
+
+// PathOf finds the path of a URL as it is written in a header field value: behind the
+// host, or behind "url=" (Refresh). What has neither a host nor a slash at its beginning
+// is no URL.
+func PathOf(u string) (start, end int) {
+	start = strings.IndexByte(u, '/')
+	switch i := strings.Index(u, "//"); {
+	case i >= 0 && (i == 0 || u[i-1] == ':'):
+		i += len("//")
+		start = i + strings.IndexAny(u[i:]+"/", "/?#")
+	case start > 0 && !strings.HasSuffix(strings.ToLower(strings.Trim(u[:start], `'"`)), "url="):
+		return 0, 0
+	case start < 0:
+		return 0, 0
+	}
+	return start, start + strings.IndexAny(u[start:]+"?", "?#")
+}

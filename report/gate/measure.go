@@ -1,0 +1,162 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/goshadow/shadow/report/tally"
+)
+
+// claim is how the limit of a measure is meant.
+type claim int
+
+const (
+	under   claim = iota // a share of what was counted stays under it
+	over                 // a share of what was counted stays over it
+	ratio                // two latencies have a ratio under it
+	seconds              // a time stays under it
+	atLeast              // so many were counted
+)
+
+// scopeKind is what limits are about.
+type scopeKind int
+
+const (
+	wholeMirror scopeKind = iota
+	oneRoute
+)
+
+// measure is what there is to know about a Measure.
+type measure struct {
+	name  Measure
+	claim claim
+	whole bool // not known by route
+
+	// Of a share: bad are the observations that speak against the candidate, and count says
+	// how many of how many there are.
+	bad   noun
+	count func(*scope) (bad, of uint64)
+}
+
+// measures are in the order in which they are judged and printed.
+var measures = []measure{
+	{name: Compared, claim: atLeast},
+	{name: DiffRate, claim: under, bad: noun{"difference", "differences"},
+		count: func(s *scope) (uint64, uint64) { return s.unexplained, s.results.Compared() }},
+	{name: RawDiffRate, claim: under, bad: noun{"difference, noise included,", "differences, noise included,"},
+		count: func(s *scope) (uint64, uint64) { return s.results.Mismatch, s.results.Compared() }},
+	{name: ErrorRate, claim: under, bad: noun{"error of the shadow", "errors of the shadow"},
+		count: func(s *scope) (uint64, uint64) { return s.errors, s.results.All() }},
+	{name: P95Ratio, claim: ratio},
+	{name: Correlation, claim: over, bad: noun{"copy not correlated", "copies not correlated"},
+		count: func(s *scope) (uint64, uint64) { return s.results.All() - s.correlated, s.results.All() }},
+	{name: DropShare, claim: under, whole: true, bad: noun{"copy dropped", "copies dropped"},
+		count: func(s *scope) (uint64, uint64) { return s.dropped, s.dropped + s.copied }},
+	{name: LagMedian, claim: seconds},
+}
+
+func find(name Measure) (measure, bool) {
+	i := slices.IndexFunc(measures, func(m measure) bool { return m.name == name })
+	if i < 0 {
+		return measure{}, false
+	}
+	return measures[i], true
+}
+
+// scope is what was counted for one route, or for all of them together.
+type scope struct {
+	route string // empty: all
+
+	results                         tally.Counts
+	unexplained, errors, correlated uint64
+	primary, shadow, lag            tally.Distribution // seconds
+
+	ledger          bool // whether the ledger of the mirror is there, which has:
+	dropped, copied uint64
+}
+
+// most is the greatest count that is believed. Sums of such counts do not overflow.
+const most = 1 << 40
+
+// believe refuses counts that cannot be true: a snapshot may come from anywhere.
+func believe(what string, counts ...uint64) error {
+	for _, n := range counts {
+		if n > most {
+			return fmt.Errorf("gate: snapshot: %s: %d is no count that could be true", what, n)
+		}
+	}
+	return nil
+}
+
+func results(c tally.Counts) []uint64 {
+	return []uint64{c.Match, c.Mismatch, c.Failed, c.Uncompared}
+}
+
+// newScope checks what a snapshot says of a route, and takes what is needed of it.
+func newScope(r *tally.Route) (*scope, error) {
+	what := fmt.Sprintf("route %q", r.Route)
+	err := errors.Join(
+		believe(what, append(results(r.Results), r.Noisy, r.Expected, r.ShadowErrors, r.Correlated)...),
+		checkDistribution(what+": primaryTook", &r.PrimaryTook),
+		checkDistribution(what+": shadowTook", &r.ShadowTook),
+		checkDistribution(what+": lag", &r.Lag))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Noisy+r.Expected > r.Results.Mismatch:
+		return nil, fmt.Errorf("gate: snapshot: route %q: more mismatches are explained than there are", r.Route)
+	case r.ShadowErrors > r.Results.All():
+		return nil, fmt.Errorf("gate: snapshot: route %q: more errors than results", r.Route)
+	case r.Correlated > r.Results.All():
+		return nil, fmt.Errorf("gate: snapshot: route %q: more results are correlated than there are", r.Route)
+	}
+	return &scope{
+		route:       r.Route,
+		results:     r.Results,
+		unexplained: r.Unexplained(),
+		errors:      r.ShadowErrors,
+		correlated:  r.Correlated,
+		primary:     r.PrimaryTook,
+		shadow:      r.ShadowTook,
+		lag:         r.Lag,
+	}, nil
+}
+
+// join returns the scope of all routes together.
+func join(routes []*scope) (*scope, error) {
+	all := &scope{}
+	var primary, candidate, lag []tally.Distribution
+	for _, s := range routes {
+		all.results.Match += s.results.Match
+		all.results.Mismatch += s.results.Mismatch
+		all.results.Failed += s.results.Failed
+		all.results.Uncompared += s.results.Uncompared
+		all.unexplained += s.unexplained
+		all.errors += s.errors
+		all.correlated += s.correlated
+		primary = append(primary, s.primary)
+		candidate = append(candidate, s.shadow)
+		lag = append(lag, s.lag)
+	}
+	var errs [3]error
+	all.primary, errs[0] = pool(primary)
+	all.shadow, errs[1] = pool(candidate)
+	all.lag, errs[2] = pool(lag)
+	return all, errors.Join(errs[:]...)
+}
+
+// addLedger adds what the mirror itself counted.
+func (s *scope) addLedger(m *tally.Mirror) error {
+	counts := append(results(m.Results), slices.Collect(maps.Values(m.Dropped))...)
+	if err := believe(fmt.Sprintf("mirror %q", m.Name), counts...); err != nil {
+		return err
+	}
+	s.ledger, s.copied = true, m.Results.All()
+	for _, n := range m.Dropped {
+		s.dropped += n
+	}
+	return nil
+}
