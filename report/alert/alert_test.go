@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,11 +43,9 @@ type inbox struct {
 	answer func(n int) (*http.Response, error) // to the nth post, from 1; nil is 200 always
 	wait   <-chan struct{}                     // before it answers
 
-	mu    sync.Mutex
-	at    []time.Duration // since the first look at the clock
-	posts [][]post
-	raw   [][]byte
 	start time.Time
+	mu    sync.Mutex
+	mail
 }
 
 func newInbox() *inbox { return &inbox{start: time.Now()} }
@@ -86,13 +85,25 @@ func status(code int, header ...string) *http.Response {
 	return &http.Response{StatusCode: code, Header: h, Body: io.NopCloser(strings.NewReader("whatever"))}
 }
 
-// got returns when posts came, to the second, and the names of their alerts.
-func (b *inbox) got() (list []string) {
+// mail is what came.
+type mail struct {
+	at    []time.Duration // since the first look at the clock
+	posts [][]post        // to an Alertmanager
+	raw   [][]byte
+}
+
+func (b *inbox) all() mail {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, at := range b.at {
+	return mail{slices.Clone(b.at), slices.Clone(b.posts), slices.Clone(b.raw)}
+}
+
+// got returns when posts came, to the second, and the names of their alerts.
+func (b *inbox) got() (list []string) {
+	m := b.all()
+	for i, at := range m.at {
 		var names []string
-		for _, p := range b.posts[i] {
+		for _, p := range m.posts[i] {
 			names = append(names, strings.TrimPrefix(p.Labels["alertname"], "Shadow")+" "+p.Labels["route"])
 		}
 		list = append(list, at.Round(time.Second).String()+": "+strings.Join(names, ", "))
@@ -268,7 +279,7 @@ func TestOneCauseIsOneAlert(t *testing.T) {
 			report(t, r, 10, result("GET /items", fmt.Sprintf("/body/items/%d/price", i)))
 			time.Sleep(time.Second)
 		}
-		assert.Len(t, in.at, 1)
+		assert.Len(t, in.all().at, 1)
 		list := r.Alerts()
 		require.Len(t, list, 1)
 		assert.Equal(t, uint64(3000), list[0].Count, "of the last five minutes")
@@ -301,7 +312,7 @@ func TestManySmallCausesAreOneAlert(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.Equal(t, 1, len(in.got()))
 		names := map[string]int{}
-		for _, p := range in.posts[0] {
+		for _, p := range in.all().posts[0] {
 			names[p.Labels["alertname"]]++
 		}
 		assert.Equal(t, map[string]int{"ShadowDifferences": 1}, names)
@@ -318,12 +329,12 @@ func TestAnAlertIsRepeatedOnlyWhileItGoesOn(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		assert.Equal(t, []string{"1s: Difference /", "1m1s: Difference /", "2m1s: Difference /", "3m1s: Difference /", "4m1s: Difference /", "5m1s: Difference /"}, in.got())
-		for i, posts := range in.posts {
+		for i, posts := range in.all().posts {
 			p := posts[0]
 			assert.Equal(t, in.start.UTC(), p.StartsAt, "one alert, not six")
-			assert.Greater(t, p.EndsAt.Sub(in.start), in.at[i]+time.Minute, "it lasts until the next post")
+			assert.Greater(t, p.EndsAt.Sub(in.start), in.all().at[i]+time.Minute, "it lasts until the next post")
 		}
-		last := in.posts[len(in.posts)-1][0]
+		last := in.all().posts[len(in.all().posts)-1][0]
 		assert.Equal(t, 6*time.Minute+55*time.Second, last.EndsAt.Sub(in.start), "a window after it was last seen")
 	})
 }
@@ -337,7 +348,7 @@ func TestAnAlertThatComesBackIsAnother(t *testing.T) {
 			time.Sleep(time.Hour)
 		}
 		assert.Equal(t, []string{"1s: Difference /", "1h0m1s: Difference /"}, in.got())
-		assert.Equal(t, time.Hour, in.posts[1][0].StartsAt.Sub(in.posts[0][0].StartsAt))
+		assert.Equal(t, time.Hour, in.all().posts[1][0].StartsAt.Sub(in.all().posts[0][0].StartsAt))
 		assert.Equal(t, uint64(2), r.Stats().Alerts)
 	})
 }
@@ -352,7 +363,7 @@ func TestATicketThatComesAndGoesIsNotRepeatedEachTime(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 		}
 		tickets, pages := 0, 0
-		for _, raw := range in.raw {
+		for _, raw := range in.all().raw {
 			tickets += strings.Count(string(raw), `"text":"*TICKET`)
 			pages += strings.Count(string(raw), `"text":"*PAGE`)
 		}
@@ -486,12 +497,12 @@ func TestADeliveryThatFailsIsTriedAgainWithWhatCameMeanwhile(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				happen(t, r, leak("GET /b"))
 				time.Sleep(time.Minute)
-				require.Len(t, in.posts, 4)
-				assert.Len(t, in.posts[3], 2)
+				require.Len(t, in.all().posts, 4)
+				assert.Len(t, in.all().posts[3], 2)
 				s := r.Stats()
 				assert.Equal(t, []uint64{2, 2, 3, 0}, []uint64{s.Alerts, s.Sent, s.Retries, s.Failed})
 				for i, least := range []time.Duration{time.Second / 2, time.Second, 2 * time.Second} {
-					pause := in.at[i+1] - in.at[i]
+					pause := in.all().at[i+1] - in.all().at[i]
 					assert.True(t, pause >= least && pause <= 3*least, "pause %d: %v", i, pause)
 				}
 			})
@@ -533,17 +544,17 @@ func TestATicketIsGivenUpAndAPageIsNot(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		assert.Equal(t, uint64(1), r.Stats().Failed)
 		assert.Empty(t, r.Alerts(), "the next time is the first time")
-		tried := len(in.at)
+		tried := len(in.all().at)
 
 		happen(t, r, leak("/"))
 		time.Sleep(20 * time.Minute)
 		well.Store(true)
 		time.Sleep(time.Minute)
 		s := r.Stats()
-		assert.Greater(t, len(in.at), 2*tried)
+		assert.Greater(t, len(in.all().at), 2*tried)
 		assert.Equal(t, uint64(1), s.Sent)
 		assert.Greater(t, s.Failed, uint64(1))
-		last := in.posts[len(in.posts)-1]
+		last := in.all().posts[len(in.all().posts)-1]
 		require.Len(t, last, 1)
 		assert.True(t, last[0].EndsAt.After(time.Now()), "it was over long ago, which is no reason to hide it")
 	})
@@ -557,7 +568,7 @@ func TestWhatAReceiverRefusesIsNotTriedAgain(t *testing.T) {
 			r := open(t, alert.Options{Transport: in})
 			report(t, r, 10, result("/", "/body/x"))
 			time.Sleep(time.Hour)
-			assert.Len(t, in.at, 1, code)
+			assert.Len(t, in.all().at, 1, code)
 			assert.Equal(t, uint64(1), r.Stats().Failed)
 			assert.ErrorContains(t, r.Stats().LastError, fmt.Sprint("Alertmanager answered ", code))
 			assert.Error(t, r.Close())
@@ -627,7 +638,7 @@ func TestFlushSendsWhatWaits(t *testing.T) {
 		r := open(t, alert.Options{Transport: in})
 		report(t, r, 10, result("/", "/body/x"))
 		require.NoError(t, r.Flush(t.Context()))
-		assert.Len(t, in.at, 2)
+		assert.Len(t, in.all().at, 2)
 
 		in.answer = func(int) (*http.Response, error) { return status(500), nil }
 		happen(t, r, leak("/"))
@@ -765,9 +776,9 @@ func TestNoValueIsSent(t *testing.T) {
 			r := open(t, alert.Options{Receiver: receiver, Transport: in})
 			report(t, r, 10, result("/", "/body/x"))
 			require.NoError(t, r.Close())
-			require.Len(t, in.raw, 1)
-			assert.Contains(t, string(in.raw[0]), "/body/x")
-			assert.NotContains(t, string(in.raw[0]), "secret-of")
+			require.Len(t, in.all().raw, 1)
+			assert.Contains(t, string(in.all().raw[0]), "/body/x")
+			assert.NotContains(t, string(in.all().raw[0]), "secret-of")
 		}
 	})
 }
@@ -779,9 +790,9 @@ func TestTheFormOfASlackMessage(t *testing.T) {
 		report(t, r, 12, result("GET /<!channel>&co", "/body/items/0/price"))
 		happen(t, r, leak("GET /a"))
 		require.NoError(t, r.Close())
-		require.NotEmpty(t, in.raw)
+		require.NotEmpty(t, in.all().raw)
 		var all strings.Builder
-		for _, raw := range in.raw {
+		for _, raw := range in.all().raw {
 			var pretty map[string]any
 			require.NoError(t, json.Unmarshal(raw, &pretty))
 			text, err := json.MarshalIndent(pretty, "", " ")
@@ -808,11 +819,11 @@ func TestASlackMessageIsNeverTooLong(t *testing.T) {
 			happen(t, r, e)
 		}
 		require.NoError(t, r.Close())
-		require.Len(t, in.raw, 1)
+		require.Len(t, in.all().raw, 1)
 		var m struct {
 			Blocks []struct{ Text struct{ Text string } }
 		}
-		require.NoError(t, json.Unmarshal(in.raw[0], &m))
+		require.NoError(t, json.Unmarshal(in.all().raw[0], &m))
 		assert.Len(t, m.Blocks, 50)
 		for _, b := range m.Blocks {
 			assert.LessOrEqual(t, len([]rune(b.Text.Text)), 3000)
