@@ -523,3 +523,25 @@ func FuzzAStrangerCannotMark(f *testing.F) {
 		require.Equal(t, before, r.Header)
 	})
 }
+
+// Mirror.Check sees by it that its marks get through. Nobody else's answer is touched.
+func TestTheProbeOfACheckIsAnsweredWhereThePeerIsTrusted(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		trusted func(*http.Request) bool
+		header  http.Header
+		want    http.Header
+	}{
+		{"probe", everybody, http.Header{"Shadow-Request": {"1"}, "Shadow-Check": {"1"}}, http.Header{"Shadow-Check": {"1"}}},
+		{"probe with two", everybody, http.Header{"Shadow-Request": {"1"}, "Shadow-Check": {"1", "2"}}, http.Header{"Shadow-Check": {"1"}}},
+		{"copy", everybody, http.Header{"Shadow-Request": {"1"}}, http.Header{}},
+		{"not marked", everybody, http.Header{"Shadow-Check": {"1"}}, http.Header{}},
+		{"stranger", nobody, http.Header{"Shadow-Request": {"1"}, "Shadow-Check": {"1"}}, http.Header{}},
+	} {
+		r := httptest.NewRequest("HEAD", "/", nil)
+		r.Header = c.header
+		w := httptest.NewRecorder()
+		middleware.Detect(c.trusted)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		assert.Equal(t, c.want, w.Header(), c.name)
+	}
+}

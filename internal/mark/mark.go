@@ -14,9 +14,11 @@ import (
 )
 
 // Header carries the correlation ID of a copy. BaggageMember is the key that travels
-// on beyond the first hop (W3C Baggage).
+// on beyond the first hop (W3C Baggage). Check is on the probe of Mirror.Check, and on the
+// answer of who knows it for a copy: a field of its own, as answers to copies are not touched.
 const (
 	Header        = "Shadow-Request"
+	Check         = "Shadow-Check"
 	BaggageMember = "shadow"
 )
 
