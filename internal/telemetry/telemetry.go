@@ -455,8 +455,9 @@ func (t *Telemetry) Leak(ctx context.Context, target, detector string, n int) {
 // routes are the routes that metrics tell apart. A path without a pattern is named by a
 // template of itself, and any client can ask for any path.
 type routes struct {
-	mu   sync.Mutex
-	seen map[string]bool
+	mu     sync.Mutex
+	seen   map[string]bool
+	others bool // there are some beyond these
 }
 
 // Routes beyond maxRoutes, and those longer than maxRoute bytes, are counted together.
@@ -470,12 +471,16 @@ const (
 func (r *routes) name(route string) (name string, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.seen[route] && (len(route) > maxRoute || len(r.seen) >= maxRoutes) {
-		route = otherRoutes
+	if r.seen[route] {
+		return valid(route), false
 	}
-	first = !r.seen[route]
+	if len(route) > maxRoute || len(r.seen) == maxRoutes {
+		first = !r.others
+		r.others = true
+		return otherRoutes, first
+	}
 	r.seen[route] = true
-	return valid(route), first
+	return valid(route), true
 }
 
 // valid makes s fit for an exporter: one attribute that is not UTF-8 makes OTLP refuse
