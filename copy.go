@@ -40,7 +40,7 @@ type job struct {
 	header     fields.Snapshot
 	room       [27]string         // for the usual header: see fields.Take
 	values     []any              // of config.contextKeys
-	span       *trace.SpanContext // of the primary, where spans are recorded
+	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
 
 	// While it ran, and after.
 	body    *capture.Buffer // of the request; nil where there is none
@@ -52,6 +52,8 @@ type job struct {
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
 	pass     *pass         // from run on
+
+	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
 
 	claimed atomic.Bool // by the one who will report it
 }
@@ -251,6 +253,7 @@ func (m *Mirror) run(j *job) {
 		m.finish(j, res, Uncompared, nil)
 	default:
 		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
+		j.copied = all.candidate.span
 		m.compare(j, res, control)
 	}
 }
@@ -417,6 +420,10 @@ func (m *Mirror) record(j *job, res *Result) {
 		Target: res.Target, Route: res.Route,
 		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
 		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
+		Shadow: j.copied,
+	}
+	if j.span != nil {
+		o.Primary = *j.span
 	}
 	if res.Shadow != nil {
 		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
