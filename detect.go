@@ -259,7 +259,7 @@ var (
 	asText    = reading{anyText, readText, writeText, findText}
 	asURL     = reading{formText, readForm, url.QueryEscape, findForm} // a form too
 	asPath    = reading{anyText, readPath, url.PathEscape, findForm}
-	asBytes   = reading{anyText, nil, nil, findNone}                   // which is an error, not a finding
+	asBytes   = reading{anyText, nil, nil, findNone} // which is an error, not a finding
 )
 
 // readJSON and writeJSON are about what is inside of the quotes.
