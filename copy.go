@@ -19,7 +19,6 @@ import (
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
-	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -150,6 +149,9 @@ func (m *Mirror) run(j *job) {
 	}
 	res := &all.Result
 	j.pass = &all.pass
+	if !j.minted {
+		j.id = m.labels.id(j.id)
+	}
 	*res = Result{
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,
@@ -209,11 +211,8 @@ func (m *Mirror) run(j *job) {
 		answers = new(struct{ primary, shadow Message })
 		res.Primary = m.primaryAnswer(&answers.primary, j)
 		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
-		if _, route := m.paths.Mask(j.url.EscapedPath(), redact.Replacement{}); res.Route == "" {
-			res.Route = route
-		}
 		if res.Route == "" {
-			res.Route = template(j.url.Path)
+			res.Route = m.labels.route(&j.url)
 		}
 	}
 	if !valid(res.Request) {
@@ -311,7 +310,7 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 		x.Shadow = control.answer
 		noise, others, failed := m.diff(&x)
 		if err == nil && failed == nil && !more && !others { // all of both is known
-			res.Controlled, res.Control = true, places(noise)
+			res.Controlled, res.Control = true, noise
 		}
 		diffs, res.Noise = subtract(diffs, noise)
 	}
@@ -459,6 +458,8 @@ func (m *Mirror) maskRecord(res *Result) error {
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
 		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
 		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)
+		hideNames(res.Control, m.mask, res.Primary, res.Shadow)
 	}
+	res.Control = places(res.Control)
 	return m.checkRecord(res)
 }

@@ -224,7 +224,7 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 // its new length.
 func fixHeader(h http.Header, length int) {
 	dropFields(h, digests[:])
-	delete(h, "Content-Encoding")
+	dropFields(h, []string{"Content-Encoding"})
 	if len(h["Content-Length"]) > 0 {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
 	}
@@ -244,8 +244,10 @@ var digests = [...]string{
 var signatures = digests[len(digests)-3:]
 
 func dropFields(h http.Header, names []string) {
-	for _, name := range names {
-		delete(h, name)
+	for key := range h {
+		if slices.Contains(names, http.CanonicalHeaderKey(key)) {
+			delete(h, key)
+		}
 	}
 }
 
