@@ -124,6 +124,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			err = ctx.Err()
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
+				j.part()
 			}
 		}
 	}

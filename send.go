@@ -32,7 +32,6 @@ type attempt struct {
 	in     *Message // the request
 	raw    []byte   // its body as transferred
 	route  string
-	most   int64 // bytes of answer after which there is no use in more
 
 	lost []string // the fields with credentials that were not sent as they came
 
@@ -84,9 +83,9 @@ func (a *attempt) send() (answer *Message, err error) {
 		context copyContext
 		marks   [marks]string
 	}
-	c.context = copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
+	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
 		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
-		hold: holding{pool: m.pool, limit: a.limit(), most: a.most}}
+		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most}}
 	ctx, cancel := context.WithTimeoutCause(&c.context, t.timeout(), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(h, j.id, &c.marks); bag.Len() > 1 {
@@ -129,7 +128,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		defer resp.Body.Close()
 	}
 	if a.target.Discard {
-		n, err := drain(resp.Body, a.most)
+		n, err := drain(resp.Body, a.j.most.Load())
 		a.size, a.took = max(n, resp.ContentLength), time.Since(start)
 		return nil, err
 	}
@@ -146,7 +145,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
 			buf.Init(a.m.pool, a.m.maxBody)
-			if err := buf.Read(resp.Body, resp.ContentLength, a.most); err != nil {
+			if err := buf.Read(resp.Body, resp.ContentLength, &a.j.most); err != nil {
 				var long *longBody
 				if !errors.As(err, &long) {
 					return nil, err
@@ -313,9 +312,9 @@ func (c *copyContext) Value(key any) any {
 // holding tells an in-process target where, and how much of, its answer is kept.
 type holding struct {
 	pool  *capture.Pool
-	limit int64       // bytes kept
-	most  int64       // bytes after which there is no use in more
-	taken atomic.Bool // by the handler that is running: not for what it calls itself
+	limit int64         // bytes kept
+	most  *atomic.Int64 // bytes after which there is no use in more
+	taken atomic.Bool   // by the handler that is running: not for what it calls itself
 }
 
 type holdingKey struct{}
