@@ -19,7 +19,6 @@ import (
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
-	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -109,16 +108,16 @@ func (j *job) release() {
 	}
 }
 
-// route names the endpoint of j, on the goroutine of the request.
-func (m *Mirror) nameRoute(j *job, r *http.Request) {
+// routeName names the endpoint of r, on its goroutine. It is empty where r does not tell.
+func (m *Mirror) routeName(r *http.Request) (route string) {
 	if m.config.route == nil {
-		j.route = r.Pattern
-		return
+		return r.Pattern
 	}
 	m.guard("WithRoute", func() error { //nolint:errcheck // the route stays empty
-		j.route = m.config.route(r)
+		route = m.config.route(r)
 		return nil
 	})
+	return route
 }
 
 // put admits j, the copy of r, to the queue, or drops it.
@@ -135,6 +134,7 @@ func (m *Mirror) put(j *job, r *http.Request) {
 	}
 	j.release()
 	m.tally.add(r, w)
+	m.coverage.count(m.routeOf(j.route, &j.url), whyEnd(w))
 }
 
 // run takes j to its Result. It is the queue's worker.
@@ -187,13 +187,13 @@ func (m *Mirror) run(j *job) {
 		}
 		j.release()
 		all.candidate.buf.Release()
-		switch {
-		case !claimed: // giveUp settles it
-		case end == unknown:
-			m.queue.Settle(outcomeEnd(res.Outcome))
-		default:
-			m.queue.Settle(end)
+		if !claimed { // giveUp settles it
+			return
 		}
+		if end == unknown {
+			end = outcomeEnd(res.Outcome)
+		}
+		m.settle(res, end)
 	}()
 
 	var raw []byte
@@ -207,12 +207,7 @@ func (m *Mirror) run(j *job) {
 		answers = new(struct{ primary, shadow Message })
 		res.Primary = m.primaryAnswer(&answers.primary, j)
 		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
-		if _, route := m.paths.Mask(j.url.EscapedPath(), redact.Replacement{}); res.Route == "" {
-			res.Route = route
-		}
-		if res.Route == "" {
-			res.Route = template(j.url.Path)
-		}
+		res.Route = m.routeOf(res.Route, &j.url)
 	}
 	if !valid(res.Request) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
@@ -255,6 +250,14 @@ func (m *Mirror) run(j *job) {
 	}
 }
 
+// settle counts how a copy ended.
+func (m *Mirror) settle(res *Result, e end) {
+	if !m.unseen {
+		m.coverage.count(res.Route, e)
+	}
+	m.queue.Settle(e)
+}
+
 func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 
 // giveUp settles a copy that is late. Its worker stays taken until it returns.
@@ -262,7 +265,7 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	if !j.claim() {
 		return
 	}
-	defer m.queue.Settle(outcomeEnd(Failed))
+	defer m.settle(res, outcomeEnd(Failed))
 	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
 	late := *res // the worker still reads res
 	if !m.through {

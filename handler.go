@@ -46,6 +46,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if w != whyCopied {
 		h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
+		if w.byRoute() {
+			h.m.lose(r, w)
+		}
 	}
 }
 
@@ -128,10 +131,11 @@ func (m *Mirror) served(s *serving, w why) {
 	if w != whyCopied {
 		s.release()
 		m.tally.add(s.server, w)
+		m.lose(s.given, w)
 		return
 	}
 	s.trailer = fields.Take(s.server.Trailer, nil)
-	m.nameRoute(&s.job, s.given)
+	s.route = m.routeName(s.given)
 	m.put(&s.job, s.server)
 }
 

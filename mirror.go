@@ -44,6 +44,7 @@ type Mirror struct {
 	answers   int64        // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
 	limits    limits
+	coverage  coverage
 
 	unreported atomic.Uint64
 	warned     atomic.Bool // of EventCredentials
@@ -117,6 +118,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			err = ctx.Err()
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
+				m.coverage.count(m.routeOf(j.route, &j.url), whyEnd(whyShutDown))
 			}
 		}
 	}
