@@ -39,7 +39,7 @@ type job struct {
 	header     fields.Snapshot
 	room       [27]string         // for the usual header: see fields.Take
 	values     []any              // of config.contextKeys
-	span       *trace.SpanContext // of the primary, where spans are recorded
+	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
 
 	// While it ran, and after.
 	body    *capture.Buffer // of the request; nil where there is none
@@ -51,6 +51,8 @@ type job struct {
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
 	pass     *pass         // from run on
+
+	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
 
 	claimed atomic.Bool // by the one who will report it
 }
@@ -148,6 +150,9 @@ func (m *Mirror) run(j *job) {
 	}
 	res := &all.Result
 	j.pass = &all.pass
+	if !j.minted {
+		j.id = m.labels.id(j.id)
+	}
 	*res = Result{
 		Exchange: Exchange{ID: j.id, Route: j.route},
 		Mirror:   m.name, Target: m.target.Name,
@@ -229,8 +234,8 @@ func (m *Mirror) run(j *job) {
 		go control.run()
 	}
 	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
+	defer timer.Stop() // it holds the bodies: also where the candidate exits this goroutine
 	answer, err := all.candidate.send()
-	timer.Stop()
 	if claimed = j.claim(); !claimed {
 		return
 	}
@@ -246,6 +251,7 @@ func (m *Mirror) run(j *job) {
 		m.finish(j, res, Uncompared, nil)
 	default:
 		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
+		j.copied = all.candidate.span
 		m.compare(j, res, control)
 	}
 }
@@ -311,7 +317,7 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 		x.Shadow = control.answer
 		noise, others, failed := m.diff(&x)
 		if err == nil && failed == nil && !more && !others { // all of both is known
-			res.Controlled, res.Control = true, places(noise)
+			res.Controlled, res.Control = true, noise
 		}
 		diffs, res.Noise = subtract(diffs, noise)
 	}
@@ -420,6 +426,10 @@ func (m *Mirror) record(j *job, res *Result) {
 		Target: res.Target, Route: res.Route,
 		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
 		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
+		Shadow: j.copied,
+	}
+	if j.span != nil {
+		o.Primary = *j.span
 	}
 	if res.Shadow != nil {
 		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
@@ -455,6 +465,8 @@ func (m *Mirror) maskRecord(res *Result) error {
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
 		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
 		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)
+		hideNames(res.Control, m.mask, res.Primary, res.Shadow)
 	}
+	res.Control = places(res.Control)
 	return m.checkRecord(res)
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/goshadow/shadow/internal/redact"
 )
 
 // RouteCoverage is what became of the requests of one route that were sampled. It is plain
@@ -195,7 +193,7 @@ func (m *Mirror) lose(r *http.Request, w why) {
 		return
 	}
 	route := m.routeName(r)
-	if route == "" && len(m.paths) == 0 {
+	if route == "" && len(m.labels.paths)+len(m.labels.texts) == 0 {
 		var buf [256]byte
 		template := appendTemplate(buf[:0], r.URL.Path)
 		if ends := m.coverage.known()[string(template)]; ends != nil {
@@ -212,10 +210,5 @@ func (m *Mirror) routeOf(name string, u *url.URL) string {
 	if name != "" {
 		return name
 	}
-	if len(m.paths) > 0 {
-		if _, route := m.paths.Mask(u.EscapedPath(), redact.Replacement{}); route != "" {
-			return route
-		}
-	}
-	return template(u.Path)
+	return m.labels.route(u)
 }

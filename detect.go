@@ -2,11 +2,13 @@ package shadow
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -38,7 +40,8 @@ const (
 // MaskDetected replaces whatever looks like one of kinds, or of all where none is given, by
 // "[masked]": in the values of header and trailer fields, in the path and the query of
 // URLs, and in bodies. It looks through percent-encoding, escapes of JSON and character
-// references. JSON stays JSON: a number in which something is found becomes a string.
+// references. JSON stays JSON: a number in which something is found becomes a string, or
+// what MaskWith makes of it.
 //
 // A detector knows a value by its shape alone. It is a net below the rules that name places
 // (MaskJSON, MaskHeaders, MaskQuery), not a substitute: a name, a street or a number
@@ -72,10 +75,17 @@ func kindsOf(where string, kinds []DetectorKind) (set detect.Kinds, err error) {
 
 type maskDetected struct {
 	kinds detect.Kinds
+	r     redact.Replacement
 	err   error
 }
 
 func (m *maskDetected) fault() error { return m.err }
+
+func (m *maskDetected) with(r redact.Replacement) Masker {
+	changed := *m
+	changed.r = r
+	return &changed
+}
 
 func (m *maskDetected) covers(l redact.Leaf) bool {
 	return l.Kind > media.Bytes || redact.IsText(l.Text)
@@ -127,7 +137,7 @@ func (m *maskDetected) url(msg *Message) error {
 		return nil
 	}
 	u := *msg.URL
-	path, err := m.text(u.EscapedPath(), asURL)
+	path, err := m.text(u.EscapedPath(), asPath)
 	if err != nil {
 		return err
 	}
@@ -141,16 +151,14 @@ func (m *maskDetected) url(msg *Message) error {
 	if u.RawQuery, err = m.text(u.RawQuery, asURL); err != nil {
 		return err
 	}
-	if u.Opaque, err = m.text(u.Opaque, asURL); err != nil {
+	if u.Opaque, err = m.text(u.Opaque, asPath); err != nil {
 		return err
 	}
-	fragment, err := m.text(u.EscapedFragment(), asURL)
+	fragment, err := m.text(u.EscapedFragment(), asPath)
 	if err != nil {
 		return err
 	}
-	if fragment != u.EscapedFragment() {
-		u.Fragment, u.RawFragment = maskedText, ""
-	}
+	maskFragment(&u, func(string) string { return fragment })
 	if u.User != nil {
 		user, err := m.text(u.User.String(), asURL)
 		if err != nil {
@@ -201,7 +209,7 @@ func (m *maskDetected) text(s string, r reading) (string, error) {
 }
 
 // rewrite replaces what is found until nothing is: what stood beside a finding may look
-// like one once that is gone.
+// like one once that is gone. Tokens look like what they stand for: they are made once.
 func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
 	const rounds = 8
 	for range rounds {
@@ -209,26 +217,29 @@ func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
 		if err != nil || len(found) == 0 {
 			return text, err
 		}
-		out := make([]byte, 0, len(text)+len(found)*len(`""`+r.masked))
+		out := make([]byte, 0, len(text)+len(found)*len(`""`+maskedText))
 		copied := 0
 		for _, f := range found {
 			out = append(out, text[copied:f.Start]...)
-			if f.Number {
-				out = append(append(append(out, '"'), r.masked...), '"')
+			if raw := text[f.Start:f.End]; f.Number {
+				out = append(out, m.r.Number(string(raw))...)
 			} else {
-				out = append(out, r.masked...)
+				out = append(out, r.write(m.r.Text(r.read(raw)))...)
 			}
 			copied = f.End
 		}
-		text = append(out, text[copied:]...)
+		if text = append(out, text[copied:]...); m.r.Tokens() {
+			return text, nil
+		}
 	}
 	return nil, errors.New("something is found however often it is masked")
 }
 
-// reading is how a text is read, and what stands in it for what is masked.
+// reading is how a text is read: what is found in it, and how values are written there.
 type reading struct {
 	structure structure
-	masked    string
+	read      func(raw []byte) string
+	write     func(value string) string
 	find      func(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error)
 }
 
@@ -243,12 +254,34 @@ const (
 )
 
 var (
-	asJSON    = reading{jsonText, maskedText, detect.JSON}
-	asRecords = reading{jsonRecords, maskedText, findRecords}
-	asText    = reading{anyText, maskedText, findText}
-	asURL     = reading{formText, url.QueryEscape(maskedText), findForm} // a form too
-	asBytes   = reading{anyText, "", findNone}
+	asJSON    = reading{jsonText, readJSON, writeJSON, detect.JSON}
+	asRecords = reading{jsonRecords, readJSON, writeJSON, findRecords}
+	asText    = reading{anyText, readText, writeText, findText}
+	asURL     = reading{formText, readForm, url.QueryEscape, findForm} // a form too
+	asPath    = reading{anyText, readPath, url.PathEscape, findForm}
+	asBytes   = reading{anyText, nil, nil, findNone} // which is an error, not a finding
 )
+
+// readJSON and writeJSON are about what is inside of the quotes.
+func readJSON(raw []byte) string {
+	return string(jsonscan.AppendUnquote(nil, slices.Concat([]byte{'"'}, raw, []byte{'"'})))
+}
+
+func writeJSON(value string) string {
+	literal, _ := json.Marshal(value) // of a string there is no error
+	return string(literal[1 : len(literal)-1])
+}
+
+func readText(raw []byte) string    { return string(raw) }
+func writeText(value string) string { return value }
+func readForm(raw []byte) string    { return string(media.Unescape(nil, raw)) }
+
+func readPath(raw []byte) string {
+	if plain, err := url.PathUnescape(string(raw)); err == nil {
+		return plain
+	}
+	return string(raw)
+}
 
 // fieldReading is how the value of a header field is read.
 func fieldReading(name string) reading {

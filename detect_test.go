@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -105,6 +106,34 @@ func TestANumberThatIsDetectedBecomesAString(t *testing.T) {
 		Body: []byte(`{"card":4111111111111111,"neg":-4111111111111111,"list":[4111111111111111.0,12]}`)}
 	require.NoError(t, shadow.MaskDetected(shadow.DetectCard).Mask(msg))
 	assert.Equal(t, `{"card":"[masked]","neg":"[masked]","list":["[masked]",12]}`, string(msg.Body))
+}
+
+// A token stands for the value, however that is written where it was found.
+func TestWhatIsDetectedIsReplacedAsMaskWithSays(t *testing.T) {
+	policy := `{"version":1,"rules":[{"name":"a","replace":%q,"detect":["card","email"]}]}`
+	body := `{"card":4111111111111111,"text":"4111111111111111","mail":"ann\u0040example.com"}`
+	seen := map[string]string{}
+	for replace, want := range map[string]string{
+		"redact":   `^{"card":"\[masked]","text":"\[masked]","mail":"\[masked]"}$`,
+		"drop":     `^{"card":"","text":"","mail":""}$`,
+		"hash":     `^{"card":"([0-9a-f]{16})","text":"([0-9a-f]{16})","mail":"([0-9a-f]{16})"}$`,
+		"tokenize": `^{"card":([1-9][0-9]{15}),"text":"([1-9][0-9]{15})","mail":"([^"@]+@[^"@]+)"}$`,
+	} {
+		rules, err := shadow.ParsePolicy(fmt.Appendf(nil, policy, replace), key)
+		require.NoError(t, err, replace)
+		m := masked(t, rules, "/ann@example.com?m=ann%40example.com", http.Header{"Content-Type": {"application/json"}, "X-M": {"ann@example.com"}}, body)
+		require.Regexp(t, want, string(m.Body))
+		found := regexp.MustCompile(want).FindStringSubmatch(string(m.Body))
+		if len(found) == 1 {
+			continue
+		}
+		assert.Equal(t, found[1], found[2])
+		assert.Equal(t, "/"+found[3], m.URL.Path)
+		assert.Equal(t, found[3], m.URL.Query().Get("m"))
+		assert.Equal(t, found[3], m.Header.Get("X-M"))
+		seen[found[1]] = replace
+	}
+	assert.Len(t, seen, 2)
 }
 
 func TestDetectorsLookThroughEncodings(t *testing.T) {

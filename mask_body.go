@@ -23,6 +23,7 @@ type bodyRule interface {
 var (
 	errWhole  = errors.New("the body is not there as a whole")
 	errCoding = errors.New("a part has a Content-Transfer-Encoding or Content-Encoding")
+	errForm   = errors.New("a form that is no text")
 	errTypes  = errors.New("several Content-Type fields that differ")
 )
 
@@ -46,8 +47,11 @@ func maskBody(name string, msg *Message, rule bodyRule, walk redact.Rule) error 
 		case l.Coding != "":
 			return nil, errCoding
 		}
-		if err := redact.ReadableCharset(l.Charset); err != nil {
+		if err := media.ReadableCharset(l.Charset); err != nil {
 			return nil, err
+		}
+		if l.Kind == media.Form && bytes.IndexByte(l.Text, 0) >= 0 { // compressed, or in UTF-16
+			return nil, errForm
 		}
 		return leaf(l)
 	}

@@ -181,13 +181,3 @@ func setPath(u *url.URL, escaped string) {
 		u.RawPath = escaped
 	}
 }
-
-// pathMasks collects the patterns of every MaskPath in maskers.
-func pathMasks(maskers ...Masker) (paths redact.Paths) {
-	for _, masker := range newMaskAll("", maskers).list {
-		if m, ok := masker.(*maskPath); ok {
-			paths = append(paths, m.paths...)
-		}
-	}
-	return paths
-}

@@ -3,10 +3,12 @@ package shadow
 import (
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"reflect"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/content"
@@ -65,7 +67,7 @@ func (m *Mirror) content(msg *Message, buf *capture.Buffer) {
 
 // decode gives msg the content of raw, or as much of it as it can and says so.
 func (m *Mirror) decode(msg *Message, raw []byte) (whole bool) {
-	codings := content.Codings(msg.Header["Content-Encoding"])
+	codings := content.Codings(spelled(msg.Header, "Content-Encoding"))
 	if len(raw) == 0 || len(codings) == 0 {
 		msg.Body = raw
 		return true
@@ -76,6 +78,18 @@ func (m *Mirror) decode(msg *Message, raw []byte) (whole bool) {
 	}
 	msg.Body = body
 	return err == nil
+}
+
+// spelled are the values of a field in all spellings of its name: a program may have put
+// them into the header by itself.
+func spelled(h http.Header, name string) []string {
+	all := h[name]
+	for key, values := range h {
+		if key != name && strings.EqualFold(key, name) {
+			all = append(all[:len(all):len(all)], values...)
+		}
+	}
+	return all
 }
 
 // valid tells whether a request can be sent.
@@ -96,7 +110,7 @@ func template(path string) string {
 func appendTemplate(dst []byte, path string) []byte {
 	for {
 		segment, rest, more := strings.Cut(path, "/")
-		if isIdentifier(segment) {
+		if isIdentifier(segment) || isFree(segment) {
 			segment = "{}"
 		}
 		dst = append(dst, segment...)
@@ -105,6 +119,11 @@ func appendTemplate(dst []byte, path string) []byte {
 		}
 		dst, path = append(dst, '/'), rest
 	}
+}
+
+// isFree tells whether a path segment is no word of a program, but text that people write.
+func isFree(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf || strings.ContainsRune(` +=,;'"&`, c) })
 }
 
 // isIdentifier tells whether a path segment looks like it names one of many things:

@@ -18,7 +18,6 @@ import (
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/queue"
-	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -35,13 +34,13 @@ type Mirror struct {
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
-	mask      *maskAll     // the record mask
-	paths     redact.Paths // of every MaskPath: they name routes
-	places    *bodies.Set  // finds the places of differences in masked answers
-	listeners []Reporter   // the reporters, and all parts that are Reporters too
-	unseen    bool         // nobody looks at results
-	through   bool         // nor at requests: what was copied is what is sent
-	answers   int64        // bytes kept of an answer of the primary
+	mask      *maskAll // the record mask
+	labels    *labelMasks
+	places    *bodies.Set // finds the places of differences in masked answers
+	listeners []Reporter  // the reporters, and all parts that are Reporters too
+	unseen    bool        // nobody looks at results
+	through   bool        // nor at requests: what was copied is what is sent
+	answers   int64       // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
 	limits    limits
 	coverage  coverage
@@ -69,7 +68,11 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
-	m.paths = pathMasks(append([]Masker{c.target.Masker}, c.maskers...)...)
+	masks := []Masker{c.target.Masker}
+	if c.control != nil {
+		masks = append(masks, c.control.Masker)
+	}
+	m.labels = newLabelMasks(c.requestID, append(masks, c.maskers...))
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
@@ -79,9 +82,13 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		m.answers = capture.Nothing
 	}
 	m.limits.init(m)
+	control := ""
+	if c.control != nil {
+		control = c.control.Name
+	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
-		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
-		Read: m.read, Panicked: m.panicked,
+		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.canary.detectors(), SideEffects: mark.SideEffects[:],
+		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: m.panicked,
 	})
 	if err != nil {
 		return nil, err

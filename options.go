@@ -294,7 +294,8 @@ func WithContextKeys(keys ...any) Option {
 }
 
 // WithRequestID names the header that carries the correlation ID, X-Request-Id by
-// default. An inbound ID is kept. Where there is none, Handler makes one and gives it
+// default. An inbound ID is kept, unless a mask hides that field of it: then the copy and its
+// Result have another one. Where there is none, Handler makes one and gives it
 // to primary and shadow alike; Transport gives it to the shadow only, because a
 // RoundTripper must not change its request. An empty name keeps the ID out of both.
 func WithRequestID(header string) Option {

@@ -45,6 +45,7 @@ package shadow
 //	json      JSONPath (RFC 9535)                      MaskJSON
 //	xml       names of elements and attributes         MaskXML
 //	patterns  regular expressions, wherever text is    MaskPatterns
+//	detect    kinds of values that tell themselves     MaskDetected
 //
 // Replace says what takes the place of a value: "redact", which is the default, "drop",
 // "hash" or "tokenize": see Redact, Drop, Hash and Tokenize. Rules apply in their order,

@@ -36,6 +36,8 @@ type attempt struct {
 
 	lost []string // the fields with credentials that were not sent as they came
 
+	span trace.SpanContext // of the copy, where spans are recorded
+
 	got *Message // what becomes the answer; nil where none is kept
 	reply
 	buf capture.Buffer // its body, until the copy is settled
@@ -92,8 +94,9 @@ func (a *attempt) send() (answer *Message, err error) {
 	}
 	if m.telemetry.Traced() {
 		var span trace.Span
-		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
-			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}, h)
+		of := telemetry.Copy{Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}
+		ctx, span = m.telemetry.Start(ctx, &of, h)
+		a.span = of.Span
 		defer func() {
 			status := a.status
 			if err != nil { // it came too late, or not as a whole
@@ -121,6 +124,7 @@ func (a *attempt) send() (answer *Message, err error) {
 // read reads what the target answered.
 func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	a.status = resp.StatusCode
+	a.m.sideEffects(a.target, a.j, a.route, resp.Header)
 	if resp.Body != nil {
 		defer resp.Body.Close()
 	}
@@ -220,7 +224,7 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 // its new length.
 func fixHeader(h http.Header, length int) {
 	dropFields(h, digests[:])
-	delete(h, "Content-Encoding")
+	dropFields(h, []string{"Content-Encoding"})
 	if len(h["Content-Length"]) > 0 {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
 	}
@@ -240,8 +244,10 @@ var digests = [...]string{
 var signatures = digests[len(digests)-3:]
 
 func dropFields(h http.Header, names []string) {
-	for _, name := range names {
-		delete(h, name)
+	for key := range h {
+		if slices.Contains(names, http.CanonicalHeaderKey(key)) {
+			delete(h, key)
+		}
 	}
 }
 

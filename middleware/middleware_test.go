@@ -405,6 +405,7 @@ func TestReadOnlyRefusesUnsafeMethodsOfCopiesOnly(t *testing.T) {
 				require.NoError(t, resp.Body.Close())
 
 				if !copied || safe {
+					assert.Empty(t, resp.Header["Shadow-Side-Effect"])
 					assert.Equal(t, http.StatusAccepted, resp.StatusCode, "%s, copied: %t", method, copied)
 					assert.Equal(t, method, resp.Header.Get("Served"))
 					continue
@@ -412,6 +413,7 @@ func TestReadOnlyRefusesUnsafeMethodsOfCopiesOnly(t *testing.T) {
 				assert.Equal(t, http.StatusForbidden, resp.StatusCode, method)
 				assert.Empty(t, resp.Header.Get("Served"), "the handler ran for %s", method)
 				assert.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"))
+				assert.Equal(t, []string{"http"}, resp.Header["Shadow-Side-Effect"])
 				assert.Equal(t, int64(len(text)), resp.ContentLength)
 				var problem struct {
 					Type, Title, Detail string

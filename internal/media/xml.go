@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 )
 
 // MaxXMLDepth is how deep elements nest. Deeper documents are not read.
@@ -97,11 +98,14 @@ func xmlTokens(doc []byte, yield func(XMLToken, error) bool) error {
 // IsBlank tells whether character data is white space.
 func IsBlank(text []byte) bool { return len(bytes.Trim(text, space)) == 0 }
 
-// NewXMLDecoder returns a tokenizer of text in any encoding that contains ASCII. Only the
-// five predefined entities are known: a document that uses others is an error.
+// NewXMLDecoder returns a tokenizer of text in any encoding that contains ASCII: one that
+// says it is in another is an error. Only the five predefined entities are known: a
+// document that uses others is an error too.
 func NewXMLDecoder(text []byte) *xml.Decoder {
 	d := xml.NewDecoder(bytes.NewReader(text))
-	d.CharsetReader = func(_ string, input io.Reader) (io.Reader, error) { return input, nil }
+	d.CharsetReader = func(charset string, input io.Reader) (io.Reader, error) {
+		return input, ReadableCharset(strings.ToLower(charset))
+	}
 	return d
 }
 

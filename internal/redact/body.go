@@ -1,9 +1,7 @@
 package redact
 
 import (
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/goshadow/shadow/internal/media"
 )
@@ -16,8 +14,7 @@ type Rule struct {
 	// Part tells what takes the place of the part of a form with a name, if anything. Nil
 	// is nothing, ever.
 	Part func(name string) (r Replacement, ok bool)
-	// Text masks what stands around the pieces: header fields of a part, and what is
-	// before the first and behind the last. Nil leaves it alone.
+	// Text masks the header fields of a part. Nil leaves them alone.
 	Text func(text []byte) []byte
 }
 
@@ -29,10 +26,7 @@ type Leaf struct {
 	Coding string // that Text is still in, of a part; empty as a rule
 }
 
-var (
-	errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxNesting)
-	errCharset = errors.New("a charset that may not contain ASCII")
-)
+var errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxNesting)
 
 // Body masks a body of the given format. It returns body itself where nothing changes.
 // What is broken is an error.
@@ -72,16 +66,4 @@ func (e *edit) change(start, end int, masked []byte) {
 	if string(masked) != string(e.doc[start:end]) {
 		e.replace(start, end, string(masked))
 	}
-}
-
-// ReadableCharset returns an error where text in a charset cannot be looked into: it may
-// not contain ASCII. UTF-8, ISO 8859, Windows code pages, the EUC family and their like
-// do.
-func ReadableCharset(charset string) error {
-	for _, prefix := range [...]string{"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "iso8859-", "latin", "windows-125", "cp125", "koi8-", "euc-"} {
-		if charset == "" || strings.HasPrefix(charset, prefix) {
-			return nil
-		}
-	}
-	return errCharset
 }

@@ -42,8 +42,8 @@ func SetCookie(value string, names Names, r Replacement) string {
 
 // cookie masks one name=value, with the white space around it. Ok is false where it goes.
 //
-// A comma ends a cookie for some (RFC 2965), and proxies join Set-Cookie fields with it:
-// a name is looked for behind one too.
+// A comma ends a cookie for some (RFC 2965), and proxies join Set-Cookie fields with it;
+// a semicolon inside of quotes ends one for others: a name is looked for behind both.
 func cookie(pair string, names Names, r Replacement) (masked string, ok bool) {
 	for from := 0; ; {
 		name, value, found := strings.Cut(pair[from:], "=")
@@ -51,9 +51,9 @@ func cookie(pair string, names Names, r Replacement) (masked string, ok bool) {
 			if !r.drop {
 				return pair[:from] + name + "=" + cookieText(r.Text(strings.Trim(textproto.TrimString(value), `"`))), true
 			}
-			return strings.TrimSuffix(pair[:from], ","), from > 0
+			return strings.TrimRight(pair[:from], ",;"), from > 0
 		}
-		i := strings.IndexByte(pair[from:], ',')
+		i := strings.IndexAny(pair[from:], ",;")
 		if i < 0 {
 			return pair, true
 		}

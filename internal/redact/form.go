@@ -38,8 +38,8 @@ func URL(u string, names Names, r Replacement) string {
 //
 // Some servers take ';' for '&', and to others it is part of a value: a name is looked
 // for behind both, and what begins behind '&' ends there too. A name is also looked for
-// behind a '?', where a value is a URL with parameters of its own, and in a value that is
-// such a URL, or a form, encoded once more.
+// behind a '?' or '#', where a value is a URL with parameters of its own, and in a value
+// that is such a URL, or a form, encoded once more.
 func Form(text []byte, names Names, r Replacement) []byte {
 	return form(text, names, r, 0)
 }
@@ -85,7 +85,7 @@ type parameter struct{ start, name, stop int }
 func (n Names) find(text []byte, f media.Field, from int) (p parameter, ok bool) {
 	for {
 		p = parameter{start: from, name: f.End, stop: f.End}
-		if i := bytes.IndexAny(text[from:f.End], "=;?"); i >= 0 {
+		if i := bytes.IndexAny(text[from:f.End], "=;?#"); i >= 0 {
 			p.name = from + i
 		}
 		if from > f.Start && text[from-1] == ';' {
@@ -96,7 +96,7 @@ func (n Names) find(text []byte, f media.Field, from int) (p parameter, ok bool)
 		if n.Has(string(media.Unescape(nil, text[p.start:p.name]))) {
 			return p, true
 		}
-		i := bytes.IndexAny(text[from:f.End], ";?")
+		i := bytes.IndexAny(text[from:f.End], ";?#")
 		if i < 0 {
 			return p, false
 		}

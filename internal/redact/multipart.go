@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"mime"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,10 @@ var errPart = errors.New("multipart with a part whose header can be read in seve
 
 const disposition = "Content-Disposition"
 
+// names finds the name of a part, also as RFC 2231 writes it. RFC 7578 (section 4.2) does
+// not allow that, and not everybody reads it: beside another name it is a second one.
+var names = regexp.MustCompile(`(?i)(^|[;\s])name(\*[0-9]*\*?)?\s*=`)
+
 // multipart masks the parts of a body, each by its own format.
 func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error) {
 	e := edit{doc: body}
@@ -22,18 +27,42 @@ func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error)
 		if err != nil {
 			return nil, err
 		}
-		if behind == 0 && r.Text != nil {
-			e.change(0, p.Delimiter, r.Text(body[:p.Delimiter]))
+		if behind == 0 {
+			if err := r.around(&e, 0, p.Delimiter); err != nil {
+				return nil, err
+			}
 		}
 		if err := r.part(&e, f, p, level); err != nil {
 			return nil, err
 		}
 		behind = p.Next
 	}
-	if at := behind + len("--"+f.Boundary+"--"); r.Text != nil && behind > 0 && at < len(body) {
-		e.change(at, len(body), r.Text(body[at:]))
+	last := "--" + f.Boundary + "--"
+	if behind == 0 { // there is no part
+		behind = bytes.Index(body, []byte(last))
+		if err := r.around(&e, 0, behind); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.around(&e, behind+len(last), len(body)); err != nil {
+		return nil, err
 	}
 	return e.done(), nil
+}
+
+// around masks doc[from:to], which is before the first part or behind the last: text that
+// is in no part, but is sent.
+func (r *Rule) around(e *edit, from, to int) error {
+	text := e.doc[from:to]
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil
+	}
+	masked, err := r.Leaf(Leaf{Format: media.Of("text/plain"), Text: text})
+	if err != nil {
+		return err
+	}
+	e.change(from, to, masked)
+	return nil
 }
 
 func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
@@ -116,6 +145,9 @@ func partHeader(doc []byte, f media.Format, p *media.Part) (h header, err error)
 			h.format = media.Of(value)
 		case "content-disposition":
 			h.kind, h.params, err = mime.ParseMediaType(value)
+			if len(names.FindAllString(value, 2)) > 1 {
+				return h, errPart
+			}
 		default:
 			switch coding := strings.ToLower(value); coding {
 			case "", "7bit", "8bit", "binary", "identity":

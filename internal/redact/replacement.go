@@ -33,6 +33,17 @@ type Tokenizer interface {
 // Drops tells whether r leaves nothing.
 func (r Replacement) Drops() bool { return r.drop }
 
+// Tokens tells whether what takes the place of a value may look like it.
+func (r Replacement) Tokens() bool { return r.token != nil }
+
+// Number is what takes the place of a JSON number: a JSON text.
+func (r Replacement) Number(raw string) string {
+	if r.token != nil {
+		return r.token.Number(raw)
+	}
+	return quote(r.Text(raw))
+}
+
 // Text is what takes the place of a decoded text.
 func (r Replacement) Text(s string) string {
 	switch {

@@ -84,14 +84,16 @@ func ParsePath(pattern string) (p *Path, ok bool) {
 }
 
 // match marks the segments of a path that p masks. It returns false where p is not about
-// that path.
+// that path. What is behind a ';' is a parameter to some (RFC 3986 section 3.3).
 func (p *Path) match(segments []string, masked []bool) bool {
 	n := len(p.segments)
 	if len(segments) < n || len(segments) > n && !p.rest && !p.subtree {
 		return false
 	}
 	for i, literal := range p.segments {
-		if literal != "" && !strings.EqualFold(unescaped(segments[i]), literal) {
+		segment := unescaped(segments[i])
+		plain, _, _ := strings.Cut(segment, ";")
+		if literal != "" && !strings.EqualFold(segment, literal) && !strings.EqualFold(plain, literal) {
 			return false
 		}
 	}
@@ -114,11 +116,26 @@ type Paths []*Path
 // Mask masks an escaped path by all patterns that are about it, and returns the first of
 // these, "" where none is. Letters match in any case, dot segments and doubled slashes
 // are taken away first (as http.ServeMux does), and a slash at the end does not count: a
-// router of another kind may be as lenient.
+// router of another kind may be as lenient. One that decodes a path before it looks at its
+// slashes sees another path: where no pattern is about that which is written, they are
+// applied to that one.
 func (p Paths) Mask(escaped string, r Replacement) (masked, pattern string) {
 	if !strings.HasPrefix(escaped, "/") {
 		return escaped, ""
 	}
+	if masked, pattern = p.mask(escaped, r); pattern != "" {
+		return masked, pattern
+	}
+	if masked, pattern = p.mask(separators.Replace(escaped), r); pattern != "" {
+		return masked, pattern
+	}
+	return escaped, ""
+}
+
+// separators are spellings of what paths are cut and cleaned by.
+var separators = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%2e", ".", "%2E", ".")
+
+func (p Paths) mask(escaped string, r Replacement) (masked, pattern string) {
 	segments := strings.Split(path.Clean(escaped)[1:], "/")
 	hidden := make([]bool, len(segments))
 	for _, one := range p {

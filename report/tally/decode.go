@@ -11,7 +11,7 @@ import (
 
 // What Decode reads at most. A snapshot of the default Options is far below.
 const (
-	maxInput        = 64 << 20 // bytes: some 5,000 routes
+	maxInput        = 64 << 20 // bytes: some 15,000 routes
 	maxRoutes       = 20_000
 	maxFields       = 100_000
 	maxGroups       = 20_000

@@ -105,7 +105,7 @@ func (w *writer) look(t *Tally, s *series, r *shadow.Result) {
 		w.fold(&r.Control[i])
 		w.seen = append(w.seen, seen{field: s.field(t, w), control: true})
 	}
-	if len(r.Diffs) > 0 {
+	if r.Outcome == shadow.Mismatch && len(r.Diffs) > 0 {
 		w.group = s.group(t, w.fingerprint(s.key.route, r), r)
 	}
 }
@@ -155,27 +155,33 @@ func (w *writer) place() Place {
 
 // field returns the field of what fold wrote, or the one of Other.
 func (s *series) field(t *Tally, w *writer) *field {
-	if f := (*s.fields.Load())[string(w.folded)]; f != nil {
+	if f := s.knownField(w.folded); f != nil {
 		return f
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := *s.fields.Load()
-	if f := known[string(w.folded)]; f != nil {
+	if f := s.knownField(w.folded); f != nil {
 		return f
 	}
-	key, place := string(w.folded), w.place()
+	known := *s.fields.Load()
+	f, key := &field{place: w.place(), index: len(known)}, string(w.folded)
 	if len(known) >= perRoute(t.options.Fields) || !reserve(&t.fields, 1, int64(t.options.Fields)) {
-		if other := known[Other]; other != nil {
-			return other
-		}
-		key, place = Other, Place{Path: Other}
+		f.place, key = Place{Path: Other}, Other
 	}
-	f := &field{place: place, index: len(known)}
 	known = maps.Clone(known)
 	known[key] = f
 	s.fields.Store(&known)
 	return f
+}
+
+// knownField returns the field of what fold wrote, or the one of Other: once there is one, there
+// is no room for others. It is nil where there is neither.
+func (s *series) knownField(folded []byte) *field {
+	fields := *s.fields.Load()
+	if f := fields[string(folded)]; f != nil {
+		return f
+	}
+	return fields[Other]
 }
 
 // perRoute is how much of all one route may take.
@@ -242,28 +248,36 @@ func validFingerprint(s string) bool {
 
 // group returns the group of that fingerprint, or the one of Other.
 func (s *series) group(t *Tally, fingerprint uint64, r *shadow.Result) *group {
-	if g := (*s.groups.Load())[fingerprint]; g != nil {
+	if g := s.knownGroup(fingerprint); g != nil {
 		return g
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known := *s.groups.Load()
-	if g := known[fingerprint]; g != nil {
+	if g := s.knownGroup(fingerprint); g != nil {
 		return g
 	}
-	g := &group{fingerprint: fingerprint, primary: status(r.Primary), shadow: status(r.Shadow), index: len(known)}
-	g.places, g.more = placesOf(r.Diffs)
-	if len(known) >= perRoute(t.options.Groups) || !reserve(&t.groups, 1, int64(t.options.Groups)) {
-		if other := known[0]; other != nil {
-			return other
-		}
-		g = &group{more: true, index: len(known)}
+	known := *s.groups.Load()
+	g := &group{index: len(known)}
+	if len(known) < perRoute(t.options.Groups) && reserve(&t.groups, 1, int64(t.options.Groups)) {
+		g.fingerprint, g.primary, g.shadow = fingerprint, status(r.Primary), status(r.Shadow)
+		g.places, g.more = placesOf(r.Diffs)
+	} else {
+		g.more = true
 	}
 	g.exemplars.Store(&[]*exemplar{})
 	known = maps.Clone(known)
 	known[g.fingerprint] = g
 	s.groups.Store(&known)
 	return g
+}
+
+// knownGroup is the same for groups.
+func (s *series) knownGroup(fingerprint uint64) *group {
+	groups := *s.groups.Load()
+	if g := groups[fingerprint]; g != nil {
+		return g
+	}
+	return groups[0]
 }
 
 // placesOf returns the first places of diffs, sorted.

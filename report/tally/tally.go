@@ -43,8 +43,9 @@ import (
 type Options struct {
 	// Routes, Fields and Groups are how many there may be, of all mirrors and targets
 	// together; 0 are 1,000 routes, 10,000 fields and 1,000 groups. One route takes at most
-	// a sixteenth of the fields and groups, but 16 in any case. What does not fit is
-	// counted as Other: the first to come stay.
+	// a sixteenth of the fields and groups, or 16 of them where that is more. What does not
+	// fit is counted as Other: the first to come stay. Names are cut after 256 bytes, paths
+	// after 512.
 	Routes int
 	Fields int
 	Groups int

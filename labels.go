@@ -1,0 +1,65 @@
+package shadow
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/goshadow/shadow/internal/redact"
+)
+
+// labelMasks are the rules, of the masks of the targets and of the record, that may be
+// about what a copy is called by: its route, and the correlation ID that the request came
+// with. These are in every result, span and log, and the ID goes with the copy.
+type labelMasks struct {
+	requestID string
+	paths     redact.Paths // of every MaskPath: they name routes
+	texts     []Masker     // that look at every text
+	ids       []Masker     // that look at the field requestID
+}
+
+func newLabelMasks(requestID string, maskers []Masker) *labelMasks {
+	l := &labelMasks{requestID: requestID}
+	for _, masker := range newMaskAll("", maskers).list {
+		switch m := masker.(type) {
+		case *maskPath:
+			l.paths = append(l.paths, m.paths...)
+		case *maskHeaders:
+			if m.names.Has(requestID) {
+				l.ids = append(l.ids, m)
+			}
+		case *maskText, *maskDetected:
+			l.texts = append(l.texts, masker.(replaceable).with(redact.Replacement{}))
+		}
+	}
+	if l.ids = append(l.ids, l.texts...); requestID == "" {
+		l.ids = nil // no request comes with one
+	}
+	return l
+}
+
+// route names the route of a request that nobody has named: by the pattern of a MaskPath,
+// or the template of its path, as the rules leave it. It is empty where they cannot tell.
+func (l *labelMasks) route(u *url.URL) string {
+	if _, pattern := l.paths.Mask(u.EscapedPath(), redact.Replacement{}); pattern != "" {
+		return pattern
+	}
+	msg := Message{URL: &url.URL{Path: u.Path, RawPath: u.RawPath}}
+	for _, m := range l.texts {
+		if m.Mask(&msg) != nil {
+			return ""
+		}
+	}
+	return template(msg.URL.Path)
+}
+
+// id returns the correlation ID of a request that came with id: another one where a rule is
+// about it.
+func (l *labelMasks) id(id string) string {
+	for _, m := range l.ids {
+		msg := Message{Header: http.Header{l.requestID: {id}}}
+		if m.Mask(&msg) != nil || msg.Header.Get(l.requestID) != id {
+			return newID()
+		}
+	}
+	return id
+}
