@@ -113,8 +113,8 @@ func MaskJSON(paths ...string) Masker {
 }
 
 type maskJSON struct {
+	replacing
 	set *jsonpath.Set
-	r   redact.Replacement
 	err error
 }
 
@@ -161,8 +161,8 @@ func MaskForm(names ...string) Masker {
 }
 
 type maskForm struct {
+	replacing
 	names redact.Names
-	r     redact.Replacement
 	err   error
 }
 
@@ -205,8 +205,8 @@ func MaskXML(names ...string) Masker {
 }
 
 type maskXML struct {
+	replacing
 	names redact.Names
-	r     redact.Replacement
 	err   error
 }
 

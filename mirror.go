@@ -37,6 +37,7 @@ type Mirror struct {
 	cancel    context.CancelFunc
 	mask      *maskAll     // the record mask
 	paths     redact.Paths // of every MaskPath: they name routes
+	tokens    tokens       // those that the targets are sent
 	places    *bodies.Set  // finds the places of differences in masked answers
 	listeners []Reporter   // the reporters, and all parts that are Reporters too
 	unseen    bool         // nobody looks at results
@@ -69,6 +70,10 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
 	m.paths = pathMasks(append([]Masker{c.target.Masker}, c.maskers...)...)
+	m.tokens.candidate = tokenisers(c.target.Masker)
+	if c.control != nil {
+		m.tokens.control = tokenisers(c.control.Masker)
+	}
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil

@@ -33,6 +33,9 @@ type Tokenizer interface {
 // Drops tells whether r leaves nothing.
 func (r Replacement) Drops() bool { return r.drop }
 
+// Tokenises tells whether r depends on the value that it replaces.
+func (r Replacement) Tokenises() bool { return r.token != nil }
+
 // Text is what takes the place of a decoded text.
 func (r Replacement) Text(s string) string {
 	switch {
