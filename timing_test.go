@@ -684,7 +684,25 @@ func TestHowACallEndsDecides(t *testing.T) {
 	}
 }
 
-// The primary is untouched beside its copy too, over both protocols.
+// A goroutine of the primary may read the body to its end just when the primary has
+// answered: either the copy began then or it did not.
+func TestABodyThatIsCompleteAsThePrimaryEnds(t *testing.T) {
+	for range 200 {
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), allMethods, parallel)
+		var readers sync.WaitGroup
+		postTo(m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			readers.Go(func() { io.Copy(io.Discard, r.Body) })
+			runtime.Gosched()
+			w.WriteHeader(503)
+		})), "/", "body")
+		readers.Wait()
+		require.NoError(t, m.Shutdown(t.Context()))
+		assert.Equal(t, map[string]uint64{"primary-refused": 1}, ledger(t, m))
+		assert.Zero(t, m.Stats().QueuedBytes)
+	}
+}
+
+// The primary is untouched beside its copy too.
 func TestThePrimaryIsUntouchedBesideItsCopy(t *testing.T) {
 	for _, s := range shapes(t) {
 		t.Run(s.name, func(t *testing.T) {

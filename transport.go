@@ -61,7 +61,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 	}
 	c.scheme = r.URL.Scheme
 	if m.timing == Parallel {
-		c.beside = newBeside()
+		m.newBeside(&c.job)
 	}
 	out := r
 	if r.Body != nil && r.Body != http.NoBody {
