@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -399,16 +400,18 @@ func (s *second) wait() bool {
 // compare compares the answers, takes the noise out and finishes j.
 func (m *Mirror) compare(j *job, res *Result, control *second) {
 	diffs, more, err := m.diff(&res.Exchange)
+	diffs, echoed, more := m.echoes(&res.Exchange, m.tokens.candidate, diffs, more)
 	if control != nil && control.wait() && control.err == nil {
 		x := res.Exchange
 		x.Shadow = control.answer
 		noise, others, failed := m.diff(&x)
+		noise, _, others = m.echoes(&x, m.tokens.control, noise, others)
 		if err == nil && failed == nil && !more && !others { // all of both is known
-			res.Controlled, res.Control = true, noise
+			res.Controlled, res.Control = true, append(slices.Clip(noise), echoed...)
 		}
 		diffs, res.Noise = subtract(diffs, noise)
 	}
-	res.Diffs, res.More = diffs, more
+	res.Diffs, res.Noise, res.More = diffs, append(res.Noise, echoed...), more
 	if len(diffs) == 0 && more {
 		err = errors.Join(err, errMore)
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -92,12 +93,19 @@ func TestCoverageTellsWhichRoutesWereNeverComparedAndWhy(t *testing.T) {
 
 // What is counted by route is what the ledger counts, less what is not sampled.
 func TestCoverageAddsUpToTheLedger(t *testing.T) {
-	for reason, scenario := range scenarios(t) {
+	for _, timing := range []shadow.Timing{shadow.AfterPrimary, shadow.Parallel} {
+		t.Run(string(timing), func(t *testing.T) { coverageAddsUp(t, shadow.WithTiming(timing)) })
+	}
+}
+
+func coverageAddsUp(t *testing.T, timing shadow.Option) {
+	for reason, scenario := range scenarios(timing) {
 		t.Run(string(reason), func(t *testing.T) {
 			m := scenario(t)
 			if err := m.Close(); err != nil {
 				t.Log(err)
 			}
+			require.Eventually(t, func() bool { s := m.Stats(); return s.Queued+s.Running == 0 }, 10*time.Second, time.Millisecond)
 			s := m.Stats()
 			want := map[shadow.Reason]uint64{}
 			for _, counts := range []map[shadow.Reason]uint64{s.Skipped, s.Dropped} {

@@ -74,8 +74,8 @@ func kindsOf(where string, kinds []DetectorKind) (set detect.Kinds, err error) {
 }
 
 type maskDetected struct {
+	replacing
 	kinds detect.Kinds
-	r     redact.Replacement
 	err   error
 }
 

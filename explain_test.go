@@ -62,7 +62,7 @@ func TestExplainAgreesWithWhatHappens(t *testing.T) {
 	for _, reason := range m.Explain(httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x")))).Later {
 		seen[reason] = true
 	}
-	for reason := range scenarios(t) {
+	for reason := range scenarios(shadow.WithTiming(shadow.AfterPrimary)) {
 		assert.True(t, seen[reason], "%s: Explain never says it, not even as one that may come later", reason)
 	}
 }

@@ -73,9 +73,10 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		s.scheme = "https"
 	}
 	if m.timing == Parallel {
-		s.beside = newBeside()
+		m.newBeside(&s.job)
 		if s.body == nil {
 			if w := m.start(&s.job, s.beside, r); w != whyCopied {
+				m.lose(r, w)
 				return w
 			}
 		}

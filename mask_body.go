@@ -117,8 +117,8 @@ func MaskJSON(paths ...string) Masker {
 }
 
 type maskJSON struct {
+	replacing
 	set *jsonpath.Set
-	r   redact.Replacement
 	err error
 }
 
@@ -165,8 +165,8 @@ func MaskForm(names ...string) Masker {
 }
 
 type maskForm struct {
+	replacing
 	names redact.Names
-	r     redact.Replacement
 	err   error
 }
 
@@ -209,8 +209,8 @@ func MaskXML(names ...string) Masker {
 }
 
 type maskXML struct {
+	replacing
 	names redact.Names
-	r     redact.Replacement
 	err   error
 }
 

@@ -15,8 +15,8 @@ import (
 func MaskHeaders(names ...string) Masker { return newMaskHeaders("MaskHeaders", names) }
 
 type maskHeaders struct {
+	replacing
 	names *fields.Names
-	r     redact.Replacement
 	err   error
 }
 
@@ -109,8 +109,8 @@ func MaskCookies(names ...string) Masker {
 }
 
 type maskCookies struct {
+	replacing
 	names redact.Names
-	r     redact.Replacement
 	err   error
 }
 

@@ -48,9 +48,9 @@ func (list expressions) Find(spans [][2]int, text []byte) [][2]int {
 
 // maskText masks what finder finds, wherever text is.
 type maskText struct {
+	replacing
 	name   string
 	finder redact.Finder
-	r      redact.Replacement
 	err    error
 }
 

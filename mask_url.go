@@ -24,8 +24,8 @@ func MaskQuery(names ...string) Masker {
 }
 
 type maskQuery struct {
+	replacing
 	names redact.Names
-	r     redact.Replacement
 	err   error
 }
 
@@ -123,8 +123,8 @@ func checkPattern(pattern string) (err error) {
 }
 
 type maskPath struct {
+	replacing
 	paths redact.Paths
-	r     redact.Replacement
 	err   error
 }
 

@@ -36,6 +36,7 @@ type Mirror struct {
 	cancel    context.CancelFunc
 	mask      *maskAll // the record mask
 	labels    *labelMasks
+	tokens    tokens      // those that the targets are sent
 	places    *bodies.Set // finds the places of differences in masked answers
 	listeners []Reporter  // the reporters, and all parts that are Reporters too
 	unseen    bool        // nobody looks at results
@@ -69,8 +70,10 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
 	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
 	masks := []Masker{c.target.Masker}
+	m.tokens.candidate = tokenisers(c.target.Masker)
 	if c.control != nil {
 		masks = append(masks, c.control.Masker)
+		m.tokens.control = tokenisers(c.control.Masker)
 	}
 	m.labels = newLabelMasks(c.requestID, append(masks, c.maskers...))
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)

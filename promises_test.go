@@ -303,8 +303,11 @@ func TestAnIdleMirrorHasNoGoroutine(t *testing.T) {
 	require.LessOrEqual(t, runtime.NumGoroutine(), before)
 }
 
-// scenarios make each Reason happen once.
-func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror {
+// scenarios make each Reason happen once, with each timing.
+func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shadow.Mirror {
+	mirror := func(t *testing.T, target shadow.Target, opts ...shadow.Option) (*shadow.Mirror, *reports) {
+		return mirror(t, target, append(opts, timing)...)
+	}
 	ok := shadow.InProcess("v2", text("ok"))
 	serve := func(h http.HandlerFunc, r *http.Request, target shadow.Target, opts ...shadow.Option) func(*testing.T) *shadow.Mirror {
 		return func(t *testing.T) *shadow.Mirror {
@@ -358,7 +361,7 @@ func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror
 					l.ask(1)
 					l.pass(time.Second)
 				}
-			}, opts...)
+			}, append(opts, timing)...)
 			return m
 		}
 	}
@@ -425,7 +428,6 @@ func scenarios(t *testing.T) map[shadow.Reason]func(t *testing.T) *shadow.Mirror
 // Nothing is silently lost: each Reason there is has a way to come about, and is then
 // found in the ledger, once, and on the right side of it.
 func TestEveryReasonIsCounted(t *testing.T) {
-	all := scenarios(t)
 	file, err := parser.ParseFile(token.NewFileSet(), "shadow.go", nil, 0)
 	require.NoError(t, err)
 	dropped := map[shadow.Reason]bool{
@@ -443,26 +445,28 @@ func TestEveryReasonIsCounted(t *testing.T) {
 			return true
 		}
 		reason := shadow.Reason(strings.Trim(spec.Values[0].(*ast.BasicLit).Value, `"`))
-		t.Run(string(reason), func(t *testing.T) {
-			scenario, ok := all[reason]
-			require.True(t, ok, "%s has no scenario", spec.Names[0].Name)
-			m := scenario(t)
-			ctx, cancel := context.WithCancel(t.Context())
-			if reason == shadow.ReasonQueueFull || reason == shadow.ReasonBytesFull {
-				cancel() // its candidate is still blocked
-			}
-			defer cancel()
-			m.Shutdown(ctx)
-			ledger(t, m)
-			s := m.Stats()
-			if dropped[reason] {
-				require.EqualValues(t, 1, s.Dropped[reason], "%+v", s)
-				require.Empty(t, s.Skipped)
-			} else {
-				require.EqualValues(t, 1, s.Skipped[reason], "%+v", s)
-				require.Empty(t, s.Dropped)
-			}
-		})
+		for name, timing := range timings {
+			t.Run(string(reason)+" "+name, func(t *testing.T) {
+				scenario, ok := scenarios(shadow.WithTiming(timing))[reason]
+				require.True(t, ok, "%s has no scenario", spec.Names[0].Name)
+				m := scenario(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				if reason == shadow.ReasonQueueFull || reason == shadow.ReasonBytesFull {
+					cancel() // its candidate is still blocked
+				}
+				defer cancel()
+				m.Shutdown(ctx)
+				ledger(t, m)
+				s := m.Stats()
+				if dropped[reason] {
+					require.EqualValues(t, 1, s.Dropped[reason], "%+v", s)
+					require.Empty(t, s.Skipped)
+				} else {
+					require.EqualValues(t, 1, s.Skipped[reason], "%+v", s)
+					require.Empty(t, s.Dropped)
+				}
+			})
+		}
 		return true
 	})
 }

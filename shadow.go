@@ -16,8 +16,8 @@
 //
 // Nothing. Its status, headers, body, trailers, timing, panics and errors are those
 // it has without a Mirror. A copy is made while the primary reads and writes, never
-// ahead of it, and goes out when the primary has answered, from a bounded number of
-// goroutines and a bounded number of bytes. What does not fit is dropped and counted:
+// ahead of it, and goes out when the primary has answered, or beside it where [WithTiming]
+// says so, from a bounded number of goroutines and a bounded number of bytes. What does not fit is dropped and counted:
 // nothing ever waits for a shadow.
 //
 // # What the shadow sees
@@ -179,10 +179,13 @@ type Result struct {
 	Outcome Outcome
 	Diffs   []Diff // in path order
 	More    bool   // there are more differences than Diffs holds
-	Noise   []Diff // differences that the control shows too
+	// Noise are differences that the control shows too, and those that are there only because
+	// the copy had tokens (Tokenize, Hash) in the place of values and its answer has them too.
+	Noise []Diff
 	// Controlled tells that the control was asked too, and that all differences of both
 	// answers are known. Control are then those between primary and control: each place and
 	// kind once, array indexes and the keys of array elements replaced by "*", no values.
+	// Those of tokens in Noise are among them: they too say nothing about the candidate.
 	Controlled bool
 	Control    []Diff
 
@@ -190,7 +193,7 @@ type Result struct {
 	Note string // what may explain the outcome, such as credentials the copy was sent without
 
 	Start  time.Time     // when the primary was given the request
-	Queued time.Duration // from the primary's answer to the start of the copy
+	Queued time.Duration // from the primary's answer, or with Parallel from when the copy was due, to its start
 
 	// Probability is that with which a request like this one is copied, as its Sampler
 	// tells it: 1/Probability requests stand behind this result. It is 0 where the Sampler
@@ -324,7 +327,7 @@ const (
 	ReasonPrimaryPanicked   Reason = "primary-panicked"   // the primary panicked or exited its goroutine
 	ReasonPrimaryFailed     Reason = "primary-failed"     // the primary RoundTripper returned an error
 	ReasonPrimaryRefused    Reason = "primary-refused"    // the primary answered 429 or 503
-	ReasonPrimaryIncomplete Reason = "primary-incomplete" // its answer was cut short, or not read to the end
+	ReasonPrimaryIncomplete Reason = "primary-incomplete" // its answer was cut short, not read to the end, or not there in time for a Parallel copy
 	ReasonHijacked          Reason = "hijacked"           // the primary took over the connection
 	ReasonClientGone        Reason = "client-gone"        // the client left before the answer was complete
 )
@@ -350,7 +353,8 @@ const (
 //
 //	Requests = sum(Skipped) + sum(Dropped) + Match + Mismatch + Failed + Uncompared + Queued + Running
 //
-// A request whose primary is still answering is not counted yet.
+// A request whose primary is still answering is not counted yet, unless its copy is under
+// way beside it: see Parallel.
 type Stats struct {
 	Requests uint64            // all that reached a wrapped handler or transport
 	Skipped  map[Reason]uint64 // never meant to be copied; only reasons that occurred

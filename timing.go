@@ -51,15 +51,24 @@ type beside struct {
 	begun  atomic.Bool // by the copy, or by the primary that has answered before it could
 	parted atomic.Bool // by the primary with its answer, or by the copy that wants none any more
 
-	since  time.Time       // when the copy began
 	base   context.Context // of the copy; ends when there is no use in it any more
 	cancel context.CancelFunc
+	since  time.Time // when the copy began
 
 	done    chan struct{} // closed when the primary has answered and the copy still waits
 	verdict why           // once done is closed: why the two are not to be compared
 }
 
-func newBeside() *beside { return &beside{done: make(chan struct{})} }
+// newBeside lets the copy of j run beside its primary.
+func (m *Mirror) newBeside(j *job) {
+	j.beside = &beside{done: make(chan struct{})}
+	j.beside.base, j.beside.cancel = context.WithCancel(m.base)
+	if !m.target.Discard {
+		j.most.Store(math.MaxInt64) // nobody knows yet what the primary will answer
+	} else {
+		j.most.Store(m.maxBody)
+	}
+}
 
 // early returns what starts j, the copy of r, when its body is complete. Trailers that are
 // announced come with the end of the body.
@@ -83,11 +92,6 @@ func (m *Mirror) early(j *job, r *http.Request) func(body *capture.Buffer, err e
 func (m *Mirror) start(j *job, b *beside, r *http.Request) why {
 	b.begun.Store(true)
 	b.since = time.Now()
-	b.base, b.cancel = context.WithCancel(m.base)
-	j.most.Store(math.MaxInt64) // nobody knows yet
-	if m.target.Discard {
-		j.most.Store(m.maxBody)
-	}
 	j.trailer = fields.Take(r.Trailer, nil)
 	return m.put(j)
 }
@@ -96,6 +100,7 @@ func (m *Mirror) start(j *job, b *beside, r *http.Request) why {
 // goes as it does with AfterPrimary.
 func (j *job) join() bool {
 	if j.beside != nil && j.beside.begun.CompareAndSwap(false, true) {
+		j.beside.cancel()
 		j.beside = nil
 	}
 	return j.beside != nil

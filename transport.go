@@ -65,7 +65,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 	}
 	c.scheme = r.URL.Scheme
 	if m.timing == Parallel {
-		c.beside = newBeside()
+		m.newBeside(&c.job)
 	}
 	out := r
 	if r.Body != nil && r.Body != http.NoBody {
@@ -73,6 +73,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 	} else if c.beside != nil {
 		if w := m.start(&c.job, c.beside, r); w != whyCopied {
 			m.tally.add(r, w)
+			m.lose(r, w)
 			return primary.RoundTrip(r)
 		}
 	}
