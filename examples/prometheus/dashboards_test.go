@@ -91,6 +91,7 @@ var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
 var comparison = regexp.MustCompile(` (==|!=|>=|<=|>|<) (bool )?`)
 
 func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
+	t.Parallel()
 	f, p, criteria := start(t, withDiscounts)
 	_, err := f.decide(within(t), criteria, requests, p)
 	require.NoError(t, err)
@@ -151,6 +152,20 @@ func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 		all, err := p.api.Rules(within(t), nil)
 		require.NoError(t, err)
 		require.Len(t, all.Groups, 6)
+	})
+
+	t.Run("exemplars lead to the traces of copies", func(t *testing.T) {
+		for _, metric := range []string{`shadow_request_duration_seconds_bucket{shadow_role="shadow"}`, "shadow_differences_total"} {
+			results, err := p.api.QueryExemplars(within(t), metric, time.Now().Add(-time.Hour), time.Now())
+			require.NoError(t, err)
+			require.NotEmpty(t, results, metric)
+			for _, r := range results {
+				for _, e := range r.Exemplars {
+					assert.Len(t, e.Labels["trace_id"], 32, metric)
+					assert.Len(t, e.Labels["span_id"], 16, metric)
+				}
+			}
+		}
 	})
 
 	t.Run("a fleet that has gone", func(t *testing.T) {

@@ -57,6 +57,7 @@ func TestTheRulesDoWhatTheirTestsSay(t *testing.T) {
 	require.NotEmpty(t, tests)
 	for _, file := range tests {
 		t.Run(filepath.Base(file), func(t *testing.T) {
+			t.Parallel()
 			out, err := exec.CommandContext(within(t), promtool, "test", "rules", file).CombinedOutput()
 			assert.NoError(t, err, string(out))
 		})
