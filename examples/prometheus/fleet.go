@@ -23,6 +23,7 @@ type fleet struct {
 	replicas  []*replica
 	candidate *httptest.Server
 	balancer  *httptest.Server
+	through   http.Transport // of the balancer
 }
 
 const size = 3
@@ -30,23 +31,21 @@ const size = 3
 func newFleet(price pricing) (*fleet, error) {
 	// The candidate knows copies by their mark, and keeps them from writing.
 	peers := middleware.FromNetworks(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-	f := &fleet{candidate: httptest.NewServer(middleware.Detect(peers)(middleware.ReadOnly(newService(price))))}
+	f := &fleet{through: http.Transport{MaxIdleConnsPerHost: clients},
+		candidate: httptest.NewServer(middleware.Detect(peers)(middleware.ReadOnly(newService(price))))}
 	var backends []*url.URL
 	for range size {
 		r, err := newReplica(f.candidate.URL)
 		if err != nil {
-			return nil, errors.Join(err, f.close())
+			f.close()
+			return nil, err
 		}
 		f.replicas = append(f.replicas, r)
-		backend, err := url.Parse(r.service.URL)
-		if err != nil {
-			return nil, errors.Join(err, f.close())
-		}
-		backends = append(backends, backend)
+		backends = append(backends, &url.URL{Scheme: "http", Host: r.service.Listener.Addr().String()})
 	}
 	var n atomic.Uint64
 	f.balancer = httptest.NewServer(&httputil.ReverseProxy{
-		Transport: &http.Transport{MaxIdleConnsPerHost: clients},
+		Transport: &f.through,
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(backends[n.Add(1)%size])
 		},
@@ -54,17 +53,15 @@ func newFleet(price pricing) (*fleet, error) {
 	return f, nil
 }
 
-func (f *fleet) close() error {
+func (f *fleet) close() {
 	if f.balancer != nil {
 		f.balancer.Close()
-		f.balancer.Config.Handler.(*httputil.ReverseProxy).Transport.(*http.Transport).CloseIdleConnections()
 	}
-	var errs []error
+	f.through.CloseIdleConnections()
 	for _, r := range f.replicas {
-		errs = append(errs, r.close())
+		r.close()
 	}
 	f.candidate.Close()
-	return errors.Join(errs...)
 }
 
 // snapshot fetches the tallies of all replicas and merges them. It is the gate's Source.

@@ -66,10 +66,10 @@ func newReplica(candidateURL string) (*replica, error) {
 	return &replica{mirror: mirror, service: httptest.NewServer(service), admin: httptest.NewServer(admin)}, nil
 }
 
-func (r *replica) close() error {
+func (r *replica) close() {
 	r.service.Close()
 	r.admin.Close()
-	return r.mirror.Close()
+	r.mirror.Close()
 }
 
 // pricing is what pieces cost, in cents.

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// dashboard is what matters here of a dashboard of Grafana.
+type dashboard struct {
+	UID, Title string
+	Templating struct {
+		List []struct {
+			Name, Type, Definition string
+			Query                  any
+		}
+	}
+	Panels []struct {
+		ID                 int
+		Title, Description string
+		Targets            []struct{ Expr string }
+	}
+}
+
+func dashboards(t *testing.T) map[string]dashboard {
+	t.Helper()
+	files, err := filepath.Glob("dashboards/*.json")
+	require.NoError(t, err)
+	all := map[string]dashboard{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		var d dashboard
+		require.NoError(t, json.Unmarshal(text, &d), file)
+		all[strings.TrimSuffix(filepath.Base(file), ".json")] = d
+	}
+	return all
+}
+
+// filled is an expression with the values that Grafana puts for its variables.
+func (d dashboard) filled(t *testing.T, expression string) string {
+	t.Helper()
+	values := map[string]string{"__rate_interval": "1m", "__all": ".*"}
+	for _, v := range d.Templating.List {
+		switch v.Type {
+		case "query": // all of them
+			values[v.Name] = ".+"
+		case "textbox":
+			values[v.Name] = v.Query.(string)
+		}
+	}
+	return os.Expand(expression, func(name string) string {
+		value, ok := values[name]
+		assert.True(t, ok, "%s: no variable $%s", d.Title, name)
+		return value
+	})
+}
+
+func TestThereIsADashboardForEveryReader(t *testing.T) {
+	all := dashboards(t)
+	assert.Equal(t, []string{"debug", "executive", "oncall"}, slices.Sorted(maps.Keys(all)))
+	seen := map[string]bool{}
+	for name, d := range all {
+		assert.NotEmpty(t, d.Title, name)
+		assert.False(t, seen[d.UID], "%s: the uid of another one", name)
+		seen[d.UID] = true
+		ids := map[int]bool{}
+		for _, p := range d.Panels {
+			assert.NotEmpty(t, p.Title, name)
+			assert.NotEmpty(t, p.Targets, p.Title)
+			assert.False(t, ids[p.ID], "%s: %s has the id of another one", name, p.Title)
+			ids[p.ID] = true
+		}
+	}
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.+), (\w+)\)$`)
+
+// An expression that compares, and so has no result while all is well, has one of 0 and 1
+// this way.
+var comparison = regexp.MustCompile(` (==|!=|>=|<=|>|<) (bool )?`)
+
+func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
+	t.Parallel()
+	f, p, criteria := start(t, withDiscounts)
+	_, err := f.decide(within(t), criteria, requests, p)
+	require.NoError(t, err)
+	finds := func(t *testing.T, where, expression string) {
+		t.Helper()
+		v, err := p.query(within(t), expression)
+		assert.NoError(t, err, where)
+		assert.NotEmpty(t, v, "%s: %s finds nothing", where, expression)
+	}
+
+	queries := ""
+	for name, d := range dashboards(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, panel := range d.Panels {
+				for _, target := range panel.Targets {
+					finds(t, panel.Title, d.filled(t, target.Expr))
+					queries += target.Expr + "\n"
+				}
+			}
+			for _, v := range d.Templating.List {
+				if v.Type != "query" {
+					continue
+				}
+				m := labelValues.FindStringSubmatch(v.Definition)
+				require.NotNil(t, m, v.Definition)
+				values, _, _, err := p.api.LabelValues(within(t), m[2], []string{d.filled(t, m[1])}, time.Now().Add(-time.Hour), time.Now())
+				require.NoError(t, err)
+				assert.NotEmpty(t, values, v.Definition)
+			}
+		})
+	}
+	t.Run("every metric is on a dashboard", func(t *testing.T) {
+		names, _, _, err := p.api.LabelValues(within(t), model.MetricNameLabel, []string{`{__name__=~"shadow_.+"}`}, time.Now().Add(-time.Hour), time.Now())
+		require.NoError(t, err)
+		require.Greater(t, len(names), 15)
+		for _, name := range names {
+			base := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(string(name), "")
+			assert.Contains(t, queries, base)
+		}
+	})
+
+	t.Run("rules", func(t *testing.T) {
+		for _, file := range []string{"shadow.yml", "gate.yml", "limits.yml"} {
+			for _, r := range allRules(t, file) {
+				if r.Alert == "ShadowGone" {
+					continue // see below
+				}
+				expression := r.Expr
+				if r.Alert != "" {
+					expression = comparison.ReplaceAllString(expression, " $1 bool ")
+				}
+				finds(t, r.Record+r.Alert, expression)
+				if r.Record != "" {
+					finds(t, "recorded", r.Record)
+				}
+			}
+		}
+		all, err := p.api.Rules(within(t), nil)
+		require.NoError(t, err)
+		require.Len(t, all.Groups, 6)
+	})
+
+	t.Run("exemplars lead to the traces of copies", func(t *testing.T) {
+		for _, metric := range []string{`shadow_request_duration_seconds_bucket{shadow_role="shadow"}`, "shadow_differences_total"} {
+			results, err := p.api.QueryExemplars(within(t), metric, time.Now().Add(-time.Hour), time.Now())
+			require.NoError(t, err)
+			require.NotEmpty(t, results, metric)
+			for _, r := range results {
+				for _, e := range r.Exemplars {
+					assert.Len(t, e.Labels["trace_id"], 32, metric)
+					assert.Len(t, e.Labels["span_id"], 16, metric)
+				}
+			}
+		}
+	})
+
+	t.Run("a fleet that has gone", func(t *testing.T) {
+		for _, r := range f.replicas {
+			require.NoError(t, r.mirror.Shutdown(within(t)))
+		}
+		for _, r := range alerts(t) {
+			if r.Alert == "ShadowGone" {
+				require.NoError(t, p.until(within(t), r.Expr))
+			}
+		}
+	})
+}
