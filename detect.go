@@ -241,13 +241,16 @@ func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
 		}
 		out := make([]byte, 0, len(text)+len(found)*len(`""`+maskedText))
 		copied := 0
+		number, other := m.r.Number(""), r.write(m.r.Text(""))
 		for _, f := range found {
-			out = append(out, text[copied:f.Start]...)
-			if raw := text[f.Start:f.End]; f.Number {
-				out = append(out, m.r.Number(string(raw))...)
-			} else {
-				out = append(out, r.write(m.r.Text(r.read(raw)))...)
+			if raw := text[f.Start:f.End]; m.r.Tokens() { // which are not the same for all
+				number, other = m.r.Number(string(raw)), r.write(m.r.Text(r.read(raw)))
 			}
+			with := other
+			if f.Number {
+				with = number
+			}
+			out = append(append(out, text[copied:f.Start]...), with...)
 			copied = f.End
 		}
 		if text = append(out, text[copied:]...); m.r.Tokens() {
