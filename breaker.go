@@ -194,11 +194,14 @@ func (b *breaker) now() BreakerState {
 // judge returns what the breaker is told of a copy that came to this. Base ends with the
 // Mirror.
 func (b *breaker) judge(base context.Context, j *job, r reply, err error) error {
+	w, answered := j.verdict()
 	switch {
-	case errors.Is(err, errMask), errors.Is(err, errLeak), err != nil && base.Err() != nil:
+	case errors.Is(err, errMask), errors.Is(err, errLeak), err != nil && base.Err() != nil, w != whyCopied:
 		return errNothing
 	case err != nil:
 		return err
+	case r.status >= http.StatusInternalServerError && !answered:
+		return errNothing
 	case r.status >= http.StatusInternalServerError && j.resp.Status < http.StatusInternalServerError:
 		return errServer
 	case r.took > b.slow:

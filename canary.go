@@ -103,6 +103,14 @@ func (c *canary) watches(t *Target) bool {
 	return c != nil && (t.Masker != nil || !inProcess)
 }
 
+// detectors are the names of what the canary looks for.
+func (c *canary) detectors() []string {
+	if c == nil {
+		return nil
+	}
+	return c.kinds.Names()
+}
+
 // idle complains about a canary that has nothing to check.
 func (c *canary) idle(config *config) {
 	if c == nil || c.Scope == CanaryRecords || c.watches(&config.target) || config.control != nil && c.watches(config.control) {

@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -39,7 +40,7 @@ type job struct {
 	header     fields.Snapshot
 	room       [27]string         // for the usual header: see fields.Take
 	values     []any              // of config.contextKeys
-	span       *trace.SpanContext // of the primary, where spans are recorded
+	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
 
 	// While it ran, and after.
 	body    *capture.Buffer // of the request; nil where there is none
@@ -52,7 +53,11 @@ type job struct {
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
 	pass     *pass         // from run on
 
-	claimed atomic.Bool // by the one who will report it
+	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
+
+	beside  *beside      // the primary; nil where it has answered before the copy is sent
+	most    atomic.Int64 // bytes of an answer after which there is no use in more
+	claimed atomic.Bool  // by the one who will report it
 }
 
 // snapshot keeps of r what the primary might change. It tells why r is not to be copied
@@ -98,14 +103,33 @@ func newID() string {
 	return string(s[:])
 }
 
-// release gives the bytes of j back.
+// release gives the bytes of j back, and lets go of its context. Of an answer that may
+// still be on its way they are given back by part.
 func (j *job) release() {
 	if j.body != nil {
 		j.body.Release()
 	}
-	if j.resp != nil {
+	if j.beside != nil {
+		j.beside.cancel()
+	} else if j.resp != nil {
 		j.resp.Body.Release()
 	}
+}
+
+// base is the context from which those of the copy of j are made.
+func (j *job) base(m *Mirror) context.Context {
+	if j.beside != nil {
+		return j.beside.base
+	}
+	return m.base
+}
+
+// begun is when j could be sent.
+func (j *job) begun() time.Time {
+	if j.beside != nil {
+		return j.beside.since
+	}
+	return j.ended
 }
 
 // route names the endpoint of j, on the goroutine of the request.
@@ -120,20 +144,45 @@ func (m *Mirror) nameRoute(j *job, r *http.Request) {
 	})
 }
 
-// put admits j, the copy of r, to the queue, or drops it.
-func (m *Mirror) put(j *job, r *http.Request) {
-	if m.meter != nil {
-		j.overhead = j.before + time.Since(j.ended)
+// primaryDone is called with the primary's side of j, the copy of r, complete. It admits j to
+// the queue, or has it go on where it is under way. W says why it is not to be. Given is
+// the request as the primary got it.
+func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
+	if w == whyCopied {
+		m.nameRoute(j, given)
+		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
+		if m.meter != nil {
+			j.overhead = j.before + time.Since(j.ended)
+		}
 	}
-	w := whyQueueFull
+	if j.beside != nil {
+		j.beside.answer(j, w)
+		return
+	}
+	if w == whyCopied {
+		j.trailer = fields.Take(r.Trailer, nil)
+		if w = m.put(j); w == whyCopied {
+			return
+		}
+	} else {
+		j.release()
+	}
+	m.tally.add(r, w)
+}
+
+// put admits j to the queue, or drops it and tells why.
+func (m *Mirror) put(j *job) (w why) {
 	switch m.queue.Put(j) {
 	case queue.Accepted:
-		return
+		return whyCopied
 	case queue.Closed:
 		w = whyShutDown
+	default:
+		w = whyQueueFull
 	}
 	j.release()
-	m.tally.add(r, w)
+	j.part()
+	return w
 }
 
 // run takes j to its Result. It is the queue's worker.
@@ -151,9 +200,9 @@ func (m *Mirror) run(j *job) {
 		j.id = m.labels.id(j.id)
 	}
 	*res = Result{
-		Exchange: Exchange{ID: j.id, Route: j.route},
+		Exchange: Exchange{ID: j.id},
 		Mirror:   m.name, Target: m.target.Name,
-		Start: j.start, Queued: time.Since(j.ended),
+		Start: j.start, Queued: time.Since(j.begun()),
 		Stratum: j.draw.Stratum,
 	}
 	if p := j.draw.Probability; p > 0 && p <= 1 { // else it is none, or not known
@@ -168,7 +217,7 @@ func (m *Mirror) run(j *job) {
 	}()
 	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
 	// code or a fault of our own, is settled on the way out.
-	claimed, end := false, unknown
+	claimed, end, deadline := false, unknown, time.Now().Add(m.target.timeout())
 	defer func() {
 		err := ErrExited
 		if v := recover(); v != nil {
@@ -177,25 +226,30 @@ func (m *Mirror) run(j *job) {
 		}
 		claimed = claimed || j.claim()
 		if claimed && end == unknown && res.Outcome == "" {
+			w := m.meet(j, res, new(Message), deadline)
 			m.limits.learn(&m.target, j, reply{}, err)
-			outcome := Failed
-			if res.Shadow != nil {
-				outcome = Uncompared
+			switch {
+			case w != whyCopied:
+				end = whyEnd(w)
+			case res.Shadow != nil:
+				m.finish(j, res, Uncompared, err)
+			default:
+				m.finish(j, res, Failed, err)
 			}
-			m.finish(j, res, outcome, err)
 		}
 		if control != nil && control.wait() {
 			control.buf.Release()
 		}
 		j.release()
 		all.candidate.buf.Release()
-		switch {
-		case !claimed: // giveUp settles it
-		case end == unknown:
-			m.queue.Settle(outcomeEnd(res.Outcome))
-		default:
-			m.queue.Settle(end)
+		if !claimed { // giveUp settles it
+			return
 		}
+		j.part()
+		if end == unknown {
+			end = outcomeEnd(res.Outcome)
+		}
+		m.queue.Settle(end)
 	}()
 
 	var raw []byte
@@ -203,14 +257,15 @@ func (m *Mirror) run(j *job) {
 		raw = j.body.Bytes()
 	}
 	res.Request = m.request(&all.request, &all.url, j, raw)
-	most := m.maxBody
-	var answers *struct{ primary, shadow Message } // in one allocation
+	var answers struct{ primary, shadow *Message }
 	if !m.unseen {
-		answers = new(struct{ primary, shadow Message })
-		res.Primary = m.primaryAnswer(&answers.primary, j)
-		most = max(most, res.Primary.Size) // an answer that is longer cannot equal it
-		if res.Route == "" {
-			res.Route = m.labels.route(&j.url)
+		both := new([2]Message) // in one allocation
+		answers.primary, answers.shadow = &both[0], &both[1]
+	}
+	if _, answered := j.verdict(); answered {
+		if w := m.meet(j, res, answers.primary, deadline); w != whyCopied {
+			claimed, end = j.claim(), whyEnd(w)
+			return
 		}
 	}
 	if !valid(res.Request) {
@@ -222,50 +277,83 @@ func (m *Mirror) run(j *job) {
 		return
 	}
 	defer m.limits.end()
-	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, most: most}
-	if answers != nil {
-		all.candidate.got = &answers.shadow
-	}
+	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, got: answers.shadow}
 	if j.pass.doubted {
 		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
 		control.target, control.got = m.control, new(Message)
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
 		go control.run()
 	}
+	deadline = time.Now().Add(m.target.timeout())
 	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
+	defer timer.Stop() // it holds the bodies: also where the candidate exits this goroutine
 	answer, err := all.candidate.send()
-	timer.Stop()
 	if claimed = j.claim(); !claimed {
 		return
 	}
-	m.limits.learn(&m.target, j, all.candidate.reply, err)
 	switch {
 	case errors.Is(err, errMask):
 		end = whyEnd(whyMaskFailed)
 	case errors.Is(err, errLeak):
 		end = whyEnd(whyLeak)
+	default:
+		if w := m.meet(j, res, answers.primary, deadline); w != whyCopied {
+			end = whyEnd(w)
+		}
+	}
+	m.limits.learn(&m.target, j, all.candidate.reply, err)
+	switch {
+	case end != unknown:
 	case err != nil:
 		m.finish(j, res, Failed, err)
 	case m.target.Discard:
 		m.finish(j, res, Uncompared, nil)
 	default:
 		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
+		j.copied = all.candidate.span
 		m.compare(j, res, control)
 	}
 }
 
 func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 
+// meet has res tell what the primary answered, for which it waits until the deadline. It
+// tells why that is not to be compared. Msg is where the answer is kept.
+func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why {
+	if res.Primary != nil { // they have met
+		return whyCopied
+	}
+	if w := m.wait(j, deadline); w != whyCopied {
+		return w
+	}
+	res.Route = j.route
+	if m.unseen {
+		return whyCopied
+	}
+	res.Primary = m.primaryAnswer(msg, j)
+	if res.Route == "" {
+		res.Route = m.labels.route(&j.url)
+	}
+	return whyCopied
+}
+
 // giveUp settles a copy that is late. Its worker stays taken until it returns.
 func (m *Mirror) giveUp(j *job, res *Result) {
 	if !j.claim() {
 		return
 	}
-	defer m.queue.Settle(outcomeEnd(Failed))
-	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
+	end := outcomeEnd(Failed)
+	defer func() { m.queue.Settle(end) }()
+	defer j.part()
 	late := *res // the worker still reads res
+	w := m.meet(j, &late, new(Message), time.Now())
+	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
+	if w != whyCopied {
+		end = whyEnd(w)
+		return
+	}
 	if !m.through {
-		late.Request, late.Primary = res.Request.Clone(), res.Primary.Clone()
+		late.Request, late.Primary = late.Request.Clone(), late.Primary.Clone()
 	}
 	m.finish(j, &late, Failed, ErrTimeout)
 }
@@ -281,7 +369,6 @@ type second struct {
 
 func (s *second) run() {
 	defer close(s.done)
-	defer func() { s.m.limits.learn(s.target, s.j, s.reply, s.err) }()
 	s.err = ErrExited
 	s.answer, s.err = s.send()
 }
@@ -292,6 +379,7 @@ func (s *second) wait() bool {
 	defer expired.Stop()
 	select {
 	case <-s.done:
+		s.m.limits.learn(s.target, s.j, s.reply, s.err)
 		return true
 	case <-expired.C:
 		s.m.limits.learn(s.target, s.j, reply{}, ErrTimeout)
@@ -416,6 +504,10 @@ func (m *Mirror) record(j *job, res *Result) {
 		Target: res.Target, Route: res.Route,
 		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
 		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
+		Shadow: j.copied,
+	}
+	if j.span != nil {
+		o.Primary = *j.span
 	}
 	if res.Shadow != nil {
 		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
-	"github.com/goshadow/shadow/internal/fields"
 )
 
 // Handler returns a handler that serves as primary does and copies what it is asked.
@@ -70,6 +69,14 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	if r.TLS != nil {
 		s.scheme = "https"
 	}
+	if m.timing == Parallel {
+		s.beside = newBeside()
+		if s.body == nil {
+			if w := m.start(&s.job, s.beside, r); w != whyCopied {
+				return w
+			}
+		}
+	}
 	if s.minted && r.Header != nil {
 		r.Header[m.requestID] = []string{s.id}
 	}
@@ -78,6 +85,9 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		s.given.Body = s.body
 		s.body.Init(r.Body, r.ContentLength, m.pool, m.maxBody)
 		s.body.Trailers(r, s.given)
+		if s.beside != nil {
+			s.body.Early(m.early(&s.job, r))
+		}
 	}
 	s.writer.Start = s.start
 	s.writer.Init(w, r.Method, m.pool, m.answers)
@@ -114,8 +124,8 @@ func (m *Mirror) served(s *serving, w why) {
 	if s.given != s.server {
 		s.handBack()
 	}
-	var end capture.End
-	if s.body != nil {
+	begun, end := s.join(), capture.Complete
+	if s.body != nil && !begun {
 		if w == whyCopied {
 			s.body.Finish()
 		}
@@ -125,14 +135,7 @@ func (m *Mirror) served(s *serving, w why) {
 	if w == whyCopied {
 		w = s.verdict(end)
 	}
-	if w != whyCopied {
-		s.release()
-		m.tally.add(s.server, w)
-		return
-	}
-	s.trailer = fields.Take(s.server.Trailer, nil)
-	m.nameRoute(&s.job, s.given)
-	m.put(&s.job, s.server)
+	m.primaryDone(&s.job, s.server, s.given, w)
 }
 
 // handBack gives the server's request what the primary made of its own: temporary files

@@ -81,9 +81,13 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		m.answers = capture.Nothing
 	}
 	m.limits.init(m)
+	control := ""
+	if c.control != nil {
+		control = c.control.Name
+	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
-		Mirror: c.name, Target: c.target.Name, Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator,
-		Read: m.read, Panicked: m.panicked,
+		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.canary.detectors(), SideEffects: mark.SideEffects[:],
+		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: m.panicked,
 	})
 	if err != nil {
 		return nil, err
@@ -120,6 +124,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			err = ctx.Err()
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
+				j.part()
 			}
 		}
 	}

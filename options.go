@@ -64,6 +64,7 @@ type config struct {
 	compare     *CompareOptions
 	reporters   []Reporter
 	route       func(*http.Request) string
+	timing      Timing
 	concurrency int
 	queue       int
 	queueBytes  int64

@@ -62,7 +62,7 @@ var printable = map[string]struct {
 }
 
 // words are exported string types, whose values are words of this package.
-var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "CanaryScope", "LeakPolicy", "DetectorKind"}
+var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "CanaryScope", "LeakPolicy", "DetectorKind", "Timing"}
 
 // exportedTypes are the names of the exported types of the package that hold data.
 func exportedTypes(t *testing.T) (names []string) {

@@ -196,25 +196,26 @@ const maxRouteName = 256
 
 // routeOf returns the route of r, which may be a new one.
 func (s *AdaptiveSampler) routeOf(r *http.Request) *route {
-	if s.options.Route != nil {
-		name := s.options.Route(r)
-		name = name[:min(len(name), maxRouteName)]
-		if at, ok := (*s.routes.Load())[name]; ok {
-			return at
-		}
-		return s.add(name)
-	}
 	var buf [maxRouteName]byte
-	name := append(buf[:0], r.Method...)
-	name = append(name, ' ')
-	if r.URL != nil {
-		name = appendTemplate(name, r.URL.Path)
-	}
-	name = name[:min(len(name), maxRouteName)]
+	name := s.appendRoute(buf[:0], r)
 	if at, ok := (*s.routes.Load())[string(name)]; ok {
 		return at
 	}
 	return s.add(string(name))
+}
+
+// appendRoute appends the name of the route of r.
+func (s *AdaptiveSampler) appendRoute(name []byte, r *http.Request) []byte {
+	if s.options.Route != nil {
+		name = append(name, s.options.Route(r)...)
+		return name[:min(len(name), maxRouteName)]
+	}
+	name = append(name, r.Method...)
+	name = append(name, ' ')
+	if r.URL != nil {
+		name = appendTemplate(name, r.URL.Path)
+	}
+	return name[:min(len(name), maxRouteName)]
 }
 
 func (s *AdaptiveSampler) add(name string) *route {

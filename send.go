@@ -32,9 +32,10 @@ type attempt struct {
 	in     *Message // the request
 	raw    []byte   // its body as transferred
 	route  string
-	most   int64 // bytes of answer after which there is no use in more
 
 	lost []string // the fields with credentials that were not sent as they came
+
+	span trace.SpanContext // of the copy, where spans are recorded
 
 	got *Message // what becomes the answer; nil where none is kept
 	reply
@@ -82,9 +83,9 @@ func (a *attempt) send() (answer *Message, err error) {
 		context copyContext
 		marks   [marks]string
 	}
-	c.context = copyContext{Context: m.base, keys: m.contextKeys, values: j.values,
+	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
 		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
-		hold: holding{pool: m.pool, limit: a.limit(), most: a.most}}
+		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most}}
 	ctx, cancel := context.WithTimeoutCause(&c.context, t.timeout(), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(h, j.id, &c.marks); bag.Len() > 1 {
@@ -92,8 +93,9 @@ func (a *attempt) send() (answer *Message, err error) {
 	}
 	if m.telemetry.Traced() {
 		var span trace.Span
-		ctx, span = m.telemetry.Start(ctx, &telemetry.Copy{
-			Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}, h)
+		of := telemetry.Copy{Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}
+		ctx, span = m.telemetry.Start(ctx, &of, h)
+		a.span = of.Span
 		defer func() {
 			status := a.status
 			if err != nil { // it came too late, or not as a whole
@@ -121,11 +123,12 @@ func (a *attempt) send() (answer *Message, err error) {
 // read reads what the target answered.
 func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	a.status = resp.StatusCode
+	a.m.sideEffects(a.target, a.j, a.route, resp.Header)
 	if resp.Body != nil {
 		defer resp.Body.Close()
 	}
 	if a.target.Discard {
-		n, err := drain(resp.Body, a.most)
+		n, err := drain(resp.Body, a.j.most.Load())
 		a.size, a.took = max(n, resp.ContentLength), time.Since(start)
 		return nil, err
 	}
@@ -142,7 +145,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
 			buf.Init(a.m.pool, a.m.maxBody)
-			if err := buf.Read(resp.Body, resp.ContentLength, a.most); err != nil {
+			if err := buf.Read(resp.Body, resp.ContentLength, &a.j.most); err != nil {
 				var long *longBody
 				if !errors.As(err, &long) {
 					return nil, err
@@ -309,9 +312,9 @@ func (c *copyContext) Value(key any) any {
 // holding tells an in-process target where, and how much of, its answer is kept.
 type holding struct {
 	pool  *capture.Pool
-	limit int64       // bytes kept
-	most  int64       // bytes after which there is no use in more
-	taken atomic.Bool // by the handler that is running: not for what it calls itself
+	limit int64         // bytes kept
+	most  *atomic.Int64 // bytes after which there is no use in more
+	taken atomic.Bool   // by the handler that is running: not for what it calls itself
 }
 
 type holdingKey struct{}

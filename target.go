@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
@@ -160,7 +161,8 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 		defer hold.taken.Store(false) // and the header was made for this copy
 	} else {
 		header = header.Clone()
-		hold = &holding{pool: capture.NewPool(math.MaxInt64), limit: math.MaxInt64, most: math.MaxInt64}
+		hold = &holding{pool: capture.NewPool(math.MaxInt64), limit: math.MaxInt64, most: new(atomic.Int64)}
+		hold.most.Store(math.MaxInt64)
 	}
 	if hold.limit == capture.Nothing {
 		s := &served{}
@@ -205,7 +207,7 @@ type served struct {
 }
 
 // request makes of a client's request what a server makes of it.
-func (s *served) request(req *http.Request, header http.Header, most int64) {
+func (s *served) request(req *http.Request, header http.Header, most *atomic.Int64) {
 	s.sink = sink{header: http.Header{}, most: most}
 	s.in, s.url = *req, *req.URL
 	in := &s.in
@@ -324,7 +326,7 @@ func (e *longBody) Error() string {
 // cannot be of use any more.
 type sink struct {
 	header http.Header
-	most   int64
+	most   *atomic.Int64
 	size   int64
 	status int
 }
@@ -348,7 +350,7 @@ func (s *sink) Write(p []byte) (int, error) {
 	switch {
 	case s.status == http.StatusNoContent || s.status == http.StatusNotModified:
 		return 0, http.ErrBodyNotAllowed
-	case s.size > s.most:
+	case s.size > s.most.Load():
 		return 0, errEnough
 	}
 	s.size += int64(len(p))

@@ -60,9 +60,17 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 		return primary.RoundTrip(r)
 	}
 	c.scheme = r.URL.Scheme
+	if m.timing == Parallel {
+		c.beside = newBeside()
+	}
 	out := r
 	if r.Body != nil && r.Body != http.NoBody {
 		out = c.tee(m)
+	} else if c.beside != nil {
+		if w := m.start(&c.job, c.beside, r); w != whyCopied {
+			m.tally.add(r, w)
+			return primary.RoundTrip(r)
+		}
 	}
 
 	returned := false
@@ -115,12 +123,19 @@ func (c *calling) tee(m *Mirror) *http.Request {
 	if length == 0 {
 		length = -1 // a client request says unknown like this
 	}
+	var early func(*capture.Buffer, error) bool
+	if c.beside != nil {
+		early = m.early(&c.job, c.request)
+	}
 	record := func(body io.ReadCloser) io.ReadCloser {
 		if c.over.Load() {
 			return body
 		}
 		b := &capture.Body{}
 		b.Init(body, length, m.pool, m.maxBody)
+		if early != nil {
+			b.Early(early)
+		}
 		discard(c.body.Swap(b))
 		if c.over.Load() {
 			discard(b)
@@ -153,9 +168,11 @@ func discard(b *capture.Body) {
 func (m *Mirror) called(c *calling, w why) {
 	c.ended = time.Now()
 	defer m.limits.added(c.before, c.ended)
+	begun, end := c.join(), capture.Complete
 	c.over.Store(true)
-	var end capture.End
-	if body := c.body.Load(); body != nil {
+	if body := c.body.Load(); begun {
+		discard(body)
+	} else if body != nil {
 		c.job.body, end = body.Stop()
 	}
 	switch {
@@ -165,12 +182,5 @@ func (m *Mirror) called(c *calling, w why) {
 	default:
 		w = bodyVerdict(end)
 	}
-	if w != whyCopied {
-		c.release()
-		m.tally.add(c.request, w)
-		return
-	}
-	c.trailer = fields.Take(c.request.Trailer, nil)
-	m.nameRoute(&c.job, c.request)
-	m.put(&c.job, c.request)
+	m.primaryDone(&c.job, c.request, c.request, w)
 }

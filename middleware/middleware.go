@@ -39,6 +39,9 @@ import (
 // trusted that panics. A peer that passes on what its own clients send, such as an
 // edge proxy, deserves trust only if it removes their marks.
 //
+// The answer to a copy is not touched. That to the probe of shadow.Mirror.Check, which is
+// marked as a copy is, carries its field Shadow-Check: so it sees that marks get through.
+//
 // The marks are on a shallow copy of the server's Request, with the same Body and
 // ResponseWriter. A request without a mark, and one that is known as a copy already
 // because an in-process target serves it, goes through as it is. Put Detect around
@@ -68,6 +71,9 @@ func (d *detector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	trusted := d.trusts(r)
 	if trusted {
 		ctx = mark.With(ctx, &mark.Mark{ID: id})
+		if probe := r.Header[mark.Check]; len(probe) > 0 {
+			w.Header()[mark.Check] = probe[:1:1]
+		}
 	}
 	given := r.WithContext(ctx)
 	if !trusted {

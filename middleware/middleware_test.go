@@ -405,6 +405,7 @@ func TestReadOnlyRefusesUnsafeMethodsOfCopiesOnly(t *testing.T) {
 				require.NoError(t, resp.Body.Close())
 
 				if !copied || safe {
+					assert.Empty(t, resp.Header["Shadow-Side-Effect"])
 					assert.Equal(t, http.StatusAccepted, resp.StatusCode, "%s, copied: %t", method, copied)
 					assert.Equal(t, method, resp.Header.Get("Served"))
 					continue
@@ -412,6 +413,7 @@ func TestReadOnlyRefusesUnsafeMethodsOfCopiesOnly(t *testing.T) {
 				assert.Equal(t, http.StatusForbidden, resp.StatusCode, method)
 				assert.Empty(t, resp.Header.Get("Served"), "the handler ran for %s", method)
 				assert.Equal(t, "application/problem+json", resp.Header.Get("Content-Type"))
+				assert.Equal(t, []string{"http"}, resp.Header["Shadow-Side-Effect"])
 				assert.Equal(t, int64(len(text)), resp.ContentLength)
 				var problem struct {
 					Type, Title, Detail string
@@ -522,4 +524,26 @@ func FuzzAStrangerCannotMark(f *testing.F) {
 		})).ServeHTTP(httptest.NewRecorder(), r)
 		require.Equal(t, before, r.Header)
 	})
+}
+
+// Mirror.Check sees by it that its marks get through. Nobody else's answer is touched.
+func TestTheProbeOfACheckIsAnsweredWhereThePeerIsTrusted(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		trusted func(*http.Request) bool
+		header  http.Header
+		want    http.Header
+	}{
+		{"probe", everybody, http.Header{"Shadow-Request": {"1"}, "Shadow-Check": {"1"}}, http.Header{"Shadow-Check": {"1"}}},
+		{"probe with two", everybody, http.Header{"Shadow-Request": {"1"}, "Shadow-Check": {"1", "2"}}, http.Header{"Shadow-Check": {"1"}}},
+		{"copy", everybody, http.Header{"Shadow-Request": {"1"}}, http.Header{}},
+		{"not marked", everybody, http.Header{"Shadow-Check": {"1"}}, http.Header{}},
+		{"stranger", nobody, http.Header{"Shadow-Request": {"1"}, "Shadow-Check": {"1"}}, http.Header{}},
+	} {
+		r := httptest.NewRequest("HEAD", "/", nil)
+		r.Header = c.header
+		w := httptest.NewRecorder()
+		middleware.Detect(c.trusted)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		assert.Equal(t, c.want, w.Header(), c.name)
+	}
 }

@@ -7,12 +7,14 @@ import (
 	"strconv"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mark"
 )
 
 // ReadOnly refuses shadow copies that may write: those whose method is not safe (RFC
 // 9110 section 9.2.1: GET, HEAD, OPTIONS and TRACE are). The answer is 403 with a
-// problem document (RFC 9457) that says why. Everything else goes to next untouched:
-// copies with a safe method, and all real requests.
+// problem document (RFC 9457) that says why, and has the field "Shadow-Side-Effect: http", by
+// which the mirror that sent the copy counts it: see shadow.EventSideEffect. Everything else
+// goes to next untouched: copies with a safe method, and all real requests.
 //
 // A request is a copy if shadow.IsShadow says so of its context: in an in-process
 // target always, else inside Detect. Where the copies are to write, into a store of
@@ -63,6 +65,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err) // strings and a number
 	}
+	w.Header().Set(mark.SideEffect, mark.SideEffectHTTP)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	w.WriteHeader(http.StatusForbidden)

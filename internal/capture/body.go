@@ -26,7 +26,8 @@ const (
 // Bytes, errors and their timing are those of the body itself.
 type Body struct {
 	io.ReadCloser
-	server, given *http.Request // see Trailers
+	server, given *http.Request                     // see Trailers
+	early         func(buf *Buffer, err error) bool // see Early
 
 	mu   sync.Mutex
 	want int64 // Content-Length, -1 if unknown
@@ -57,6 +58,11 @@ func (b *Body) Init(body io.ReadCloser, length int64, p *Pool, limit int64) {
 // body has ended: net/http sets them on its own request.
 func (b *Body) Trailers(server, given *http.Request) { b.server, b.given = server, given }
 
+// Early has take asked with each read after which the recording is complete, also told the
+// error of the read, until it takes the recording over: as if by Stop, but sooner. It must
+// not wait for anything.
+func (b *Body) Early(take func(buf *Buffer, err error) (taken bool)) { b.early = take }
+
 func (b *Body) Read(p []byte) (int, error) {
 	b.reading.Add(1)
 	n, err := b.ReadCloser.Read(p)
@@ -68,6 +74,9 @@ func (b *Body) Read(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	if b.on {
 		b.record(p[:n], err)
+		if b.end == Complete && b.early != nil && b.early(&b.buf, err) {
+			b.on, b.over = false, true
+		}
 	}
 	return n, err
 }

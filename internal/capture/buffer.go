@@ -162,16 +162,16 @@ func (b *Buffer) overflow() {
 }
 
 // Read records r, of which length bytes are announced (-1: unknown), to its end, or
-// until more than most bytes have come: then the rest is not read. It returns r's
-// error, nil at its end.
-func (b *Buffer) Read(r io.Reader, length, most int64) error {
+// until more than most bytes have come, which may change meanwhile: then the rest is not
+// read. It returns r's error, nil at its end.
+func (b *Buffer) Read(r io.Reader, length int64, most *atomic.Int64) error {
 	c, _ := b.pool.free[readClass].Get().(*chunk)
 	if c == nil {
 		c = &chunk{class: readClass, data: make([]byte, 0, sizes[readClass])}
 	}
 	defer b.pool.recycle(c)
 	part := c.data[:cap(c.data)]
-	for b.size <= most {
+	for b.size <= most.Load() {
 		n, err := r.Read(part)
 		b.Write(part[:n], length-b.size-int64(n))
 		if err == io.EOF {

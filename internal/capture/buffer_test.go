@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 
@@ -235,7 +236,9 @@ func TestBufferReadReadsToTheEndOrTheMost(t *testing.T) {
 			pool := capture.NewPool(1 << 20)
 			var b capture.Buffer
 			b.Init(pool, 1<<20)
-			err := b.Read(c.r, length, c.most)
+			var most atomic.Int64
+			most.Store(c.most)
+			err := b.Read(c.r, length, &most)
 			assert.Equal(t, c.err, err, name)
 			assert.Equal(t, c.size, b.Size(), name)
 			assert.True(t, bytes.Equal(data[:c.size], b.Bytes()), name)

@@ -58,6 +58,16 @@ func Of(kinds ...Kind) (set Kinds) {
 // Has tells whether k is in the set.
 func (s Kinds) Has(k Kind) bool { return s>>k&1 != 0 }
 
+// Names are those of the kinds in the set.
+func (s Kinds) Names() (names []string) {
+	for k, name := range kindNames {
+		if s.Has(Kind(k)) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // Named returns the kind whose String is name.
 func Named(name string) (k Kind, ok bool) {
 	for k, n := range kindNames {

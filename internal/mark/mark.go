@@ -14,11 +14,35 @@ import (
 )
 
 // Header carries the correlation ID of a copy. BaggageMember is the key that travels
-// on beyond the first hop (W3C Baggage).
+// on beyond the first hop (W3C Baggage). Check is on the probe of Mirror.Check, and on the
+// answer of who knows it for a copy: a field of its own, as answers to copies are not touched.
 const (
 	Header        = "Shadow-Request"
+	Check         = "Shadow-Check"
 	BaggageMember = "shadow"
 )
+
+// SideEffect is the field by which an answer says that a copy was about to write. Its values
+// are SideEffects.
+const SideEffect = "Shadow-Side-Effect"
+
+// SideEffects are the kinds of side effects that are told apart: what was stopped was a
+// request, or a statement for a database.
+var SideEffects = [...]string{SideEffectHTTP, SideEffectSQL}
+
+// The kinds of side effects.
+const (
+	SideEffectHTTP = "http"
+	SideEffectSQL  = "sql"
+)
+
+// SideEffectKind is the kind that a value of the field SideEffect names, fit for a metric.
+func SideEffectKind(value string) string {
+	if slices.Contains(SideEffects[:], value) {
+		return value
+	}
+	return "_OTHER" // as the semantic conventions call what is not known
+}
 
 // foreign are the headers by which other mirroring tools mark their copies.
 var foreign = [...]string{skipper, skipperLoopback, parapet, mroki, autumn, armada, express}

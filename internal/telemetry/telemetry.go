@@ -49,6 +49,10 @@ type Config struct {
 	Tracer     trace.TracerProvider
 	Meter      metric.MeterProvider
 	Propagator propagation.TextMapPropagator
+	// Control is the name of the control, empty without one.
+	Control string
+	// Detectors are those of the canary, none without one. SideEffects are the kinds there are.
+	Detectors, SideEffects []string
 	// Read reads the mirror's ledger, when metrics are collected.
 	Read func() Reading
 	// Panicked is told what a part of the user's code panicked with. It may be nil.
@@ -105,6 +109,7 @@ type Telemetry struct {
 	lag         metric.Float64Histogram
 	overhead    metric.Float64Histogram
 	leaks       metric.Int64Counter
+	sideEffects metric.Int64Counter
 	observed    metric.Registration
 }
 
@@ -164,6 +169,10 @@ func (t *Telemetry) register(c Config) error {
 	must(err)
 	t.leaks, err = meter.Int64Counter("shadow.leaks", metric.WithUnit("{finding}"),
 		metric.WithDescription("What the canary found in masked copies and results, which were then stopped."))
+	must(err)
+
+	t.sideEffects, err = meter.Int64Counter("shadow.side_effects", metric.WithUnit("{call}"),
+		metric.WithDescription("Writes of copies that a guard behind the target noticed."))
 	must(err)
 
 	requests, err := meter.Int64ObservableCounter("shadow.requests", metric.WithUnit("{request}"),
@@ -240,7 +249,27 @@ func (t *Telemetry) register(c Config) error {
 		}
 		return nil
 	}, requests, running, queued, memory, unreported, up, concurrency, breaker, sent, transferred, cpu, used)
+	if err == nil {
+		t.begin(c)
+	}
 	return err
+}
+
+// begin has the counters of what nobody wants to happen begin at 0. A series that begins
+// with its first event has no increase then, and an alert would miss it.
+func (t *Telemetry) begin(c Config) {
+	targets := []string{c.Target}
+	if c.Control != "" {
+		targets = append(targets, c.Control)
+	}
+	for _, target := range targets {
+		for _, detector := range c.Detectors {
+			t.Leak(context.Background(), target, detector, 0)
+		}
+		for _, kind := range c.SideEffects {
+			t.SideEffect(context.Background(), target, kind, 0)
+		}
+	}
 }
 
 // Flush has the provider collect and export the ledger now, if it can: after Close it
@@ -288,6 +317,7 @@ func (t *Telemetry) Strip(h http.Header) {
 type Copy struct {
 	Target, ID, Method, Route string
 	Primary                   trace.SpanContext // of the request that was copied
+	Span                      trace.SpanContext // of the copy: Start sets it
 }
 
 // Start begins the span of a copy, a new root that is linked to the primary's, and
@@ -312,6 +342,7 @@ func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (with con
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: c.Primary}))
 	}
 	with, span = t.tracer.Start(ctx, "shadow "+valid(c.Target), opts...)
+	c.Span = span.SpanContext()
 	if t.propagator != nil {
 		t.propagator.Inject(with, propagation.HeaderCarrier(h))
 	}
@@ -355,38 +386,62 @@ type Outcome struct {
 	Lag                     time.Duration
 	Overhead                time.Duration // on the goroutine of the request
 	Differences             map[Difference]int
+	// Primary and Shadow are the spans of the two sides, where they are known: measurements
+	// are recorded in the one that they are about, so that their exemplars lead to it.
+	Primary, Shadow trace.SpanContext
 }
 
 // Difference is what differences are counted by.
 type Difference struct{ Kind, Class string }
 
-// Record counts o.
+// Record counts o. A span of the shadow is linked to that of the primary: from an exemplar
+// of a difference one gets to both traces.
 func (t *Telemetry) Record(ctx context.Context, o *Outcome) {
 	if t.provider == nil {
 		return
 	}
-	base := []attribute.KeyValue{t.mirror, keyTarget.String(valid(o.Target)), keyRoute.String(t.routes.name(o.Route))}
+	route, first := t.routes.name(o.Route)
+	base := []attribute.KeyValue{t.mirror, keyTarget.String(valid(o.Target)), keyRoute.String(route)}
 	with := func(kv ...attribute.KeyValue) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(append(kv, base...)...))
 	}
-	t.overhead.Record(ctx, o.Overhead.Seconds(), metric.WithAttributeSet(
+	primary, shadow := trace.ContextWithSpanContext(ctx, o.Primary), trace.ContextWithSpanContext(ctx, o.Shadow)
+	t.overhead.Record(primary, o.Overhead.Seconds(), metric.WithAttributeSet(
 		attribute.NewSet(t.mirror, keyTarget.String(valid(o.Target)))))
-	t.duration.Record(ctx, o.PrimaryTook.Seconds(), with(keyRole.String("primary"), keyStatus.Int(o.PrimaryStatus)))
+	t.duration.Record(primary, o.PrimaryTook.Seconds(), with(keyRole.String("primary"), keyStatus.Int(o.PrimaryStatus)))
 	if o.ShadowStatus != 0 {
-		t.duration.Record(ctx, o.ShadowTook.Seconds(), with(keyRole.String("shadow"), keyStatus.Int(o.ShadowStatus)))
+		t.duration.Record(shadow, o.ShadowTook.Seconds(), with(keyRole.String("shadow"), keyStatus.Int(o.ShadowStatus)))
+	}
+	if first { // its first difference is an increase: see begin
+		for _, result := range [...]string{"match", "diff", "noise"} {
+			t.comparisons.Add(ctx, 0, with(keyResult.String(result)))
+		}
 	}
 	if o.Result == "" {
 		return
 	}
-	t.lag.Record(ctx, o.Lag.Seconds(), with())
-	t.comparisons.Add(ctx, 1, with(keyResult.String(o.Result)))
+	t.lag.Record(shadow, o.Lag.Seconds(), with())
+	t.comparisons.Add(shadow, 1, with(keyResult.String(o.Result)))
 	for d, n := range o.Differences {
 		kv := []attribute.KeyValue{keyKind.String(valid(d.Kind))}
 		if d.Class != "" {
 			kv = append(kv, keyClass.String(valid(d.Class)))
 		}
-		t.differences.Add(ctx, int64(n), with(kv...))
+		t.differences.Add(shadow, int64(n), with(kv...))
 	}
+}
+
+// SideEffect counts n side effects of that kind.
+func (t *Telemetry) SideEffect(ctx context.Context, target, kind string, n int) {
+	if t.provider == nil {
+		return
+	}
+	t.sideEffects.Add(ctx, int64(n), t.alarm(target, keyKind.String(kind)))
+}
+
+// alarm are the attributes of what nobody wants to happen.
+func (t *Telemetry) alarm(target string, kv attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(t.mirror, keyTarget.String(valid(target)), kv))
 }
 
 // Leak counts n findings of a detector in what was about to get out.
@@ -394,15 +449,15 @@ func (t *Telemetry) Leak(ctx context.Context, target, detector string, n int) {
 	if t.provider == nil {
 		return
 	}
-	t.leaks.Add(ctx, int64(n), metric.WithAttributeSet(attribute.NewSet(
-		t.mirror, keyTarget.String(valid(target)), keyDetector.String(detector))))
+	t.leaks.Add(ctx, int64(n), t.alarm(target, keyDetector.String(detector)))
 }
 
 // routes are the routes that metrics tell apart. A path without a pattern is named by a
 // template of itself, and any client can ask for any path.
 type routes struct {
-	mu   sync.Mutex
-	seen map[string]bool
+	mu     sync.Mutex
+	seen   map[string]bool
+	others bool // there are some beyond these
 }
 
 // Routes beyond maxRoutes, and those longer than maxRoute bytes, are counted together.
@@ -412,20 +467,20 @@ const (
 	otherRoutes = "_OTHER" // as the semantic conventions call what is not known
 )
 
-// name returns route, or otherRoutes.
-func (r *routes) name(route string) string {
-	if len(route) > maxRoute {
-		return otherRoutes
-	}
+// name returns route, or otherRoutes, and whether it does so for the first time.
+func (r *routes) name(route string) (name string, first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.seen[route] {
-		if len(r.seen) == maxRoutes {
-			return otherRoutes
-		}
-		r.seen[route] = true
+	if r.seen[route] {
+		return valid(route), false
 	}
-	return valid(route)
+	if len(route) > maxRoute || len(r.seen) == maxRoutes {
+		first = !r.others
+		r.others = true
+		return otherRoutes, first
+	}
+	r.seen[route] = true
+	return valid(route), true
 }
 
 // valid makes s fit for an exporter: one attribute that is not UTF-8 makes OTLP refuse

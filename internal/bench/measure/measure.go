@@ -82,9 +82,43 @@ func (t *Table) Add(cells ...any) {
 		if v, ok := c.(float64); ok {
 			c = Number(v)
 		}
-		row[i] = strings.ReplaceAll(fmt.Sprint(c), "|", `\|`)
+		row[i] = fmt.Sprint(c)
 	}
 	t.rows = append(t.rows, row)
+}
+
+// Rows returns the cells, a slice of them for each row.
+func (t *Table) Rows() [][]string { return t.rows }
+
+// Read returns the tables that text has, as Fprint printed them, with their titles.
+func Read(text string) (tables []*Table) {
+	title := ""
+	var t *Table
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch {
+		case strings.HasPrefix(line, "### "):
+			title, t = strings.TrimPrefix(line, "### "), nil
+		case !strings.HasPrefix(line, "|"):
+			t = nil
+		case t == nil:
+			t = &Table{Title: title, Columns: cells(line)}
+			tables = append(tables, t)
+		case !strings.HasPrefix(line, "|--"):
+			t.rows = append(t.rows, cells(line))
+		}
+	}
+	return tables
+}
+
+// cells takes a line of a table apart.
+func cells(line string) []string {
+	line = strings.ReplaceAll(strings.Trim(line, "|"), `\|`, "\x00")
+	list := strings.Split(line, "|")
+	for i, cell := range list {
+		list[i] = strings.ReplaceAll(strings.TrimSpace(cell), "\x00", "|")
+	}
+	return list
 }
 
 // Number prints v with two significant digits, or all of its integer ones.
@@ -103,7 +137,15 @@ func Number(v float64) string {
 // Fprint prints t.
 func (t *Table) Fprint(w io.Writer) error {
 	widths := make([]int, len(t.Columns))
+	rows := make([][]string, 0, 1+len(t.rows))
 	for _, row := range append([][]string{t.Columns}, t.rows...) {
+		row = slices.Clone(row)
+		for i, cell := range row {
+			row[i] = strings.ReplaceAll(cell, "|", `\|`)
+		}
+		rows = append(rows, row)
+	}
+	for _, row := range rows {
 		for i, cell := range row {
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
 		}
@@ -122,7 +164,7 @@ func (t *Table) Fprint(w io.Writer) error {
 		}
 		out.WriteString("|\n")
 	}
-	line(t.Columns)
+	line(rows[0])
 	for i, width := range widths {
 		if i == 0 {
 			out.WriteString("|" + strings.Repeat("-", width+2))
@@ -131,7 +173,7 @@ func (t *Table) Fprint(w io.Writer) error {
 		}
 	}
 	out.WriteString("|\n")
-	for _, row := range t.rows {
+	for _, row := range rows[1:] {
 		line(row)
 	}
 	out.WriteString("\n")

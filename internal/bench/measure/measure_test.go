@@ -54,3 +54,21 @@ func TestNumberHasTwoDigitsOrAll(t *testing.T) {
 		assert.Equal(t, want, Number(v), "%v", v)
 	}
 }
+
+func TestTablesAreReadAsTheyWerePrinted(t *testing.T) {
+	one := &Table{Title: "One", Columns: []string{"who", "ns"}}
+	one.Add("a | b", 12.3)
+	one.Add("c", "0.50")
+	two := &Table{Title: "Two", Columns: []string{"who"}}
+	two.Add("d")
+	var out strings.Builder
+	out.WriteString("a machine\n\n")
+	require.NoError(t, one.Fprint(&out))
+	require.NoError(t, two.Fprint(&out))
+	got := Read(out.String())
+	require.Len(t, got, 2)
+	assert.Equal(t, []string{"who", "ns"}, got[0].Columns)
+	assert.Equal(t, [][]string{{`a | b`, "12"}, {"c", "0.50"}}, got[0].Rows())
+	assert.Equal(t, "Two", got[1].Title)
+	assert.Equal(t, [][]string{{"d"}}, got[1].Rows())
+}

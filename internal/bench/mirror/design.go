@@ -115,6 +115,10 @@ func copied(primary http.Handler, c *candidate) (http.Handler, func(), error) {
 
 // compared has a candidate that is the primary itself.
 func compared(primary http.Handler, c *candidate) (http.Handler, func(), error) {
+	return comparing(primary, c)
+}
+
+func comparing(primary http.Handler, c *candidate, opts ...shadow.Option) (http.Handler, func(), error) {
 	target := shadow.InProcess("candidate", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c.hung != nil {
 			<-c.hung
@@ -122,10 +126,10 @@ func compared(primary http.Handler, c *candidate) (http.Handler, func(), error) 
 		primary.ServeHTTP(w, r)
 		c.bytes.Add(max(r.ContentLength, 0))
 	}))
-	return mirrored(primary, target, shadow.WithReporter(shadow.ReporterFunc(func(context.Context, *shadow.Result) error {
+	return mirrored(primary, target, append(opts, shadow.WithReporter(shadow.ReporterFunc(func(context.Context, *shadow.Result) error {
 		c.copies.Add(1)
 		return nil
-	})))
+	})))...)
 }
 
 // The stand-ins are what mirror middlewares commonly do, at its most frugal: no marks, no

@@ -2,7 +2,7 @@
 // in other designs side by side, and prints tables in Markdown.
 //
 //	go run ./mirror                  # every table
-//	go run ./mirror -table latency   # cost, latency, loopback or hung
+//	go run ./mirror -table latency   # one of them: see -help
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,15 +18,21 @@ import (
 )
 
 func main() {
-	table := flag.String("table", "", "cost, latency, loopback or hung; all of them if empty")
-	rounds := flag.Int("rounds", 5, "how often each figure is measured")
-	each := flag.Duration("each", 50*time.Millisecond, "how long one measurement of the cost takes at least; of loopback, eight times as long")
+	var o options
+	var names []string
+	for _, t := range tables {
+		names = append(names, t.name)
+	}
+	flag.StringVar(&o.table, "table", "", strings.Join(names, ", ")+"; all of them if empty")
+	flag.IntVar(&o.rounds, "rounds", 5, "how often each figure is measured")
+	flag.DurationVar(&o.each, "each", 50*time.Millisecond, "how long one measurement of the cost takes at least; of loopback, eight times as long")
 	testing.Init()
 	flag.Parse()
-	if err := flag.Set("test.benchtime", each.String()); err != nil {
+	o.rounds = max(o.rounds, 1)
+	if err := flag.Set("test.benchtime", o.each.String()); err != nil {
 		fail(err)
 	}
-	if err := run(os.Stdout, *table, max(*rounds, 1), *each); err != nil {
+	if err := run(os.Stdout, o); err != nil {
 		fail(err)
 	}
 }
@@ -35,29 +42,46 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-func run(w io.Writer, table string, rounds int, each time.Duration) error {
-	fmt.Fprintf(w, "%s; medians of %d rounds\n\n", measure.Machine(), rounds)
-	all := []struct {
-		name  string
-		print func() error
-	}{
-		{"cost", func() error { return costs(w, rounds) }},
-		{"latency", func() error { return latencies(w, rounds) }},
-		{"loopback", func() error { return loopback(w, rounds, 8*each) }},
-		{"hung", func() error { return hung(w, 5*time.Second) }},
-	}
+type options struct {
+	table  string
+	rounds int
+	each   time.Duration
+}
+
+// tables are what can be printed.
+var tables = []struct {
+	name  string
+	print func(w io.Writer, o options) error
+}{
+	{"cost", func(w io.Writer, o options) error { return costs(w, o.rounds) }},
+	{"latency", func(w io.Writer, o options) error { return latencies(w, o.rounds) }},
+	{"loopback", func(w io.Writer, o options) error { return loopback(w, o.rounds, 8*o.each) }},
+	{"hung", func(w io.Writer, _ options) error { return hung(w, 5*time.Second) }},
+	{"faults", func(w io.Writer, o options) error { return faults(w, "default limits", o.rounds, 4000) }},
+	{"unlimited", func(w io.Writer, o options) error {
+		return faults(w, "breaker, pressure and overhead off", o.rounds, 4000, unlimited)
+	}},
+	{"upload", func(w io.Writer, o options) error { return upload(w, 20*o.rounds) }},
+	{"events", func(w io.Writer, o options) error { return events(w, o.rounds) }},
+	{"steady", func(w io.Writer, o options) error { return steady(w, o.rounds, 16_000) }},
+	{"rates", func(w io.Writer, o options) error { return rates(w, o.rounds, 20*o.each) }},
+	{"routes", func(w io.Writer, o options) error { return routes(w, o.rounds) }},
+}
+
+func run(w io.Writer, o options) error {
+	fmt.Fprintf(w, "%s; medians of %d rounds\n\n", measure.Machine(), o.rounds)
 	found := false
-	for _, t := range all {
-		if table != "" && t.name != table {
+	for _, t := range tables {
+		if o.table != "" && t.name != o.table {
 			continue
 		}
 		found = true
-		if err := t.print(); err != nil {
+		if err := t.print(w, o); err != nil {
 			return err
 		}
 	}
 	if !found {
-		return fmt.Errorf("no table %q", table)
+		return fmt.Errorf("no table %q", o.table)
 	}
 	return nil
 }

@@ -98,7 +98,20 @@ func TestTablesHaveARowForEachDesign(t *testing.T) {
 		row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(d.name) + ` +\|`)
 		assert.Len(t, row.FindAllString(out.String(), -1), 2, d.name)
 	}
-	assert.ErrorContains(t, run(&out, "nonsense", 1, time.Millisecond), "nonsense")
+	assert.ErrorContains(t, run(&out, options{table: "nonsense"}), "nonsense")
+}
+
+func TestTablesOfTheFire(t *testing.T) {
+	var out strings.Builder
+	for _, name := range []string{"upload", "events", "routes"} {
+		require.NoError(t, run(&out, options{table: name, rounds: 1, each: time.Millisecond}), name)
+	}
+	require.NoError(t, rates(&out, 1, time.Millisecond))
+	require.NoError(t, steady(&out, 1, 4*connections))
+	require.NoError(t, faults(&out, "quickly", 1, 50))
+	for _, row := range []string{"bare again", "a shadow that hangs", "10000", "POST-64K", "remote, refuses connections"} {
+		assert.Contains(t, out.String(), "\n| "+row+" ")
+	}
 }
 
 func BenchmarkDesigns(b *testing.B) {

@@ -13,14 +13,15 @@ import (
 type workload struct {
 	name   string
 	method string
-	size   int // of the request body, and of a GET's response
+	size   int      // of the request body, and of a GET's response
+	routes []string // taken in turn; nil is one
 }
 
 var workloads = []workload{
-	{"GET-1K", "GET", 1 << 10},
-	{"POST-1K", "POST", 1 << 10},
-	{"POST-64K", "POST", 64 << 10},
-	{"POST-1M", "POST", 1 << 20},
+	{name: "GET-1K", method: "GET", size: 1 << 10},
+	{name: "POST-1K", method: "POST", size: 1 << 10},
+	{name: "POST-64K", method: "POST", size: 64 << 10},
+	{name: "POST-1M", method: "POST", size: 1 << 20},
 }
 
 // handler reads the request body and answers: a GET with size bytes, a POST with 64.
@@ -53,11 +54,14 @@ type call struct {
 	r       *http.Request
 	content []byte
 	body    rereader
+	routes  []string
+	made    int
 }
 
 func (l workload) call() *call {
 	c := &call{
-		w: nowhere{http.Header{}},
+		w:      nowhere{http.Header{}},
+		routes: l.routes,
 		r: &http.Request{
 			Method: l.method, URL: &url.URL{Path: "/items/1", RawQuery: "q=1"}, Host: "example.com",
 			RequestURI: "/items/1?q=1", Pattern: l.method + " /items/{id}",
@@ -82,6 +86,10 @@ func (l workload) call() *call {
 
 // renew makes the request as it was before it was served.
 func (c *call) renew() {
+	if c.routes != nil {
+		c.r.Pattern = c.routes[c.made%len(c.routes)]
+		c.made++
+	}
 	if c.content == nil {
 		return
 	}

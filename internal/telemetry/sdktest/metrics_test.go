@@ -56,6 +56,7 @@ var instruments = map[string]instrument{
 	"shadow.differences":      {"counter", "{difference}", []attribute.Key{routeKey, classKey, kindKey}},
 	"shadow.comparison.lag":   {"histogram", "s", []attribute.Key{routeKey}},
 	"shadow.leaks":            {"counter", "{finding}", []attribute.Key{detectorKey}},
+	"shadow.side_effects":     {"counter", "{call}", []attribute.Key{kindKey}},
 	"shadow.inflight":         {"updowncounter", "{request}", nil},
 	"shadow.queue.size":       {"updowncounter", "{request}", nil},
 	"shadow.memory.reserved":  {"updowncounter", "By", nil},
@@ -124,6 +125,51 @@ func TestLeaksAreCountedByDetector(t *testing.T) {
 	assert.Equal(t, 3, r.drained.value(t, "shadow.leaks"))
 	assert.Equal(t, 2, r.drained.value(t, "shadow.leaks", detectorKey.String("email")))
 	assert.Equal(t, 1, r.drained.value(t, "shadow.leaks", detectorKey.String("card")))
+}
+
+func TestSideEffectsAreCountedByKind(t *testing.T) {
+	kinds := []string{"http", "sql", "http", "a secret"}
+	writes := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Shadow-Side-Effect"] = kinds
+		w.WriteHeader(http.StatusForbidden)
+	})
+	r := newRig(t, remote(t, "v2", writes), shadow.WithControl(shadow.InProcess("v1", writes)))
+	ask(t, http.DefaultClient, "GET", serve(t, r.mirror.Handler(says("yes"))).URL, "", nil)
+	r.drain(t)
+	for _, target := range []string{"v2", "v1"} {
+		at := targetKey.String(target)
+		assert.Equal(t, 2, r.drained.value(t, "shadow.side_effects", at, kindKey.String("http")), target)
+		assert.Equal(t, 1, r.drained.value(t, "shadow.side_effects", at, kindKey.String("sql")), target)
+		assert.Equal(t, 1, r.drained.value(t, "shadow.side_effects", at, kindKey.String("_OTHER")), target)
+	}
+}
+
+// Prometheus sees no increase in a series that begins with its first event.
+func TestWhatNobodyWantsBeginsAtZero(t *testing.T) {
+	r := newRig(t, shadow.InProcess("v2", says("yes")), shadow.WithControl(shadow.InProcess("v1", says("yes"))), watched)
+	m := r.collect(t)
+	for _, target := range []string{"v2", "v1"} {
+		at := targetKey.String(target)
+		for name, kv := range map[string][]attribute.KeyValue{
+			"shadow.leaks":        {detectorKey.String("email"), detectorKey.String("card")},
+			"shadow.side_effects": {kindKey.String("http"), kindKey.String("sql")},
+		} {
+			for _, one := range kv {
+				assert.Equal(t, 1, m.count(t, name, at, one), "%s %s %v", name, target, one)
+			}
+			assert.Zero(t, m.value(t, name))
+		}
+	}
+	for _, outcome := range []string{"match", "mismatch", "failed", "uncompared"} {
+		assert.Equal(t, 1, m.count(t, "shadow.requests", outcomeKey.String(outcome)), outcome)
+	}
+
+	ask(t, http.DefaultClient, "GET", serve(t, r.mirror.Handler(says("yes"))).URL, "", nil)
+	r.drain(t)
+	for result, n := range map[string]int{"match": 1, "diff": 0, "noise": 0} {
+		assert.Equal(t, 1, r.drained.count(t, "shadow.comparisons", resultKey.String(result)), result)
+		assert.Equal(t, n, r.drained.value(t, "shadow.comparisons", resultKey.String(result)), result)
+	}
 }
 
 // services are a primary and a candidate for traffic.

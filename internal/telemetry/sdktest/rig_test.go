@@ -156,6 +156,17 @@ func (m metrics) value(t *testing.T, name string, attrs ...attribute.KeyValue) (
 	return sum
 }
 
+// count is the number of points of an instrument that have all of attrs.
+func (m metrics) count(t *testing.T, name string, attrs ...attribute.KeyValue) (n int) {
+	t.Helper()
+	for _, p := range points(t, m[name]) {
+		if has(p.attrs, attrs) {
+			n++
+		}
+	}
+	return n
+}
+
 // point is a data point of any instrument; of a histogram value is the count.
 type point struct {
 	attrs attribute.Set

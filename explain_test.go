@@ -1,0 +1,333 @@
+package shadow_test
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/goshadow/shadow"
+)
+
+// became serves r and returns the reason it was counted under, empty for a copy.
+func became(t testing.TB, m *shadow.Mirror, r *http.Request) shadow.Reason {
+	t.Helper()
+	before := m.Stats()
+	m.Handler(text("ok")).ServeHTTP(httptest.NewRecorder(), r)
+	after := m.Stats()
+	require.Equal(t, before.Requests+1, after.Requests)
+	for reason, n := range after.Skipped {
+		if n > before.Skipped[reason] {
+			return reason
+		}
+	}
+	for reason, n := range after.Dropped {
+		if n > before.Dropped[reason] {
+			return reason
+		}
+	}
+	return ""
+}
+
+// asked makes a request of a method, with the headers.
+func asked(method string, header ...string) *http.Request {
+	r := httptest.NewRequest(method, "/orders/1", nil)
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	return r
+}
+
+// What Explain says is what becomes of the request, for every reason that is found before
+// the primary runs.
+func TestExplainAgreesWithWhatHappens(t *testing.T) {
+	option := func(o ...shadow.Option) shadow.Option { return shadow.Options(o...) }
+	sampler := func(s shadow.Sampler) shadow.Option { return shadow.WithSampler(s) }
+	with := func(change func(r *http.Request), r *http.Request) *http.Request {
+		change(r)
+		return r
+	}
+	key := func(r *http.Request) string { return r.Header.Get("X-User") }
+	panics := func(*http.Request) bool { panic("sampler") }
+	token := []byte("0123456789abcdef0123456789abcdef")
+	seen := map[shadow.Reason]bool{}
+	for _, c := range []struct {
+		name   string
+		option shadow.Option
+		set    func(m *shadow.Mirror)
+		r      *http.Request
+		want   shadow.Reason
+	}{
+		{name: "copied", r: asked("GET")},
+		{name: "no method is GET", r: with(func(r *http.Request) { r.Method = "" }, asked("GET"))},
+		{name: "switched off", set: func(m *shadow.Mirror) { m.SetEnabled(false) }, r: asked("POST"), want: shadow.ReasonDisabled},
+		{name: "closed", set: func(m *shadow.Mirror) { m.SetEnabled(false); m.Close() }, r: asked("GET"), want: shadow.ReasonShutDown},
+		{name: "method", r: asked("POST"), want: shadow.ReasonMethod},
+		{name: "another method", option: shadow.WithMethods("POST"), r: asked("GET"), want: shadow.ReasonMethod},
+		{name: "rate 0", option: sampler(shadow.Rate(0)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "rate 1", option: sampler(shadow.Rate(1)), r: asked("GET")},
+		{name: "rate variable 0", option: sampler(new(shadow.RateVar)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "no token for a second", option: sampler(shadow.PerSecond(0, 1)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "a token", option: sampler(shadow.PerSecond(1e-9, 1)), r: asked("GET")},
+		{name: "key", option: sampler(shadow.ByKey(1, key)), r: asked("GET", "X-User", "ann")},
+		{name: "no key", option: sampler(shadow.ByKey(1, key)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "key outside", option: sampler(shadow.ByKey(1e-9, key)), r: asked("GET", "X-User", "ann"), want: shadow.ReasonNotSampled},
+		{name: "key panics", option: sampler(shadow.ByKey(1, func(*http.Request) string { panic("key") })), r: asked("GET"), want: shadow.ReasonSamplerFailed},
+		{name: "when", option: sampler(shadow.When(func(*http.Request) bool { return true })), r: asked("GET")},
+		{name: "when not", option: sampler(shadow.When(func(*http.Request) bool { return false })), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "when panics", option: sampler(shadow.When(panics)), r: asked("GET"), want: shadow.ReasonSamplerFailed},
+		{name: "forced", option: sampler(shadow.Force(token)), r: asked("GET", "Shadow-Force", shadow.ForceToken(token, time.Now().Add(time.Hour)))},
+		{name: "not forced", option: sampler(shadow.Force(token)), r: asked("GET", "Shadow-Force", "1.1"), want: shadow.ReasonNotSampled},
+		{name: "route", option: sampler(shadow.ByRoute(map[string]shadow.Sampler{"GET /orders/{id}": shadow.Rate(1)}, nil)), r: asked("GET")},
+		{name: "another route", option: sampler(shadow.ByRoute(map[string]shadow.Sampler{"GET /items": shadow.Rate(1)}, nil)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "no rate of a route", option: sampler(new(shadow.RouteRates)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "all of none", option: sampler(shadow.All()), r: asked("GET")},
+		{name: "all", option: sampler(shadow.All(shadow.Rate(1), shadow.ByKey(1, key))), r: asked("GET", "X-User", "ann")},
+		{name: "not all", option: sampler(shadow.All(shadow.Rate(1), shadow.Rate(0), shadow.When(panics))), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "all and a panic", option: sampler(shadow.All(shadow.Rate(1), shadow.When(panics))), r: asked("GET"), want: shadow.ReasonSamplerFailed},
+		{name: "any of none", option: sampler(shadow.Any()), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "any", option: sampler(shadow.Any(shadow.Rate(0), shadow.Rate(1), shadow.When(panics))), r: asked("GET")},
+		{name: "any of a token and a panic", option: sampler(shadow.Any(shadow.PerSecond(1e-9, 1), shadow.When(panics))), r: asked("GET"), want: shadow.ReasonSamplerFailed},
+		{name: "not any", option: sampler(shadow.Any(shadow.Rate(0), shadow.ByKey(1, key))), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "in a window", option: sampler(shadow.Windowed(shadow.Rate(0), time.Hour, time.Hour-time.Millisecond)), r: asked("GET")},
+		{name: "adaptive, new route", option: sampler(shadow.Adaptive(shadow.AdaptiveOptions{Share: 1})), r: asked("GET")},
+		{name: "connect", r: asked("CONNECT"), want: shadow.ReasonMethod},
+		{name: "upgrade", r: asked("GET", "Upgrade", "websocket"), want: shadow.ReasonUpgrade},
+		{name: "h2c", r: asked("GET", "Upgrade", "h2c")},
+		{name: "no URL", r: with(func(r *http.Request) { r.URL = nil }, asked("GET")), want: shadow.ReasonInvalid},
+		{name: "asterisk", r: with(func(r *http.Request) { r.RequestURI = "*" }, asked("OPTIONS")), want: shadow.ReasonInvalid},
+		{name: "own mark", r: asked("GET", "Shadow-Request", "1"), want: shadow.ReasonLoop},
+		{name: "host", r: with(func(r *http.Request) { r.Host = "orders-shadow:80" }, asked("GET")), want: shadow.ReasonLoop},
+		{name: "baggage", r: asked("GET", "Baggage", "a=b, shadow=true"), want: shadow.ReasonLoop},
+		{name: "another tool", r: asked("GET", "X-Shadow-Traffic", "1"), want: shadow.ReasonLoop},
+		{name: "too large", option: option(shadow.WithMaxBody(7), allMethods), r: httptest.NewRequest("POST", "/", strings.NewReader("12345678")), want: shadow.ReasonBodyTooLarge},
+		{name: "too large, and from another tool", option: option(shadow.WithMaxBody(7), allMethods), want: shadow.ReasonBodyTooLarge,
+			r: with(func(r *http.Request) { r.Header.Set("X-Mirror", "1") }, httptest.NewRequest("POST", "/", strings.NewReader("12345678")))},
+		{name: "too large, and a copy", option: option(shadow.WithMaxBody(7), allMethods), want: shadow.ReasonLoop,
+			r: with(func(r *http.Request) { r.Header.Set("Shadow-Request", "1") }, httptest.NewRequest("POST", "/", strings.NewReader("12345678")))},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.Options(slices.DeleteFunc([]shadow.Option{c.option}, func(o shadow.Option) bool { return o == nil })...))
+			if c.set != nil {
+				c.set(m)
+			}
+			e := m.Explain(c.r)
+			assert.Equal(t, c.want, e.Reason, e)
+			assert.Equal(t, c.want == "", e.Verdict == shadow.VerdictPass, e)
+			assert.Zero(t, m.Stats().Requests, "nothing is counted")
+			assert.Equal(t, c.want, became(t, m, c.r), e)
+			seen[c.want] = true
+		})
+	}
+	for reason := range atTheLimits(t) {
+		seen[reason] = true
+	}
+	m, _ := mirror(t, shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(text("ok")), Masker: shadow.DropCredentials()},
+		shadow.WithCanary(shadow.CanaryOptions{Rate: 1}), allMethods)
+	for _, reason := range m.Explain(httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x")))).Later {
+		seen[reason] = true
+	}
+	for reason := range scenarios(t) {
+		assert.True(t, seen[reason], "%s: Explain never says it, not even as one that may come later", reason)
+	}
+}
+
+// atTheLimits has mirrors stopped by each of their limits and returns those that Explain
+// named as the counters did.
+func atTheLimits(t *testing.T) map[shadow.Reason]bool {
+	agreed := map[shadow.Reason]bool{}
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
+	withMemoryLimit(1 << 40)
+	ok := shadow.InProcess("v2", text("ok"))
+	for reason, c := range map[shadow.Reason]struct {
+		target shadow.Target
+		option shadow.Option
+	}{
+		shadow.ReasonBudget:      {ok, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1})},
+		shadow.ReasonBreakerOpen: {failingWith(io.EOF), shadow.WithBreaker(shadow.BreakerOptions{Min: 1})},
+		shadow.ReasonPressure:    {ok, anyHeap},
+		shadow.ReasonOverhead: {ok, shadow.Options(shadow.WithOverhead(shadow.OverheadOptions{Min: 1}),
+			shadow.WithRoute(func(*http.Request) string { time.Sleep(time.Second); return "/" }))},
+	} {
+		inBubbleAsIs(t, text("ok"), c.target, func(t *testing.T, l *limited) {
+			for n := 0; counted(l.Mirror, reason) == 0 && n < 1000; n++ {
+				assert.NotEqual(t, shadow.VerdictFail, l.Explain(asked("GET")).Verdict, "%s: not yet", reason)
+				l.ask(1)
+				if counted(l.Mirror, reason) == 0 {
+					l.pass(100 * time.Millisecond)
+				}
+				if e := l.Explain(asked("GET")); e.Verdict == shadow.VerdictFail {
+					assert.Equal(t, reason, e.Reason)
+					assert.Equal(t, reason, became(t, l.Mirror, asked("GET")))
+					agreed[reason] = true
+					return
+				}
+			}
+			t.Errorf("%s never happened", reason)
+		}, c.option)
+	}
+	return agreed
+}
+
+// Where a Sampler draws, Explain tells with which probability, and cannot tell more.
+func TestExplainTellsTheProbabilityOfADraw(t *testing.T) {
+	user := func(r *http.Request) string { return r.Header.Get("X-User") }
+	rates := new(shadow.RouteRates)
+	require.NoError(t, rates.Set("/orders/", 0.25))
+	for _, c := range []struct {
+		sampler shadow.Sampler
+		verdict shadow.Verdict
+		p       float64
+	}{
+		{shadow.Rate(0.5), shadow.VerdictUnknown, 0.5},
+		{rates, shadow.VerdictUnknown, 0.25},
+		{shadow.All(shadow.Rate(0.5), shadow.Rate(0.5)), shadow.VerdictUnknown, 0.25},
+		{shadow.All(shadow.Rate(0.5), shadow.Rate(0)), shadow.VerdictFail, 0},
+		{shadow.All(shadow.Rate(0.5), shadow.PerSecond(1e-9, 1)), shadow.VerdictUnknown, math.NaN()},
+		{shadow.All(shadow.Rate(0.5), shadow.ByKey(1, user)), shadow.VerdictUnknown, 0.5},
+		{shadow.All(shadow.ByKey(1, user), shadow.ByKey(1, user)), shadow.VerdictPass, math.NaN()},
+		{shadow.Any(shadow.Rate(0.5), shadow.Rate(0.5)), shadow.VerdictUnknown, 0.75},
+		{shadow.Any(shadow.ByKey(1, user), shadow.ByKey(1, user)), shadow.VerdictPass, 1},
+		{shadow.Any(shadow.Rate(0.5), shadow.When(func(*http.Request) bool { return true })), shadow.VerdictPass, 1},
+		{shadow.Any(shadow.PerSecond(1e-9, 1), shadow.Rate(0.5)), shadow.VerdictPass, math.NaN()},
+		{shadow.Windowed(shadow.Rate(0.5), time.Hour, time.Minute), shadow.VerdictUnknown, 0.5},
+		{shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.1, Ceiling: 0.5}), shadow.VerdictUnknown, 0.5},
+		{shadow.SamplerFunc(func(*http.Request) bool { return true }), shadow.VerdictUnknown, math.NaN()},
+	} {
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(c.sampler))
+		e := m.Explain(asked("GET", "X-User", "ann"))
+		assert.Equal(t, c.verdict, e.Verdict, e)
+		if math.IsNaN(c.p) {
+			assert.Nil(t, e.Probability, e)
+		} else if assert.NotNil(t, e.Probability, e) {
+			assert.InDelta(t, c.p, *e.Probability, 1e-12, e)
+		}
+		_, err := json.Marshal(e)
+		assert.NoError(t, err)
+	}
+}
+
+// What is certain is certain: whatever tree of samplers there is, a pass is a copy, a fail is
+// none, and a probability is that which the sampler tells.
+func TestExplainIsNeverWrongAboutATreeOfSamplers(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var tree func(depth int) shadow.Sampler
+	tree = func(depth int) shadow.Sampler {
+		kinds := 8
+		if depth == 0 {
+			kinds = 5
+		}
+		list := func() (s []shadow.Sampler) {
+			for range rnd.IntN(4) {
+				s = append(s, tree(depth-1))
+			}
+			return s
+		}
+		user := func(r *http.Request) string { return r.Header.Get("X-User") }
+		is := rnd.IntN(2) == 0
+		switch rnd.IntN(kinds) {
+		case 0:
+			return shadow.Rate([]float64{0, 0.5, 1}[rnd.IntN(3)])
+		case 1:
+			return shadow.When(func(*http.Request) bool { return is })
+		case 2:
+			return shadow.ByKey(rnd.Float64(), user)
+		case 3:
+			return shadow.PerSecond(1e-9, rnd.IntN(2))
+		case 4:
+			return shadow.Windowed(shadow.Rate(0.5), time.Hour, []time.Duration{time.Minute, time.Hour - time.Millisecond}[rnd.IntN(2)])
+		case 5:
+			return shadow.All(list()...)
+		case 6:
+			return shadow.Any(list()...)
+		default:
+			return shadow.ByRoute(map[string]shadow.Sampler{"/orders/": tree(depth - 1), "POST /items": tree(depth - 1)}, tree(depth-1))
+		}
+	}
+	verdicts := map[shadow.Verdict]int{}
+	for range 3000 {
+		s := tree(3)
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(s))
+		r := asked("GET", "X-User", "ann")
+		e := m.Explain(r)
+		again := m.Explain(r)
+		require.Equal(t, e, again, "it changed something")
+		verdicts[e.Verdict]++
+		d, tells := s.(shadow.Drawer)
+		var drawn shadow.Draw
+		if tells {
+			drawn = d.Draw(r)
+		} else {
+			drawn = shadow.Draw{Sampled: s.Sample(r), Probability: math.NaN()}
+		}
+		switch e.Verdict {
+		case shadow.VerdictPass:
+			require.True(t, drawn.Sampled, e)
+		case shadow.VerdictFail:
+			require.False(t, drawn.Sampled, e)
+		}
+		if e.Probability != nil && !math.IsNaN(drawn.Probability) {
+			require.InDelta(t, drawn.Probability, *e.Probability, 1e-12, e)
+		}
+	}
+	for _, v := range []shadow.Verdict{shadow.VerdictPass, shadow.VerdictFail, shadow.VerdictUnknown} {
+		assert.Greater(t, verdicts[v], 100, v)
+	}
+}
+
+func TestExplainChangesNothing(t *testing.T) {
+	limiter := shadow.PerSecond(1e-9, 1)
+	adaptive := shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.5, Ceiling: 0.5})
+	var calls atomic.Int64
+	own := shadow.SamplerFunc(func(*http.Request) bool { calls.Add(1); return true })
+	for _, s := range []shadow.Sampler{limiter, adaptive, own} {
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(s), allMethods)
+		body := strings.NewReader("12345678")
+		r := httptest.NewRequest("POST", "/orders/1", body)
+		header := r.Header.Clone()
+		for range 100 {
+			m.Explain(r)
+		}
+		assert.Equal(t, 8, body.Len(), "the body is not read")
+		assert.Equal(t, header, r.Header)
+		assert.Zero(t, m.Stats().Requests)
+	}
+	assert.True(t, limiter.Sample(asked("GET")), "the token is still there")
+	assert.Empty(t, adaptive.Rates(), "no route became known")
+	assert.Zero(t, calls.Load(), "a Sampler of the user's own is not asked")
+}
+
+func TestAnExplanationIsReadable(t *testing.T) {
+	m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(shadow.All(
+		shadow.ByRoute(map[string]shadow.Sampler{"GET /orders/": shadow.Rate(0.5)}, nil), shadow.PerSecond(1e-9, 5))))
+	assert.Equal(t, `may be copied
+pass     running: neither Shutdown nor Close was called
+pass     enabled: on
+pass     method: GET is one of GET, HEAD, OPTIONS
+unknown  sampler: All(the rule for "GET /orders/": Rate draws with probability 0.5; PerSecond has 5 tokens now)
+pass     budget: not used up
+pass     breaker: closed, or it wants probes
+pass     overhead: within its limit
+pass     pressure: none that stops all copies
+pass     upgrade: it stays with HTTP
+pass     resource: it has a URL
+pass     loop: it is no shadow copy
+pass     body: none
+pass     marks: no other mark of a shadow copy`, m.Explain(asked("GET")).String())
+
+	e := m.Explain(httptest.NewRequest("POST", "/", failingReader{}))
+	assert.Equal(t, "not copied: method", strings.SplitN(e.String(), "\n", 2)[0])
+	assert.Contains(t, e.String(), "unknown  body: its length is not known; at most 1048576 bytes are kept")
+	assert.Empty(t, e.Later, "nothing comes later")
+}

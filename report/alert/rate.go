@@ -1,0 +1,236 @@
+package alert
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/report/tally"
+)
+
+const (
+	maxRoutes = 1000 // that are told apart; the others are counted as tally.Other
+	maxCauses = 64   // of a route; the others are counted as many causes
+	maxShown  = 5    // places in the text of an alert
+	few       = 10   // a cause with at most one in few of the differences is one of many
+)
+
+type routeKey struct{ mirror, target, route string }
+
+// route is what a route came to lately.
+type route struct {
+	all, compared     window
+	failed, different window
+	causes            map[string]*window // of the differences, by fingerprint
+}
+
+// window counts what happened in the last Options.Window, up to a tenth of it.
+type window struct {
+	counts [slots]uint32
+	slot   int64 // of the last count
+}
+
+const slots = 10
+
+// slide forgets what is not in the window that ends with slot.
+func (w *window) slide(slot int64) {
+	for ; w.slot < slot; w.slot++ {
+		if slot-w.slot > slots { // all of it
+			w.slot = slot - slots
+		}
+		w.counts[(w.slot+1)%slots] = 0
+	}
+}
+
+func (w *window) add(slot int64) {
+	w.slide(slot)
+	w.counts[slot%slots]++
+}
+
+func (w *window) sum(slot int64) (n uint64) {
+	w.slide(slot)
+	for _, count := range w.counts {
+		n += uint64(count)
+	}
+	return n
+}
+
+// count counts res, whose differences have that fingerprint, and raises an alert where its
+// route has too many that should not be. It runs under mu.
+func (r *Reporter) count(res *shadow.Result, fingerprint string, now time.Time) {
+	at := r.route(routeKey{cut(res.Mirror), cut(res.Target), cut(res.Route)})
+	slot := now.UnixNano() / int64(r.o.Window/slots)
+	at.all.add(slot)
+	if res.Outcome == shadow.Match || res.Outcome == shadow.Mismatch {
+		at.compared.add(slot)
+	}
+	a := Alert{Class: Ticket, Mirror: cut(res.Mirror), Target: cut(res.Target), Route: cut(res.Route)}
+	switch res.Outcome {
+	case shadow.Mismatch:
+		at.different.add(slot)
+		r.judgeDifferent(a, res, fingerprint, at, now, slot)
+	case shadow.Failed:
+		at.failed.add(slot)
+		r.judgeFailed(a, res, at, now, slot)
+	}
+}
+
+// tooMany tells whether n of all are.
+func (r *Reporter) tooMany(n, all uint64, limit float64) bool {
+	return n >= uint64(r.o.Min) && float64(n) > limit*float64(all)
+}
+
+// judgeDifferent raises an alert about the cause that has that fingerprint, or where it is
+// one of many causes that are too much together, about the route.
+func (r *Reporter) judgeDifferent(a Alert, res *shadow.Result, fingerprint string, at *route, now time.Time, slot int64) {
+	own := at.cause(fingerprint, slot)
+	n, all := at.different.sum(slot), at.compared.sum(slot)
+	if !r.tooMany(n, all, r.o.DiffRate) {
+		return
+	}
+	a.Name, a.Fingerprint, a.Count = "ShadowDifference", fingerprint, own
+	a.Summary = fmt.Sprintf("%s: %d of the last %d comparisons differ, %d of them like this", a.where(), n, all, own)
+	if own*few <= n {
+		n = at.scattered(n, slot)
+		if !r.tooMany(n, all, r.o.DiffRate) {
+			return
+		}
+		a.Name, a.Fingerprint, a.Count = "ShadowDifferences", fingerprintOf("differences", res.Route), n
+		a.Summary = fmt.Sprintf("%s: %d of the last %d comparisons differ, with many causes", a.where(), n, all)
+	}
+	a.Text = places(res) + "." + example(res.ID)
+	r.raise(a, now)
+}
+
+// judgeFailed raises an alert about a route whose copies get no answer.
+func (r *Reporter) judgeFailed(a Alert, res *shadow.Result, at *route, now time.Time, slot int64) {
+	n, all := at.failed.sum(slot), at.all.sum(slot)
+	if !r.tooMany(n, all, r.o.ErrorRate) {
+		return
+	}
+	a.Name, a.Fingerprint, a.Count = "ShadowFailure", fingerprintOf("failure", res.Route), n
+	a.Summary = fmt.Sprintf("%s: %d of the last %d copies got no answer", a.where(), n, all)
+	if res.Err != nil {
+		a.Text = "The last error: " + cut(res.Err.Error()) + "."
+	}
+	a.Text += example(res.ID)
+	r.raise(a, now)
+}
+
+func (r *Reporter) route(k routeKey) *route {
+	if r.routes[k] == nil && len(r.routes) >= maxRoutes {
+		k.route = tally.Other
+	}
+	if r.routes[k] == nil && len(r.routes) >= 2*maxRoutes {
+		k = routeKey{tally.Other, tally.Other, tally.Other}
+	}
+	at := r.routes[k]
+	if at == nil {
+		at = &route{}
+		r.routes[routeKey{strings.Clone(k.mirror), strings.Clone(k.target), strings.Clone(k.route)}] = at
+	}
+	return at
+}
+
+// cause counts a result of that fingerprint and returns how many there were, 0 where there
+// is no room for it.
+func (at *route) cause(fingerprint string, slot int64) uint64 {
+	own := at.causes[fingerprint]
+	if own == nil && len(at.causes) >= maxCauses {
+		for old, w := range at.causes {
+			if w.sum(slot) == 0 {
+				delete(at.causes, old)
+			}
+		}
+	}
+	if own == nil && len(at.causes) >= maxCauses {
+		return 0
+	}
+	if own == nil {
+		if at.causes == nil {
+			at.causes = map[string]*window{}
+		}
+		own = &window{}
+		at.causes[fingerprint] = own
+	}
+	own.add(slot)
+	return own.sum(slot)
+}
+
+// scattered is how many of the n differences have a cause that is one of many.
+func (at *route) scattered(n uint64, slot int64) uint64 {
+	rest := n
+	for _, w := range at.causes {
+		if own := w.sum(slot); own*few > n {
+			rest -= own
+		}
+	}
+	return rest
+}
+
+// places says where and how the answers of res differ, without values.
+func places(res *shadow.Result) string {
+	var text strings.Builder
+	if p, s := res.Primary, res.Shadow; p != nil && s != nil {
+		fmt.Fprintf(&text, "Status %d became %d; ", p.StatusCode, s.StatusCode)
+	}
+	for i, d := range res.Diffs[:min(len(res.Diffs), maxShown)] {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		fmt.Fprintf(&text, "%s %s", cut(d.Path), d.Kind)
+	}
+	if more := len(res.Diffs) - maxShown; more > 0 || res.More {
+		text.WriteString(" and more")
+	}
+	return text.String()
+}
+
+// example names a request to look at.
+func example(id string) string {
+	if id == "" {
+		return ""
+	}
+	return " Example: " + cut(id) + "."
+}
+
+// fingerprintOf is the fingerprint of what is no difference.
+func fingerprintOf(parts ...string) string {
+	return fmt.Sprintf("%016x", max(xxhash.Sum64String(strings.Join(parts, "\x00")), 1))
+}
+
+// camel makes SideEffect of side-effect.
+func camel(kind string) string {
+	var out strings.Builder
+	for word := range strings.FieldsFuncSeq(cut(kind), func(c rune) bool { return c == '-' || c == '_' || c == '.' || c == ' ' }) {
+		c, n := utf8.DecodeRuneInString(word)
+		out.WriteString(strings.ToUpper(string(c)) + word[n:])
+	}
+	return out.String()
+}
+
+// cut bounds the text of others, between two characters.
+func cut(s string) string {
+	if len(s) <= maxName {
+		return s
+	}
+	n := maxName
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// order puts pages first, and what is about one thing together.
+func order(alerts []Alert) {
+	slices.SortFunc(alerts, func(a, b Alert) int {
+		return cmp.Or(cmp.Compare(a.Class, b.Class), cmp.Compare(a.Mirror, b.Mirror), cmp.Compare(a.Target, b.Target),
+			cmp.Compare(a.Route, b.Route), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Fingerprint, b.Fingerprint))
+	})
+}

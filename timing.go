@@ -1,0 +1,152 @@
+package shadow
+
+import (
+	"context"
+	"io"
+	"math"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
+)
+
+// Timing is when copies are sent. The zero value is AfterPrimary.
+type Timing string
+
+const (
+	// AfterPrimary sends a copy when the primary has answered. The two never compete for
+	// what they share, and what is not to be compared is never sent.
+	AfterPrimary Timing = ""
+
+	// Parallel sends a copy as soon as the request body is complete, which it is when the
+	// primary has read it, and at once where there is none: a candidate in the same time and
+	// under the same conditions, at the price of a higher peak load. Nothing is read ahead
+	// of the primary, and it does not wait. Where it does not read the body to its end the
+	// copy is sent after it has answered, if at all.
+	//
+	// A copy is counted in Stats from its start, and its worker stays taken until the
+	// primary has answered too, at most for the Timeout of the Target: then, as with a
+	// stream of events that does not end, the copy is ReasonPrimaryIncomplete. Where
+	// the primary turns out to be not for comparing, such as after a panic or with a 503,
+	// the copy is cancelled and counted under that reason. By then the candidate may have
+	// seen it. The span of a copy does not know the route.
+	Parallel Timing = "parallel"
+)
+
+// WithTiming says when copies are sent. The default is AfterPrimary.
+func WithTiming(t Timing) Option {
+	return optionFunc(func(c *config) {
+		c.once("WithTiming", t)
+		if t != AfterPrimary && t != Parallel {
+			c.fail("WithTiming: %q is neither AfterPrimary nor Parallel", string(t))
+		}
+		c.timing = t
+	})
+}
+
+// beside is where a copy and its primary meet that are under way at the same time.
+type beside struct {
+	begun  atomic.Bool // by the copy, or by the primary that has answered before it could
+	parted atomic.Bool // by the primary with its answer, or by the copy that wants none any more
+
+	since  time.Time       // when the copy began
+	base   context.Context // of the copy; ends when there is no use in it any more
+	cancel context.CancelFunc
+
+	done    chan struct{} // closed when the primary has answered and the copy still waits
+	verdict why           // once done is closed: why the two are not to be compared
+}
+
+func newBeside() *beside { return &beside{done: make(chan struct{})} }
+
+// early returns what starts j, the copy of r, when its body is complete. Trailers that are
+// announced come with the end of the body.
+func (m *Mirror) early(j *job, r *http.Request) func(body *capture.Buffer, err error) (taken bool) {
+	b := j.beside
+	return func(body *capture.Buffer, err error) bool {
+		if len(r.Trailer) > 0 && err != io.EOF || !b.begun.CompareAndSwap(false, true) {
+			return false
+		}
+		j.body = body
+		if w := m.start(j, b, r); w != whyCopied {
+			m.tally.add(r, w)
+		}
+		return true
+	}
+}
+
+// start puts j, the copy of r, to the queue while the primary is at work. It tells why it
+// is not copied after all.
+func (m *Mirror) start(j *job, b *beside, r *http.Request) why {
+	b.begun.Store(true)
+	b.since = time.Now()
+	b.base, b.cancel = context.WithCancel(m.base)
+	j.most.Store(math.MaxInt64) // nobody knows yet
+	if m.target.Discard {
+		j.most.Store(m.maxBody)
+	}
+	j.trailer = fields.Take(r.Trailer, nil)
+	return m.put(j)
+}
+
+// join tells whether the copy of j began beside the primary, which is done now. If not, it
+// goes as it does with AfterPrimary.
+func (j *job) join() bool {
+	if j.beside != nil && j.beside.begun.CompareAndSwap(false, true) {
+		j.beside = nil
+	}
+	return j.beside != nil
+}
+
+// answer gives the primary's side of j to its copy. W says why it is not to be compared.
+func (b *beside) answer(j *job, w why) {
+	if !b.parted.CompareAndSwap(false, true) { // too late
+		j.resp.Body.Release()
+		return
+	}
+	b.verdict = w
+	close(b.done)
+	if w != whyCopied {
+		b.cancel()
+	}
+}
+
+// wait waits until the primary of j has answered, but not for ever, and tells why its answer
+// is not to be compared.
+func (m *Mirror) wait(j *job, until time.Time) why {
+	if w, answered := j.verdict(); answered {
+		return w
+	}
+	late := time.NewTimer(time.Until(until))
+	defer late.Stop()
+	select {
+	case <-j.beside.done:
+		return j.beside.verdict
+	case <-late.C:
+		return whyPrimaryIncomplete
+	case <-m.base.Done():
+		return whyShutDown
+	}
+}
+
+// verdict tells whether the primary of j has answered, and why that is not to be compared.
+func (j *job) verdict() (w why, answered bool) {
+	if j.beside == nil {
+		return whyCopied, true
+	}
+	select {
+	case <-j.beside.done:
+		return j.beside.verdict, true
+	default:
+		return whyCopied, false
+	}
+}
+
+// part is called by the one who settles j, when he is done with the primary's answer.
+func (j *job) part() {
+	if b := j.beside; b != nil && !b.parted.CompareAndSwap(false, true) {
+		j.resp.Body.Release()
+	}
+}
