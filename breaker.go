@@ -17,10 +17,11 @@ import (
 // the default.
 //
 // A copy counts as failed where the outcome is Failed for whatever reason, a timeout and a
-// panic included; where it took longer than Slow; and where it was answered with a 5xx and
-// the primary's was none: that is what a service does that is down or drowning, and what
-// the first Min of them have shown, the next ones need not. Copies that a Masker or
-// Shutdown stopped count as nothing.
+// panic included; where it took longer than Slow; where its answer was longer than the
+// primary's and than WithMaxBody, so that it was not read to its end; and where it was
+// answered with a 5xx and the primary's was none: that is what a service does that is down
+// or drowning, and what the first Min of them have shown, the next ones need not. Copies
+// that a Masker or Shutdown stopped count as nothing.
 //
 // While the breaker is open, requests are counted as ReasonBreakerOpen and cost what those
 // cost that are not sampled. After Pause it lets Probes copies try: if all of them succeed
@@ -117,6 +118,7 @@ var (
 	errNothing = errors.New("shadow: says nothing about the target")
 	errSlow    = errors.New("shadow: slow")
 	errServer  = errors.New("shadow: server error")
+	errEndless = errors.New("shadow: endless answer")
 )
 
 // changed is called by cb, under mu.
@@ -204,6 +206,8 @@ func (b *breaker) judge(base context.Context, j *job, r reply, err error) error 
 		return errNothing
 	case r.status >= http.StatusInternalServerError && j.resp.Status < http.StatusInternalServerError:
 		return errServer
+	case r.endless:
+		return errEndless
 	case r.took > b.slow:
 		return errSlow
 	}

@@ -132,16 +132,16 @@ func (j *job) begun() time.Time {
 	return j.ended
 }
 
-// route names the endpoint of j, on the goroutine of the request.
-func (m *Mirror) nameRoute(j *job, r *http.Request) {
+// routeName names the endpoint of r, on its goroutine. It is empty where r does not tell.
+func (m *Mirror) routeName(r *http.Request) (route string) {
 	if m.config.route == nil {
-		j.route = r.Pattern
-		return
+		return r.Pattern
 	}
 	m.guard("WithRoute", func() error { //nolint:errcheck // the route stays empty
-		j.route = m.config.route(r)
+		route = m.config.route(r)
 		return nil
 	})
+	return route
 }
 
 // primaryDone is called with the primary's side of j, the copy of r, complete. It admits j to
@@ -149,7 +149,7 @@ func (m *Mirror) nameRoute(j *job, r *http.Request) {
 // the request as the primary got it.
 func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 	if w == whyCopied {
-		m.nameRoute(j, given)
+		j.route = m.routeName(given)
 		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
 		if m.meter != nil {
 			j.overhead = j.before + time.Since(j.ended)
@@ -164,8 +164,10 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 		if w = m.put(j); w == whyCopied {
 			return
 		}
+		m.coverage.count(m.routeOf(j.route, &j.url), whyEnd(w))
 	} else {
 		j.release()
+		m.lose(given, w)
 	}
 	m.tally.add(r, w)
 }
@@ -249,7 +251,7 @@ func (m *Mirror) run(j *job) {
 		if end == unknown {
 			end = outcomeEnd(res.Outcome)
 		}
-		m.queue.Settle(end)
+		m.settle(j, res.Route, end)
 	}()
 
 	var raw []byte
@@ -315,6 +317,15 @@ func (m *Mirror) run(j *job) {
 	}
 }
 
+// settle counts how the copy of j ended, whose route is empty while the primary has not
+// answered.
+func (m *Mirror) settle(j *job, route string, e end) {
+	if !m.unseen {
+		m.coverage.count(m.routeOf(route, &j.url), e)
+	}
+	m.queue.Settle(e)
+}
+
 func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 
 // meet has res tell what the primary answered, for which it waits until the deadline. It
@@ -331,9 +342,7 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why
 		return whyCopied
 	}
 	res.Primary = m.primaryAnswer(msg, j)
-	if res.Route == "" {
-		res.Route = m.labels.route(&j.url)
-	}
+	res.Route = m.routeOf(res.Route, &j.url)
 	return whyCopied
 }
 
@@ -342,10 +351,10 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	if !j.claim() {
 		return
 	}
-	end := outcomeEnd(Failed)
-	defer func() { m.queue.Settle(end) }()
-	defer j.part()
 	late := *res // the worker still reads res
+	end := outcomeEnd(Failed)
+	defer func() { m.settle(j, late.Route, end) }()
+	defer j.part()
 	w := m.meet(j, &late, new(Message), time.Now())
 	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
 	if w != whyCopied {

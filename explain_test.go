@@ -8,10 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -52,6 +52,23 @@ func asked(method string, header ...string) *http.Request {
 // What Explain says is what becomes of the request, for every reason that is found before
 // the primary runs.
 func TestExplainAgreesWithWhatHappens(t *testing.T) {
+	seen := map[shadow.Reason]bool{}
+	synctest.Test(t, func(t *testing.T) { agrees(t, seen) })
+	for reason := range atTheLimits(t) {
+		seen[reason] = true
+	}
+	m, _ := mirror(t, shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(text("ok")), Masker: shadow.DropCredentials()},
+		shadow.WithCanary(shadow.CanaryOptions{Rate: 1}), allMethods)
+	for _, reason := range m.Explain(httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x")))).Later {
+		seen[reason] = true
+	}
+	for reason := range scenarios(t) {
+		assert.True(t, seen[reason], "%s: Explain never says it, not even as one that may come later", reason)
+	}
+}
+
+// agrees runs what is decided by the request and the options, and notes the reasons.
+func agrees(t *testing.T, seen map[shadow.Reason]bool) {
 	option := func(o ...shadow.Option) shadow.Option { return shadow.Options(o...) }
 	sampler := func(s shadow.Sampler) shadow.Option { return shadow.WithSampler(s) }
 	with := func(change func(r *http.Request), r *http.Request) *http.Request {
@@ -61,7 +78,6 @@ func TestExplainAgreesWithWhatHappens(t *testing.T) {
 	key := func(r *http.Request) string { return r.Header.Get("X-User") }
 	panics := func(*http.Request) bool { panic("sampler") }
 	token := []byte("0123456789abcdef0123456789abcdef")
-	seen := map[shadow.Reason]bool{}
 	for _, c := range []struct {
 		name   string
 		option shadow.Option
@@ -100,7 +116,8 @@ func TestExplainAgreesWithWhatHappens(t *testing.T) {
 		{name: "any", option: sampler(shadow.Any(shadow.Rate(0), shadow.Rate(1), shadow.When(panics))), r: asked("GET")},
 		{name: "any of a token and a panic", option: sampler(shadow.Any(shadow.PerSecond(1e-9, 1), shadow.When(panics))), r: asked("GET"), want: shadow.ReasonSamplerFailed},
 		{name: "not any", option: sampler(shadow.Any(shadow.Rate(0), shadow.ByKey(1, key))), r: asked("GET"), want: shadow.ReasonNotSampled},
-		{name: "in a window", option: sampler(shadow.Windowed(shadow.Rate(0), time.Hour, time.Hour-time.Millisecond)), r: asked("GET")},
+		{name: "in a window", option: sampler(shadow.Windowed(shadow.Rate(0), time.Hour, time.Hour-time.Millisecond)), r: asked("GET"), set: func(*shadow.Mirror) { time.Sleep(time.Millisecond) }},
+		{name: "before a window", option: sampler(shadow.Windowed(shadow.Rate(0), time.Hour, time.Minute)), r: asked("GET"), want: shadow.ReasonNotSampled},
 		{name: "adaptive, new route", option: sampler(shadow.Adaptive(shadow.AdaptiveOptions{Share: 1})), r: asked("GET")},
 		{name: "connect", r: asked("CONNECT"), want: shadow.ReasonMethod},
 		{name: "upgrade", r: asked("GET", "Upgrade", "websocket"), want: shadow.ReasonUpgrade},
@@ -117,29 +134,19 @@ func TestExplainAgreesWithWhatHappens(t *testing.T) {
 		{name: "too large, and a copy", option: option(shadow.WithMaxBody(7), allMethods), want: shadow.ReasonLoop,
 			r: with(func(r *http.Request) { r.Header.Set("Shadow-Request", "1") }, httptest.NewRequest("POST", "/", strings.NewReader("12345678")))},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.Options(slices.DeleteFunc([]shadow.Option{c.option}, func(o shadow.Option) bool { return o == nil })...))
-			if c.set != nil {
-				c.set(m)
-			}
-			e := m.Explain(c.r)
-			assert.Equal(t, c.want, e.Reason, e)
-			assert.Equal(t, c.want == "", e.Verdict == shadow.VerdictPass, e)
-			assert.Zero(t, m.Stats().Requests, "nothing is counted")
-			assert.Equal(t, c.want, became(t, m, c.r), e)
-			seen[c.want] = true
-		})
-	}
-	for reason := range atTheLimits(t) {
-		seen[reason] = true
-	}
-	m, _ := mirror(t, shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(text("ok")), Masker: shadow.DropCredentials()},
-		shadow.WithCanary(shadow.CanaryOptions{Rate: 1}), allMethods)
-	for _, reason := range m.Explain(httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x")))).Later {
-		seen[reason] = true
-	}
-	for reason := range scenarios(t) {
-		assert.True(t, seen[reason], "%s: Explain never says it, not even as one that may come later", reason)
+		if c.option == nil {
+			c.option = shadow.Options()
+		}
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), c.option)
+		if c.set != nil {
+			c.set(m)
+		}
+		e := m.Explain(c.r)
+		assert.Equal(t, c.want, e.Reason, "%s: %v", c.name, e)
+		assert.Equal(t, c.want == "", e.Verdict == shadow.VerdictPass, "%s: %v", c.name, e)
+		assert.Zero(t, m.Stats().Requests, "nothing is counted")
+		assert.Equal(t, c.want, became(t, m, c.r), "%s: %v", c.name, e)
+		seen[c.want] = true
 	}
 }
 
@@ -221,6 +228,10 @@ func TestExplainTellsTheProbabilityOfADraw(t *testing.T) {
 // What is certain is certain: whatever tree of samplers there is, a pass is a copy, a fail is
 // none, and a probability is that which the sampler tells.
 func TestExplainIsNeverWrongAboutATreeOfSamplers(t *testing.T) {
+	synctest.Test(t, neverWrong)
+}
+
+func neverWrong(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	var tree func(depth int) shadow.Sampler
 	tree = func(depth int) shadow.Sampler {
@@ -258,6 +269,7 @@ func TestExplainIsNeverWrongAboutATreeOfSamplers(t *testing.T) {
 	verdicts := map[shadow.Verdict]int{}
 	for range 3000 {
 		s := tree(3)
+		time.Sleep(30 * time.Minute) // in the long windows, out of the short ones
 		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(s))
 		r := asked("GET", "X-User", "ann")
 		e := m.Explain(r)

@@ -45,6 +45,9 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	if w != whyCopied {
 		h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
+		if w.byRoute() {
+			h.m.lose(r, w)
+		}
 	}
 }
 

@@ -144,6 +144,9 @@ func TestWhatOpensABreaker(t *testing.T) {
 			fine(w, r)
 		}
 	}
+	long := func(size int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, size)) }
+	}
 	for name, c := range map[string]struct {
 		target  shadow.Target
 		primary http.HandlerFunc
@@ -164,6 +167,9 @@ func TestWhatOpensABreaker(t *testing.T) {
 		"server errors that nobody reads": {shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(broken), Discard: true}, fine, nil, 20, shadow.BreakerOpen},
 		"client errors":                   {inProcess(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }), fine, nil, 100, shadow.BreakerClosed},
 		"differences":                     {inProcess(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") }), fine, nil, 100, shadow.BreakerClosed},
+		"answers without an end":          {inProcess(long(1<<20 + 1)), fine, nil, 20, shadow.BreakerOpen},
+		"long answers":                    {inProcess(long(1 << 20)), fine, nil, 100, shadow.BreakerClosed},
+		"as long as the primary's":        {inProcess(long(2 << 20)), long(2 << 20), nil, 100, shadow.BreakerClosed},
 		"a Masker that fails": {shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(fine),
 			Masker: shadow.MaskerFunc(func(*shadow.Message) error { return io.EOF })}, fine, nil, 100, shadow.BreakerClosed},
 		"switched off": {failingWith(io.EOF), fine, []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Off: true})}, 100, shadow.BreakerClosed},

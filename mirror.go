@@ -43,6 +43,7 @@ type Mirror struct {
 	answers   int64       // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
 	limits    limits
+	coverage  coverage
 
 	unreported atomic.Uint64
 	warned     atomic.Bool // of EventCredentials
@@ -125,6 +126,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
 				j.part()
+				m.coverage.count(m.routeOf(j.route, &j.url), whyEnd(whyShutDown))
 			}
 		}
 	}

@@ -50,8 +50,14 @@ var printable = map[string]struct {
 	"Usage":           {shadow.Usage{}, nil},
 	"Tariff":          {shadow.Tariff{}, nil},
 	"TargetStats":     {shadow.TargetStats{}, []string{"Breaker"}},
-	"CanaryOptions":   {shadow.CanaryOptions{}, []string{"Kinds", "Scope", "Then"}}, // words of this package
-	"Draw":            {shadow.Draw{}, []string{"Stratum"}},                         // as a route
+	"CanaryOptions":   {shadow.CanaryOptions{}, []string{"Kinds", "Scope", "Then"}},                   // words of this package
+	"Draw":            {shadow.Draw{}, []string{"Stratum"}},                                           // as a route
+	"Explanation":     {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
+	"Step":            {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
+	"CheckOptions":    {shadow.CheckOptions{}, []string{"Method", "Path", "Host"}},                            // what the user asks for
+	"CheckReport":     {shadow.CheckReport{}, []string{"Mirror", "Target", "Verdict", "Name", "Text", "Fix"}}, // made to be shown
+	"CheckItem":       {shadow.CheckItem{}, []string{"Verdict", "Name", "Text", "Fix"}},
+	"RouteCoverage":   {shadow.RouteCoverage{}, []string{"Route", "Lost", "Why"}}, // made to be shown
 	"AdaptiveOptions": {shadow.AdaptiveOptions{}, nil},
 	"AdaptiveSampler": {&shadow.AdaptiveSampler{}, nil},
 	"WindowedSampler": {&shadow.WindowedSampler{}, nil},
@@ -62,7 +68,7 @@ var printable = map[string]struct {
 }
 
 // words are exported string types, whose values are words of this package.
-var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "CanaryScope", "LeakPolicy", "DetectorKind", "Timing"}
+var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "Verdict", "CanaryScope", "LeakPolicy", "DetectorKind", "Timing"}
 
 // exportedTypes are the names of the exported types of the package that hold data.
 func exportedTypes(t *testing.T) (names []string) {

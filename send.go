@@ -44,9 +44,10 @@ type attempt struct {
 
 // reply is what is known of every answer, also of one that is not kept.
 type reply struct {
-	status int // 0 while there is none
-	size   int64
-	took   time.Duration
+	status  int // 0 while there is none
+	size    int64
+	took    time.Duration
+	endless bool // it was longer than could be of any use, and not read to its end
 }
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
@@ -128,8 +129,9 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		defer resp.Body.Close()
 	}
 	if a.target.Discard {
-		n, err := drain(resp.Body, a.j.most.Load())
-		a.size, a.took = max(n, resp.ContentLength), time.Since(start)
+		most := a.j.most.Load()
+		n, err := drain(resp.Body, most)
+		a.size, a.took, a.endless = max(n, resp.ContentLength), time.Since(start), n > most
 		return nil, err
 	}
 	msg, buf := a.got, &a.buf
@@ -155,7 +157,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		}
 	}
 	msg.Took = time.Since(start)
-	a.size, a.took = buf.Size(), msg.Took
+	a.size, a.took, a.endless = buf.Size(), msg.Took, buf.Size() > a.j.most.Load()
 	msg.Trailer = resp.Trailer
 	a.m.content(msg, buf)
 	return msg, nil

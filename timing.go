@@ -72,6 +72,7 @@ func (m *Mirror) early(j *job, r *http.Request) func(body *capture.Buffer, err e
 		j.body = body
 		if w := m.start(j, b, r); w != whyCopied {
 			m.tally.add(r, w)
+			m.lose(r, w)
 		}
 		return true
 	}

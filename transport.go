@@ -37,6 +37,9 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var d Draw
 	if w := t.m.decide(r, &d); w != whyCopied {
 		t.m.tally.add(r, w)
+		if w.byRoute() {
+			t.m.lose(r, w)
+		}
 		return t.primary.RoundTrip(r)
 	}
 	return t.m.call(t.primary, r, d)
@@ -57,6 +60,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 	c.resp = &c.answer
 	if w := m.snapshot(&c.job, r); w != whyCopied {
 		m.tally.add(r, w)
+		m.lose(r, w)
 		return primary.RoundTrip(r)
 	}
 	c.scheme = r.URL.Scheme

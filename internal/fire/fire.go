@@ -18,7 +18,7 @@ import (
 type Fault struct {
 	Name  string
 	serve func(s *Shadow, w http.ResponseWriter) // in process
-	talk  func(s *Shadow, c *net.TCPConn)        // on the network: owns one connection
+	talk  func(s *Shadow, c net.Conn)            // on the network: owns one connection
 }
 
 // Faults returns every way to fail, those in process first.
@@ -41,7 +41,7 @@ func Faults() []Fault {
 // NeverReads is the fault of a server that accepts connections, and neither reads nor says
 // anything.
 func NeverReads() Fault {
-	return Fault{Name: "remote, hangs", talk: func(s *Shadow, _ *net.TCPConn) { <-s.ended }}
+	return Fault{Name: "remote, hangs", talk: func(s *Shadow, _ net.Conn) { <-s.ended }}
 }
 
 // InProcess tells whether a shadow with this fault is a handler, not a server.
@@ -53,7 +53,7 @@ func (f Fault) Start() (*Shadow, error) {
 	if f.talk == nil {
 		return s, nil
 	}
-	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ type Shadow struct {
 	URL string
 
 	ended    chan struct{} // closed by Close
-	listener *net.TCPListener
+	listener net.Listener
 	running  sync.WaitGroup // of goroutines, all created in this package
 }
 
@@ -103,7 +103,7 @@ func (s *Shadow) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 func (s *Shadow) accept() {
 	defer s.running.Done()
 	for {
-		c, err := s.listener.AcceptTCP()
+		c, err := s.listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
@@ -116,7 +116,7 @@ func (s *Shadow) accept() {
 }
 
 // answer fails as a server does. What it waits for on c ends when s is closed.
-func (s *Shadow) answer(c *net.TCPConn) {
+func (s *Shadow) answer(c net.Conn) {
 	defer s.running.Done()
 	defer c.Close()
 	over := make(chan struct{})
@@ -170,7 +170,7 @@ func drip(s *Shadow, f func() error) {
 
 const chunked = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-func floodConn(_ *Shadow, c *net.TCPConn) {
+func floodConn(_ *Shadow, c net.Conn) {
 	if head(c) == nil {
 		return
 	}
@@ -181,7 +181,7 @@ func floodConn(_ *Shadow, c *net.TCPConn) {
 	}
 }
 
-func trickleConn(s *Shadow, c *net.TCPConn) {
+func trickleConn(s *Shadow, c net.Conn) {
 	if head(c) == nil {
 		return
 	}
@@ -194,14 +194,14 @@ func trickleConn(s *Shadow, c *net.TCPConn) {
 	})
 }
 
-func resetConn(_ *Shadow, c *net.TCPConn) {
+func resetConn(_ *Shadow, c net.Conn) {
 	if head(c) != nil {
-		c.SetLinger(0) //nolint:errcheck // then it is closed in peace, with bytes unread: a reset too
+		c.(*net.TCPConn).SetLinger(0) //nolint:errcheck // then it is closed in peace, with bytes unread: a reset too
 	}
 }
 
 // breakChunks reads the body, so that the client sees the answer and no reset.
-func breakChunks(_ *Shadow, c *net.TCPConn) {
+func breakChunks(_ *Shadow, c net.Conn) {
 	r := head(c)
 	if r == nil {
 		return

@@ -59,8 +59,9 @@ func events(w io.Writer, rounds int) error {
 		urls[i], first[i], late[i] = srv.URL, newHistogram(), newHistogram()
 	}
 	defer client.CloseIdleConnections()
-	for range rounds * streams {
+	for turn := range rounds * streams {
 		for i := range ways {
+			i = (turn + i) % len(ways) // so that nobody always comes after the same one
 			if err := follow(client, urls[i], epoch, first[i], late[i]); err != nil {
 				return fmt.Errorf("%s: %w", ways[i].name, err)
 			}

@@ -14,7 +14,7 @@ var parts = []part{
 	{name: "faults", command: "./mirror -table faults -rounds 3", plots: []plot{{
 		file: "fire.svg", title: "Time to answer beside a shadow on fire, as a share of bare, default limits",
 		columns: []string{"p50 / bare", "p99 / bare"}, limit: 1.10, log: true}}},
-	{name: "unlimited", command: "./mirror -table unlimited -rounds 3"},
+	{name: "unlimited", command: "./mirror -table unlimited -rounds 1"},
 	{name: "hung", command: "./mirror -table hung", plots: []plot{
 		{file: "hung.svg", title: "MiB held after 4,000 requests of 64 KiB beside a shadow that hangs", columns: []string{"MiB added"}, limit: 80},
 		{file: "hung-goroutines.svg", title: "Goroutines added by 4,000 requests beside a shadow that hangs", columns: []string{"goroutines added"}, log: true}}},

@@ -1,0 +1,155 @@
+package shadow_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/goshadow/shadow"
+)
+
+// covered finds one route.
+func covered(t testing.TB, list []shadow.RouteCoverage, route string) shadow.RouteCoverage {
+	t.Helper()
+	for _, c := range list {
+		if c.Route == route {
+			return c
+		}
+	}
+	t.Fatalf("%q is not in %+v", route, list)
+	return shadow.RouteCoverage{}
+}
+
+func TestCoverageTellsWhichRoutesWereNeverComparedAndWhy(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /same/{id}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
+	mux.HandleFunc("GET /other/{id}", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "primary") })
+	mux.HandleFunc("GET /fails", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
+	mux.HandleFunc("PUT /large", echo)
+	mux.HandleFunc("GET /refused", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+	mux.HandleFunc("GET /loop", func(http.ResponseWriter, *http.Request) {})
+	target := shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/fails" {
+			panic("v2")
+		}
+		io.WriteString(w, "ok")
+	}))
+	m, _ := mirror(t, target, shadow.WithMethods("GET", "PUT"), shadow.WithMaxBody(7),
+		shadow.WithSampler(shadow.ByRoute(map[string]shadow.Sampler{"GET /internal/": shadow.Rate(0), "GET /rare": shadow.Rate(0.01)}, shadow.Rate(1))))
+	h := m.Handler(mux)
+	for i := range 3 {
+		getFrom(h, fmt.Sprint("/same/", i))
+		getFrom(h, fmt.Sprint("/other/", i))
+		getFrom(h, "/fails")
+		getFrom(h, "/refused")
+		getFrom(h, "/internal/stats")
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/large", strings.NewReader("12345678")))
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/large", io.MultiReader(strings.NewReader("12345678"))))
+		r := httptest.NewRequest("GET", "/loop", nil)
+		r.Header.Set("Shadow-Request", "1")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+	}
+	require.NoError(t, m.Shutdown(t.Context()))
+	getFrom(h, "/same/late")
+
+	m2, _ := mirror(t, target, shadow.WithMethods("GET", "PUT"),
+		shadow.WithSampler(shadow.ByRoute(map[string]shadow.Sampler{"GET /internal/": shadow.Rate(0), "GET /rare": shadow.Rate(0.01)}, shadow.Rate(1))))
+	assert.Empty(t, m2.Coverage())
+
+	list := m.Coverage()
+	assert.Equal(t, shadow.RouteCoverage{Route: "GET /same/{id}", Match: 3}, covered(t, list, "GET /same/{id}"))
+	assert.Equal(t, shadow.RouteCoverage{Route: "GET /other/{id}", Mismatch: 3}, covered(t, list, "GET /other/{id}"))
+	assert.Equal(t, shadow.RouteCoverage{Route: "GET /fails", Failed: 3,
+		Why: "of those that were sampled: 3 without an answer of the shadow"}, covered(t, list, "GET /fails"))
+	assert.Equal(t, shadow.RouteCoverage{Route: "PUT /large", Lost: map[shadow.Reason]uint64{shadow.ReasonBodyTooLarge: 6},
+		Why: "of those that were sampled: 6 body-too-large"}, covered(t, list, "PUT /large"))
+	assert.Equal(t, "of those that were sampled: 3 primary-refused", covered(t, list, "GET /refused").Why)
+	assert.Equal(t, "of those that were sampled: 3 loop", covered(t, list, "GET /loop").Why)
+	assert.Len(t, list, 6, "a request that is not sampled leaves no trace")
+
+	for route, why := range map[string]string{
+		"GET /same/{id}":          "none came, or none was sampled",
+		"/{$}":                    "none came, or none was sampled",
+		"example.com/a/{rest...}": "none came, or none was sampled",
+		"GET /rare":               "none was sampled, which happens with probability 0.01",
+		"DELETE /orders/{id}":     `none is copied: method: "DELETE" is not one of GET, PUT: see WithMethods`,
+		"GET /internal/stats":     `none is copied: sampler: the rule for "GET /internal/": Rate draws with probability 0`,
+		"checkout":                "none was sampled",
+		"GET /broken/{id":         "none was sampled",
+	} {
+		c := covered(t, m2.Coverage(route), route)
+		assert.Equal(t, shadow.RouteCoverage{Route: route, Why: why}, c)
+	}
+	assert.Equal(t, uint64(3), func() uint64 { c := covered(t, m.Coverage("GET /same/{id}"), "GET /same/{id}"); return c.Compared() }())
+}
+
+// What is counted by route is what the ledger counts, less what is not sampled.
+func TestCoverageAddsUpToTheLedger(t *testing.T) {
+	for reason, scenario := range scenarios(t) {
+		t.Run(string(reason), func(t *testing.T) {
+			m := scenario(t)
+			if err := m.Close(); err != nil {
+				t.Log(err)
+			}
+			s := m.Stats()
+			want := map[shadow.Reason]uint64{}
+			for _, counts := range []map[shadow.Reason]uint64{s.Skipped, s.Dropped} {
+				for r, n := range counts {
+					want[r] += n
+				}
+			}
+			for _, r := range []shadow.Reason{
+				shadow.ReasonDisabled, shadow.ReasonMethod, shadow.ReasonNotSampled, shadow.ReasonSamplerFailed, // not sampled
+				shadow.ReasonBreakerOpen, shadow.ReasonBudget, shadow.ReasonPressure, shadow.ReasonOverhead, shadow.ReasonShutDown, // all routes
+			} {
+				delete(want, r)
+			}
+			got := map[shadow.Reason]uint64{}
+			defer func() { assert.Equal(t, want, got) }()
+			var match, mismatch, failed, uncompared uint64
+			for _, c := range m.Coverage() {
+				for r, n := range c.Lost {
+					got[r] += n
+				}
+				delete(got, shadow.ReasonBreakerOpen) // of copies that waited
+				delete(got, shadow.ReasonBudget)
+				delete(got, shadow.ReasonPressure)
+				delete(got, shadow.ReasonOverhead)
+				delete(got, shadow.ReasonShutDown)
+				match, mismatch, failed, uncompared = match+c.Match, mismatch+c.Mismatch, failed+c.Failed, uncompared+c.Uncompared
+			}
+			assert.Equal(t, []uint64{s.Match, s.Mismatch, s.Failed, s.Uncompared}, []uint64{match, mismatch, failed, uncompared})
+		})
+	}
+}
+
+func TestCoverageIsBounded(t *testing.T) {
+	m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithQueue(5000, 1<<20),
+		shadow.WithRoute(func(r *http.Request) string { return r.URL.Path }))
+	h := m.Handler(text("ok"))
+	var clients sync.WaitGroup
+	for c := range 4 {
+		clients.Go(func() {
+			for i := range 500 {
+				getFrom(h, fmt.Sprintf("/%d/%d", c, i))
+			}
+		})
+	}
+	clients.Wait()
+	require.NoError(t, m.Shutdown(t.Context()))
+	list := m.Coverage()
+	assert.Len(t, list, 1001)
+	other := covered(t, list, "(other)")
+	all := other.Match + other.Uncompared
+	for _, n := range other.Lost {
+		all += n
+	}
+	assert.Equal(t, uint64(1000), all, other)
+}
