@@ -48,7 +48,8 @@ const (
 // without a check digit is not found, and now and then an ordinary number looks like one
 // of a card.
 //
-// A body that is Truncated, that says it is JSON and is not, or is in UTF-16, is an error,
+// Multipart bodies are read part by part. A body that is Truncated, that says it is JSON and
+// is not, whose parts are encoded or cannot be told apart, or that is in UTF-16, is an error,
 // and so is one that is no text and holds a finding, since nothing in it can be replaced.
 // Images, audio, video and fonts are left alone.
 func MaskDetected(kinds ...DetectorKind) Masker {
@@ -176,6 +177,9 @@ func (m *maskDetected) body(msg *Message) error {
 	if len(msg.Body) == 0 && !msg.Truncated {
 		return nil
 	}
+	if media.Of(msg.Header.Get("Content-Type")).Kind == media.Multipart {
+		return m.parts(msg)
+	}
 	r, err := bodyReading(msg)
 	switch {
 	case err != nil:
@@ -190,6 +194,24 @@ func (m *maskDetected) body(msg *Message) error {
 		return fmt.Errorf("shadow: MaskDetected: %w", err)
 	}
 	return nil
+}
+
+// parts masks a multipart body part by part.
+func (m *maskDetected) parts(msg *Message) error {
+	var failed error
+	err := maskBody("MaskDetected", msg, m, redact.Rule{
+		Leaf: func(l redact.Leaf) ([]byte, error) {
+			part := Message{Header: http.Header{"Content-Type": {l.Type}}, Body: l.Text}
+			err := m.body(&part)
+			return part.Body, err
+		},
+		Text: func(text []byte) []byte {
+			masked, err := m.rewrite(text, asText)
+			failed = errors.Join(failed, err)
+			return masked
+		},
+	})
+	return errors.Join(err, failed)
 }
 
 // text is rewrite for a string.
@@ -219,13 +241,16 @@ func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
 		}
 		out := make([]byte, 0, len(text)+len(found)*len(`""`+maskedText))
 		copied := 0
+		number, other := m.r.Number(""), r.write(m.r.Text(""))
 		for _, f := range found {
-			out = append(out, text[copied:f.Start]...)
-			if raw := text[f.Start:f.End]; f.Number {
-				out = append(out, m.r.Number(string(raw))...)
-			} else {
-				out = append(out, r.write(m.r.Text(r.read(raw)))...)
+			if raw := text[f.Start:f.End]; m.r.Tokens() { // which are not the same for all
+				number, other = m.r.Number(string(raw)), r.write(m.r.Text(r.read(raw)))
 			}
+			with := other
+			if f.Number {
+				with = number
+			}
+			out = append(append(out, text[copied:f.Start]...), with...)
 			copied = f.End
 		}
 		if text = append(out, text[copied:]...); m.r.Tokens() {

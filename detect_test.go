@@ -155,6 +155,8 @@ func TestADetectorFailsClosed(t *testing.T) {
 		"unread":        {Truncated: true},
 		"not JSON":      {Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(`{"a":`)},
 		"not records":   {Header: http.Header{"Content-Type": {"application/x-ndjson"}}, Body: []byte("{}\n{\"a\":\n")},
+		"coded part":    {Header: http.Header{"Content-Type": {"multipart/mixed; boundary=b"}}, Body: []byte("--b\r\nContent-Transfer-Encoding: base64\r\n\r\nYW5uQGV4YW1wbGUuY29t\r\n--b--")},
+		"broken parts":  {Header: http.Header{"Content-Type": {"multipart/mixed; boundary=b"}}, Body: []byte("--b\r\n\r\nann@example.com")},
 		"too deep":      {Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte(strings.Repeat("[", 20_000))},
 		"UTF-16":        {Header: http.Header{"Content-Type": {"text/plain; charset=utf-16le"}}, Body: []byte("a\x00n\x00n\x00")},
 		"no text":       {Header: http.Header{"Content-Type": {"application/grpc"}}, Body: []byte("\x00\x00\x00\x00\x11\x0a\x0fann@example.com")},
@@ -171,6 +173,16 @@ func TestADetectorFailsClosed(t *testing.T) {
 		assert.NoError(t, shadow.MaskDetected().Mask(msg), name)
 		assert.Equal(t, before, string(msg.Body), name)
 	}
+}
+
+// Parts are looked at one by one, each as what it is.
+func TestPartsAreSearchedByTheirTypes(t *testing.T) {
+	part := func(header, content string) string {
+		return "--b\r\nContent-Disposition: form-data; " + header + "\r\n\r\n" + content + "\r\n"
+	}
+	m := masked(t, shadow.MaskDetected(), "/", field("Content-Type", "multipart/form-data; boundary=b"), part("name=a", "ann@example.com")+
+		part("name=a; filename=\"ann@example.com\"\r\nContent-Type: application/json", `{"n":4111111111111111,"a":"ann\u0040example.com"}`)+"--b--")
+	assert.Equal(t, part("name=a", "[masked]")+part("filename=\"[masked]\"; name=a\r\nContent-Type: application/json", `{"n":"[masked]","a":"[masked]"}`)+"--b--", string(m.Body))
 }
 
 func TestAnUnknownDetectorIsAnError(t *testing.T) {

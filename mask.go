@@ -150,6 +150,9 @@ func (m *maskAll) fault() error   { return m.err }
 func (m *maskAll) parts() []any   { return anys(m.list) }
 
 func (m *maskAll) Mask(msg *Message) error {
+	if m.err != nil {
+		return m.err
+	}
 	if err := m.uncovered(msg); err != nil {
 		return err
 	}

@@ -223,6 +223,18 @@ func TestMaskWith(t *testing.T) {
 	assert.Equal(t, "[masked]", masked(t, rules[0], target, header, "").Header.Get("X-Mail"), "the original is as it was")
 }
 
+// A mask that New would refuse masks nothing, and says so.
+func TestAFaultyMaskFailsWhateverItIsGiven(t *testing.T) {
+	for _, m := range []shadow.Masker{
+		shadow.MaskWith(nil, shadow.MaskJSON("$.a")), shadow.MaskWith(shadow.Drop(), nil), shadow.MaskWith(shadow.Drop(), (*shadow.Policy)(nil)),
+		shadow.MaskAll((*shadow.Policy)(nil)), shadow.MaskWith(shadow.Drop(), shadow.DropCredentials()),
+	} {
+		assert.Error(t, m.Mask(&shadow.Message{Header: field("Content-Type", "application/json"), Body: []byte("{}")}))
+		_, err := shadow.New(candidate(), shadow.WithMasker(m))
+		assert.Error(t, err)
+	}
+}
+
 func TestFaultsOfMasks(t *testing.T) {
 	for want, m := range map[string]shadow.Masker{
 		`MaskCookies: "a b" is not the name of a cookie`:                   shadow.MaskCookies("a b"),

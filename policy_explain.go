@@ -64,24 +64,36 @@ func hide(touches []Touch, renamed []string) []Touch {
 	return slices.Compact(touches)
 }
 
+// ofName is place without the index of a value at its end: several fields have one name.
+func ofName(place string) string {
+	if i := strings.LastIndexByte(place, '/'); i > 0 && i+1 < len(place) && strings.Trim(place[i+1:], "0123456789") == "" {
+		return place[:i]
+	}
+	return place
+}
+
 func parent(place string) string { return place[:strings.LastIndexByte(place, '/')] }
 
 // touched are the places where two states of a message differ, and those of them whose
-// name was replaced: a name that is gone from where another one has come.
+// name was replaced: a name that is gone from where another one has come, or has changed
+// since there it was already. Where several fields have one name that is above the last step.
 func touched(before, after *Message) (places, renamed []string) {
 	diffs := changes(before, after)
 	gone, come := map[string]bool{}, map[string]bool{} // by what the name is in
 	for _, d := range diffs {
-		in := parent(d.Path)
-		gone[in] = gone[in] || d.Kind == Missing
-		come[in] = come[in] || d.Kind == Extra
+		for _, name := range [...]string{d.Path, ofName(d.Path)} {
+			gone[parent(name)] = gone[parent(name)] || d.Kind == Missing
+			come[parent(name)] = come[parent(name)] || d.Kind != Missing
+		}
 	}
 	for _, d := range diffs {
-		in := parent(d.Path)
+		name := ofName(d.Path)
 		switch {
-		case d.Kind == Extra && gone[in]:
+		case d.Kind == Extra && (gone[parent(d.Path)] || gone[parent(name)]):
 			continue
-		case d.Kind == Missing && come[in]:
+		case d.Kind == Missing && come[parent(name)]:
+			renamed = append(renamed, name)
+		case d.Kind == Missing && come[parent(d.Path)]:
 			renamed = append(renamed, d.Path)
 		}
 		places = append(places, d.Path)

@@ -223,6 +223,33 @@ func TestANameThatIsAValueIsNotShown(t *testing.T) {
 	}, touches)
 }
 
+// Names that are values come several times, are numbers, and end up as one.
+func TestExplainShowsNoNameThatWasReplaced(t *testing.T) {
+	for _, replace := range []string{"redact", "drop", "hash", "tokenize"} {
+		p := parsePolicy(t, `{"version": 1, "bodies": {"allow": ["*/*"]}, "credentials": "keep", "rules": [
+			{"name": "p", "replace": "`+replace+`", "patterns": ["secret"]},
+			{"name": "d", "replace": "`+replace+`", "detect": ["email", "card"]},
+			{"name": "n", "replace": "`+replace+`", "json": ["$..pin"], "cookies": ["sid"], "query": ["q"], "form": ["pin"], "xml": ["pin"]}]}`)
+		for contentType, body := range map[string]string{
+			"application/json":                  `{"secret":"secret","pin":{"secret":1},"a-secret@b.org":{"x":"secret"},"l":["secret",{"secret":"secret"}],"4111111111111111":1}`,
+			"application/x-www-form-urlencoded": "secret=secret&pin=secret&a-secret%40b.org=1&secret&4111111111111111=1",
+			"application/xml":                   `<a secret="x"><pin>secret</pin><b x="secret">secret</b></a>`,
+			"text/event-stream":                 "data: secret\n\ndata: {\"secret\":\"secret\"}\n\n",
+			"application/x-ndjson":              "{\"secret\":1}\n{\"secret\":\"secret\"}\n",
+			"multipart/form-data; boundary=b":   "--b\r\nContent-Disposition: form-data; name=secret; filename=secret\r\n\r\nsecret\r\n--b--",
+		} {
+			m := request(t, "POST", "http://x.example/secret/?secret=secret&q=secret&secret&4111111111111111=1", body)
+			m.Header.Set("Content-Type", contentType)
+			m.Header.Set("Cookie", "sid=secret; secret; secret=1; x=secret")
+			m.Header["Set-Cookie"] = []string{"secret=1; Path=/secret", "secret"}
+			touches, err := p.Explain(m)
+			require.NoError(t, err)
+			require.NotEmpty(t, touches)
+			assert.NotRegexp(t, "secret|4111", fmt.Sprint(touches), "%s %s", replace, contentType)
+		}
+	}
+}
+
 // What is not reviewed does not leave: the file has to name what no rule looks into.
 func TestABodyThatNoRuleLooksIntoStaysUnlessItIsAllowed(t *testing.T) {
 	headers := `{"name": "who", "headers": ["X-User"]}`

@@ -105,10 +105,18 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 		}
 	}
 	if p.End == p.Next && len(masked) > 0 { // it was empty: the line break before the delimiter is that of the header
-		masked = append(bytes.Clone(masked), "\r\n"...)
+		masked = append(bytes.Clone(masked), lineBreak(e.doc[:p.Content])...)
 	}
 	e.change(p.Content, p.End, masked)
 	return nil
+}
+
+// lineBreak is the one that header ends in.
+func lineBreak(header []byte) string {
+	if bytes.HasSuffix(header, []byte("\r\n")) {
+		return "\r\n"
+	}
+	return "\n"
 }
 
 func isDigest(field media.PartField, doc []byte) bool {
