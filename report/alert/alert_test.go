@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -861,4 +863,31 @@ func TestAMirrorTellsPeopleThroughARealServer(t *testing.T) {
 	assert.Equal(t, contact.Runbook, posts[0].Annotations["runbook_url"])
 	assert.Equal(t, map[string]string{"alertname": "ShadowDifference", "severity": "ticket", "mirror": "orders", "target": "v2",
 		"route": "/orders/{}", "owner": "team-orders", "fingerprint": alerts.Alerts()[0].Fingerprint}, posts[0].Labels)
+}
+
+// The manual of operations has a row for each alert, with its class.
+func TestTheManualHasEveryAlert(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	written := map[string]alert.Class{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(Shadow[A-Za-z]+)` \\| (page|ticket) \\|").FindAllStringSubmatch(string(manual), -1) {
+		written[row[1]] = alert.Class(row[2])
+	}
+	r := open(t, alert.Options{Transport: newInbox()})
+	for _, kind := range []shadow.EventKind{
+		shadow.EventLeak, shadow.EventSideEffect, shadow.EventCredentials, shadow.EventMaskFailed, shadow.EventBreakerOpen, shadow.EventOverhead,
+		shadow.EventBreakerClosed, shadow.EventPressure, shadow.EventPressureOver, shadow.EventOverheadOver, shadow.EventBudgetSpent, shadow.EventBudgetRenewed,
+	} {
+		happen(t, r, &shadow.Event{Kind: kind, Mirror: "orders", Target: "v2"})
+	}
+	report(t, r, 10, result("GET /a", "/body/x"))
+	report(t, r, 10, failure("GET /a"))
+	for i := range 30 {
+		report(t, r, 1, result("GET /b", fmt.Sprintf("/body/name-%c", 'a'+i)))
+	}
+	raised := map[string]alert.Class{}
+	for _, a := range r.Alerts() {
+		raised[a.Name] = a.Class
+	}
+	assert.Equal(t, raised, written)
 }
