@@ -355,6 +355,28 @@ func TestAnAlertThatComesBackIsAnother(t *testing.T) {
 	})
 }
 
+// The repetition of the old one is still on its way.
+func TestAnAlertThatComesBackWhileTheOldOneIsDeliveredIsDeliveredToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbox()
+		in.answer = func(n int) (*http.Response, error) {
+			if n == 2 {
+				time.Sleep(9 * time.Second)
+			}
+			return status(200), nil
+		}
+		r := open(t, alert.Options{Transport: in, Window: 10 * time.Second})
+		happen(t, r, leak("/"))
+		time.Sleep(time.Second)
+		happen(t, r, leak("/"))
+		time.Sleep(11 * time.Second)
+		happen(t, r, leak("/"))
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"0s: Leak /", "5s: Leak /", "14s: Leak /"}, in.got())
+		assert.Equal(t, uint64(2), r.Stats().Alerts)
+	})
+}
+
 func TestATicketThatComesAndGoesIsNotRepeatedEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInbox()
