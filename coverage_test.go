@@ -161,3 +161,17 @@ func TestCoverageIsBounded(t *testing.T) {
 	}
 	assert.Equal(t, uint64(1000), all, other)
 }
+
+// Whatever is expected, there is a line for it that says why it is not there.
+func FuzzCoverageOfWhatIsExpected(f *testing.F) {
+	for _, route := range []string{"GET /orders/{id}", "/{rest...}", "example.com/{$}", "checkout", "", "GET /{", "\x00 /", "GET /%zz", "CONNECT /", "* /"} {
+		f.Add(route)
+	}
+	m, _ := mirror(f, shadow.InProcess("v2", text("ok")))
+	f.Fuzz(func(t *testing.T, route string) {
+		list := m.Coverage(route)
+		require.Len(t, list, 1)
+		assert.Equal(t, route, list[0].Route)
+		assert.NotEmpty(t, list[0].Why)
+	})
+}

@@ -58,7 +58,8 @@ type Options struct {
 	Min int
 
 	// Events is the class of each kind of event; what is not listed is no alert. Nil is
-	// leak and side-effect: Page, breaker-open and credentials: Ticket.
+	// Page for EventLeak and EventSideEffect, and Ticket for EventCredentials,
+	// EventMaskFailed, EventBreakerOpen and EventOverhead.
 	Events map[shadow.EventKind]Class
 
 	// Wait is how long a ticket waits for others to go with; 0 is 30 s.
@@ -186,7 +187,10 @@ func New(o Options) (*Reporter, error) {
 	o.GiveUp = cmp.Or(o.GiveUp, defaultGiveUp)
 	o.Max = cmp.Or(o.Max, defaultMax)
 	if o.Events == nil {
-		o.Events = map[shadow.EventKind]Class{"leak": Page, "side-effect": Page, "breaker-open": Ticket, "credentials": Ticket}
+		o.Events = map[shadow.EventKind]Class{
+			shadow.EventLeak: Page, shadow.EventSideEffect: Page, shadow.EventCredentials: Ticket,
+			shadow.EventMaskFailed: Ticket, shadow.EventBreakerOpen: Ticket, shadow.EventOverhead: Ticket,
+		}
 	}
 	o.Events = maps.Clone(o.Events)
 	if o.Transport == nil {

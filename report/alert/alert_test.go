@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -349,6 +351,28 @@ func TestAnAlertThatComesBackIsAnother(t *testing.T) {
 		}
 		assert.Equal(t, []string{"1s: Difference /", "1h0m1s: Difference /"}, in.got())
 		assert.Equal(t, time.Hour, in.all().posts[1][0].StartsAt.Sub(in.all().posts[0][0].StartsAt))
+		assert.Equal(t, uint64(2), r.Stats().Alerts)
+	})
+}
+
+// The repetition of the old one is still on its way.
+func TestAnAlertThatComesBackWhileTheOldOneIsDeliveredIsDeliveredToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbox()
+		in.answer = func(n int) (*http.Response, error) {
+			if n == 2 {
+				time.Sleep(9 * time.Second)
+			}
+			return status(200), nil
+		}
+		r := open(t, alert.Options{Transport: in, Window: 10 * time.Second})
+		happen(t, r, leak("/"))
+		time.Sleep(time.Second)
+		happen(t, r, leak("/"))
+		time.Sleep(11 * time.Second)
+		happen(t, r, leak("/"))
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"0s: Leak /", "5s: Leak /", "14s: Leak /"}, in.got())
 		assert.Equal(t, uint64(2), r.Stats().Alerts)
 	})
 }
@@ -861,4 +885,31 @@ func TestAMirrorTellsPeopleThroughARealServer(t *testing.T) {
 	assert.Equal(t, contact.Runbook, posts[0].Annotations["runbook_url"])
 	assert.Equal(t, map[string]string{"alertname": "ShadowDifference", "severity": "ticket", "mirror": "orders", "target": "v2",
 		"route": "/orders/{}", "owner": "team-orders", "fingerprint": alerts.Alerts()[0].Fingerprint}, posts[0].Labels)
+}
+
+// The manual of operations has a row for each alert, with its class.
+func TestTheManualHasEveryAlert(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	written := map[string]alert.Class{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(Shadow[A-Za-z]+)` \\| (page|ticket) \\|").FindAllStringSubmatch(string(manual), -1) {
+		written[row[1]] = alert.Class(row[2])
+	}
+	r := open(t, alert.Options{Transport: newInbox()})
+	for _, kind := range []shadow.EventKind{
+		shadow.EventLeak, shadow.EventSideEffect, shadow.EventCredentials, shadow.EventMaskFailed, shadow.EventBreakerOpen, shadow.EventOverhead,
+		shadow.EventBreakerClosed, shadow.EventPressure, shadow.EventPressureOver, shadow.EventOverheadOver, shadow.EventBudgetSpent, shadow.EventBudgetRenewed,
+	} {
+		happen(t, r, &shadow.Event{Kind: kind, Mirror: "orders", Target: "v2"})
+	}
+	report(t, r, 10, result("GET /a", "/body/x"))
+	report(t, r, 10, failure("GET /a"))
+	for i := range 30 {
+		report(t, r, 1, result("GET /b", fmt.Sprintf("/body/name-%c", 'a'+i)))
+	}
+	raised := map[string]alert.Class{}
+	for _, a := range r.Alerts() {
+		raised[a.Name] = a.Class
+	}
+	assert.Equal(t, raised, written)
 }

@@ -141,17 +141,19 @@ func (r *Reporter) settle(batch []Alert, err error) {
 	now := time.Now()
 	if err != nil {
 		r.stats.LastError = err
+		r.stats.Failed += uint64(len(batch))
+	} else {
+		r.stats.Sent += uint64(len(batch))
 	}
 	for i := range batch {
 		a := &batch[i]
 		k := r.alerts[a.key()]
-		if k == nil {
+		if k == nil || !k.Starts.Equal(a.Starts) { // it has come back as another one meanwhile
 			continue
 		}
 		k.held = false
 		switch {
 		case err == nil:
-			r.stats.Sent++
 			if k.sent.IsZero() {
 				r.stats.Alerts++
 			}
@@ -160,13 +162,10 @@ func (r *Reporter) settle(batch []Alert, err error) {
 				k.due = now.Add(r.o.Repeat)
 			}
 		case a.Class == Page:
-			r.stats.Failed++
 			k.due = now.Add(longestPause)
 		case k.sent.IsZero():
-			r.stats.Failed++
 			delete(r.alerts, a.key()) // the next time is the first time
 		default:
-			r.stats.Failed++
 			k.due = time.Time{}
 		}
 	}

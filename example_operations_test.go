@@ -1,0 +1,74 @@
+package shadow_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/goshadow/shadow"
+)
+
+func ExampleMirror_Explain() {
+	mirror, err := shadow.New(shadow.Remote("v2", "http://orders-v2.internal"), shadow.WithSampler(shadow.Rate(0.01)))
+	if err != nil {
+		panic(err)
+	}
+	for _, r := range []*http.Request{
+		httptest.NewRequest("GET", "/orders/1", nil),
+		httptest.NewRequest("POST", "/orders", strings.NewReader("{}")),
+	} {
+		e := mirror.Explain(r)
+		fmt.Println(strings.Split(e.String(), "\n")[0])
+		for _, step := range e.Steps {
+			if step.Verdict != shadow.VerdictPass {
+				fmt.Printf("  %s: %s\n", step.Name, step.Text)
+			}
+		}
+	}
+	// Output:
+	// may be copied (sampled with probability 0.01)
+	//   sampler: Rate draws with probability 0.01
+	// not copied: method
+	//   method: "POST" is not one of GET, HEAD, OPTIONS: see WithMethods
+	//   sampler: Rate draws with probability 0.01
+}
+
+func ExampleMirror_Check() {
+	candidate := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	mirror, err := shadow.New(shadow.InProcess("v2", candidate), shadow.WithName("orders"))
+	if err != nil {
+		panic(err)
+	}
+	report, err := mirror.Check(context.Background(), shadow.CheckOptions{Path: "/health"})
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(report)
+	// Output:
+	// fail of orders to v2
+	// pass     reachable: it answered 200
+	// pass     correlation: in this process: the handler gets the header X-Request-Id
+	// pass     mark: in this process: IsShadow is true for its context
+	// pass     masking: "v2" in this process: nothing leaves it
+	// fail     limits: every request is copied, and there is no budget. Begin with WithSampler(Rate(0.01)), or say with WithBudget what copies may use
+	// pass     clocks: in this process: it is the same clock
+}
+
+func ExampleMirror_Coverage() {
+	mirror, err := shadow.New(shadow.Remote("v2", "http://orders-v2.internal"), shadow.WithSampler(
+		shadow.ByRoute(map[string]shadow.Sampler{"/internal/": shadow.Rate(0)}, shadow.Rate(0.01))))
+	if err != nil {
+		panic(err)
+	}
+	for _, route := range mirror.Coverage("GET /orders/{id}", "POST /orders", "GET /internal/stats") {
+		if route.Compared() == 0 {
+			fmt.Printf("%s: %s\n", route.Route, route.Why)
+		}
+	}
+	// Output:
+	// GET /internal/stats: none is copied: sampler: the rule for "/internal/": Rate draws with probability 0
+	// GET /orders/{id}: none was sampled, which happens with probability 0.01
+	// POST /orders: none is copied: method: "POST" is not one of GET, HEAD, OPTIONS: see WithMethods
+}
