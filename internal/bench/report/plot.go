@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/bench/measure"
 )
@@ -60,10 +61,16 @@ func (p plot) draw(tables []*measure.Table) (string, error) {
 	fmt.Fprintf(&b, `<title>%s</title>`+"\n", html.EscapeString(p.title))
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="16" y="24" font-size="14" font-weight="bold" fill="#222222">%s</text>`+"\n", html.EscapeString(p.title))
-	for i, x := 0, labels; i < len(columns); i++ {
+	for i, x := 0, 16; i < len(columns); i++ {
 		fmt.Fprintf(&b, `<rect x="%d" y="38" width="11" height="11" fill="%s"/>`, x, colours[i%len(colours)])
 		fmt.Fprintf(&b, `<text x="%d" y="48" fill="#444444">%s</text>`+"\n", x+16, html.EscapeString(columns[i]))
-		x += 40 + 7*len(columns[i])
+		x += 36 + 7*utf8.RuneCountInString(columns[i])
+	}
+	bottom := height - 34
+	if p.limit > 0 {
+		x := labels + scale.length(p.limit)
+		fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#b03030" stroke-dasharray="4 3"/>`, x, top-6, x, bottom)
+		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" font-size="11" fill="#b03030">%v</text>`+"\n", x, bottom+12, p.limit)
 	}
 	y := top
 	for _, row := range table.Rows() {
@@ -73,15 +80,10 @@ func (p plot) draw(tables []*measure.Table) (string, error) {
 			v, _ := strconv.ParseFloat(row[column], 64) // scale has read it
 			length := scale.length(v)
 			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`, labels, y, length, thick-2, colours[i%len(colours)])
-			fmt.Fprintf(&b, `<text x="%.1f" y="%d" font-size="11" fill="#444444">%s</text>`+"\n", labels+length+5, y+thick-3, html.EscapeString(row[column]))
+			fmt.Fprintf(&b, `<text x="%.1f" y="%d" font-size="11" fill="#444444" stroke="#ffffff" stroke-width="3" paint-order="stroke">%s</text>`+"\n", labels+length+5, y+thick-3, html.EscapeString(row[column]))
 			y += thick
 		}
 		y += gap
-	}
-	if p.limit > 0 {
-		x := labels + scale.length(p.limit)
-		fmt.Fprintf(&b, `<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#b03030" stroke-dasharray="4 3"/>`, x, top-6, x, y)
-		fmt.Fprintf(&b, `<text x="%.1f" y="%d" text-anchor="middle" font-size="11" fill="#b03030">%v</text>`+"\n", x, y+12, p.limit)
 	}
 	note := "linear scale"
 	if p.log {
