@@ -81,7 +81,7 @@ func sums(w http.ResponseWriter, r *http.Request) {
 func TestBodiesOfEverySize(t *testing.T) {
 	const limit, budget = 1 << 20, 8 << 20
 	bothProtocols(t, func(t *testing.T, h2 bool) {
-		m := unbounded(t, shadow.InProcess("v2", http.HandlerFunc(sums)), shadow.WithMaxBody(limit), shadow.WithQueue(8, budget))
+		m := unbounded(t, shadow.InProcess("v2", http.HandlerFunc(sums)), shadow.WithMaxBody(limit), shadow.WithQueue(256, budget))
 		srv, handlers := server(t, m.Handler(http.HandlerFunc(sums)), h2)
 		runtime.GC()
 		before := live()
