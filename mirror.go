@@ -129,7 +129,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
 				j.part()
-				m.coverage.count(m.routeOf(j.route, &j.url), whyEnd(whyShutDown))
+				m.coverage.count(m.routeOf(j.named(), &j.url), whyEnd(whyShutDown))
 			}
 		}
 	}

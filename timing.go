@@ -150,6 +150,14 @@ func (j *job) verdict() (w why, answered bool) {
 	}
 }
 
+// named is the route of j, empty while the primary has not answered.
+func (j *job) named() string {
+	if _, answered := j.verdict(); !answered {
+		return ""
+	}
+	return j.route
+}
+
 // part is called by the one who settles j, when he is done with the primary's answer.
 func (j *job) part() {
 	if b := j.beside; b != nil && !b.parted.CompareAndSwap(false, true) {
