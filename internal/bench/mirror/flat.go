@@ -108,7 +108,7 @@ func routes(w io.Writer, rounds int) error {
 	}
 	adaptive := design{name: "shadow, Adaptive", mirror: func(primary http.Handler, c *candidate) (http.Handler, func(), error) {
 		return comparing(primary, c, unlimited, shadow.WithSampler(shadow.Adaptive(shadow.AdaptiveOptions{
-			Share: 1, Route: func(r *http.Request) string { return r.Pattern }})))
+			Share: 1, Floor: 1, Burst: 1e6, Route: func(r *http.Request) string { return r.Pattern }})))
 	}}
 	for _, n := range []int{1, 100, 10_000} {
 		l := load
