@@ -173,11 +173,13 @@ func (q *Queue[T]) signal() {
 	}
 }
 
-// Counts reads the ledger at one instant. Settled is appended to dst, by kind.
+// Counts reads the ledger at one instant. Settled is appended to dst, by kind. The item
+// over depth that is left for the worker that lingers counts as running.
 func (q *Queue[T]) Counts(dst []uint64) (settled []uint64, waiting, running int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return append(dst, q.settled...), q.waiting, q.running
+	waiting = min(q.waiting, q.depth)
+	return append(dst, q.settled...), waiting, q.running + q.waiting - waiting
 }
 
 // Close refuses items from now on. The channel is closed once every item accepted

@@ -99,6 +99,8 @@ func TestWhatComesWhileAWorkerLingersLosesNothing(t *testing.T) {
 		for i, want := range []queue.Verdict{queue.Accepted, queue.Accepted, queue.Accepted, queue.Accepted, queue.Full} {
 			require.Equal(t, want, b.Put(1+i), "item %d", i)
 		}
+		_, waiting, running := b.Counts(nil) // before the worker has taken its item
+		assert.Equal(t, []int{1, 3}, []int{waiting, running})
 		b.expect(t, 1, 3, 1, 0, 0)
 		close(b.word)
 		b.expect(t, 0, 0, 5, 0, 0)
