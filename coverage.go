@@ -181,9 +181,9 @@ func (c *coverage) add(route string) *routeEnds {
 }
 
 // byRoute tells whether w, found before the primary runs, is about the request: it was
-// sampled, and no limit stopped all of them. Only then it is worth while to know its route.
+// sampled, and nobody stopped all of them. Only then it is worth while to know its route.
 func (w why) byRoute() bool {
-	return w == whyLoop || w == whyUpgrade || w == whyInvalid || w == whyBodyTooLarge
+	return w == whyLoop || w == whyUpgrade || w == whyInvalid || w == whyBodyTooLarge || w == whyQueueFull
 }
 
 // lose counts by route that r, which was sampled, is not copied. Nothing is allocated for a

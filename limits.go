@@ -163,11 +163,12 @@ const (
 	stopBreaker
 	stopOverhead
 	stopPressure
+	stopFull // since the queue had no room for a copy, until it has
 )
 
 // whyStopped returns the reason of the first of the limits that are reached.
 func whyStopped(stops uint32) why {
-	return [...]why{whyShutDown, whyDisabled, whyBudget, whyBreakerOpen, whyOverhead, whyPressure}[bits.TrailingZeros32(stops)]
+	return [...]why{whyShutDown, whyDisabled, whyBudget, whyBreakerOpen, whyOverhead, whyPressure, whyQueueFull}[bits.TrailingZeros32(stops)]
 }
 
 // gate returns what sets and clears a stop. A stop that stays as it is is not written:

@@ -67,7 +67,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
-	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run)
+	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
 	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
 	masks := []Masker{c.target.Masker}
 	m.tokens.candidate = tokenisers(c.target.Masker)

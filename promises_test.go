@@ -251,6 +251,33 @@ func TestCopiesAreBoundedByNumber(t *testing.T) {
 	require.Zero(t, m.Stats().QueuedBytes)
 }
 
+// While there is no room a request costs what one that is not sampled does: nothing of it
+// is recorded. It is counted for its route all the same, and copies go on when there is room.
+func TestNothingIsRecordedWhileTheQueueIsFull(t *testing.T) {
+	g := newGate()
+	m, _ := mirror(t, shadow.InProcess("v2", g), shadow.WithConcurrency(1), shadow.WithQueue(1, 1<<20))
+	recorded := 0
+	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, bare := w.(*httptest.ResponseRecorder); !bare {
+			recorded++
+		}
+		io.WriteString(w, "ok")
+	}))
+	for range 10 {
+		getFrom(h, "/orders")
+	}
+	require.Equal(t, 3, recorded, "one runs, one waits, one was refused")
+	require.EqualValues(t, 8, m.Stats().Dropped[shadow.ReasonQueueFull])
+	require.EqualValues(t, 8, covered(t, m.Coverage(), "/orders").Lost[shadow.ReasonQueueFull])
+
+	close(g.open)
+	require.Eventually(t, func() bool { return m.Stats().Match == 2 }, 10*time.Second, time.Millisecond)
+	getFrom(h, "/orders")
+	require.Equal(t, 4, recorded)
+	require.NoError(t, m.Shutdown(t.Context()))
+	require.Equal(t, map[string]uint64{match: 3, "queue-full": 8}, ledger(t, m))
+}
+
 // Copies are bounded by the bytes that they hold, together and at any time.
 func TestCopiesAreBoundedByBytes(t *testing.T) {
 	const limit = 256 << 10

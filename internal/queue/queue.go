@@ -24,6 +24,7 @@ type Queue[T any] struct {
 	run     func(T)
 	workers int
 	depth   int
+	gate    func(full bool)
 
 	mu        sync.Mutex
 	ring      []T // grows up to depth, and one more for the worker that lingers
@@ -51,9 +52,11 @@ const (
 
 // New returns a Queue that calls run for each item on one of at most so many workers,
 // with at most depth items waiting, and counts so many kinds of ends. Run must have
-// its item settled before it returns; it may exit its goroutine (runtime.Goexit).
-func New[T any](workers, depth, kinds int, run func(T)) *Queue[T] {
-	return &Queue[T]{run: run, workers: workers, depth: depth, settled: make([]uint64, kinds),
+// its item settled before it returns; it may exit its goroutine (runtime.Goexit). Gate is
+// told that the Queue is full, when an item is refused, and that it is not, when a worker
+// is free again; it is called under a lock and must be quick.
+func New[T any](workers, depth, kinds int, run func(T), gate func(full bool)) *Queue[T] {
+	return &Queue[T]{run: run, workers: workers, depth: depth, gate: gate, settled: make([]uint64, kinds),
 		closing: make(chan struct{})}
 }
 
@@ -71,6 +74,7 @@ func (q *Queue[T]) Put(item T) Verdict {
 		q.running++
 		go q.work(item)
 	case q.waiting >= q.depth:
+		q.gate(true)
 		return Full
 	default:
 		q.push(item)
@@ -113,8 +117,10 @@ func (q *Queue[T]) work(item T) {
 func (q *Queue[T]) next() (item T, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	defer q.gate(false)
 	if q.waiting == 0 && !q.lingering {
 		q.lingering = true
+		q.gate(false)
 		q.mu.Unlock()
 		q.pause()
 		q.mu.Lock()
@@ -209,6 +215,7 @@ func (q *Queue[T]) Drop(kind int) []T {
 		q.head = (q.head + 1) % len(q.ring)
 	}
 	q.ring, q.head = nil, 0
+	q.gate(false)
 	q.settled[kind] += uint64(len(items))
 	q.signal()
 	return items

@@ -33,10 +33,14 @@ func rest() {
 	synctest.Wait()
 }
 
+// open is the gate of a Queue whose tests do not ask it.
+func open(bool) {}
+
 // bench is a Queue of numbers whose workers wait for a word.
 type bench struct {
 	*queue.Queue[int]
 	word    chan struct{}
+	full    atomic.Bool // as the gate was told
 	started []int
 	mu      sync.Mutex
 }
@@ -49,7 +53,7 @@ func newBench(workers, depth int) *bench {
 		b.mu.Unlock()
 		<-b.word
 		b.Settle(done)
-	})
+	}, b.full.Store)
 	return b
 }
 
@@ -169,6 +173,40 @@ func TestTheOrderHoldsWhereTheRingGrowsInTheMiddle(t *testing.T) {
 
 // Nothing waits where a worker is free, and without room to wait a free worker still
 // takes an item.
+// The gate is shut from the first item that is refused until there is room.
+func TestTheGateTellsWhetherThereIsRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1, 1)
+		b.put(t, queue.Accepted, 0, 1)
+		assert.False(t, b.full.Load(), "nothing was refused")
+		b.put(t, queue.Full, 2)
+		assert.True(t, b.full.Load())
+		b.word <- struct{}{} // 1 is taken
+		rest()
+		assert.False(t, b.full.Load())
+
+		b.put(t, queue.Accepted, 3)
+		b.put(t, queue.Full, 4)
+		assert.Equal(t, []int{3}, b.Drop(dropped))
+		assert.False(t, b.full.Load(), "of what is dropped the place is free")
+
+		b.put(t, queue.Accepted, 5)
+		b.put(t, queue.Full, 6)
+		b.word <- struct{}{}
+		b.word <- struct{}{} // 5 is done too
+		synctest.Wait()
+		assert.False(t, b.full.Load(), "the worker lingers")
+		for i, want := range []queue.Verdict{queue.Accepted, queue.Accepted, queue.Full} {
+			require.Equal(t, want, b.Put(7+i))
+		}
+		assert.True(t, b.full.Load())
+		rest() // it takes 7
+		assert.False(t, b.full.Load())
+		close(b.word)
+		rest()
+	})
+}
+
 func TestDepthZeroIsNoRoomToWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(1, 0)
@@ -184,7 +222,7 @@ func TestDepthZeroIsNoRoomToWait(t *testing.T) {
 
 func TestAnIdleQueueHasNoGoroutine(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	q := queue.New(8, 100, kinds, func(int) {})
+	q := queue.New(8, 100, kinds, func(int) {}, open)
 	goleak.VerifyNone(t, before)
 	synctest.Test(t, func(t *testing.T) { // which also fails if one is left
 		b := newBench(8, 100)
@@ -212,7 +250,7 @@ func TestARunThatExitsItsGoroutineIsReplaced(t *testing.T) {
 			if i%2 == 0 {
 				runtime.Goexit()
 			}
-		})
+		}, open)
 		want := []int{}
 		for i := range 10 {
 			require.Equal(t, queue.Accepted, q.Put(i))
@@ -242,7 +280,7 @@ func TestARunThatRecoversItsPanicGoesOn(t *testing.T) {
 				}
 			}()
 			panic("user code")
-		})
+		}, open)
 		for i := range 5 {
 			require.Equal(t, queue.Accepted, q.Put(i))
 		}
@@ -261,7 +299,7 @@ func TestASettledItemKeepsItsWorkerUntilItReturns(t *testing.T) {
 		q = queue.New(1, 1, kinds, func(int) {
 			q.Settle(failed) // given up: its timeout
 			<-hold
-		})
+		}, open)
 		require.Equal(t, queue.Accepted, q.Put(1))
 		rest()
 		settled, waiting, running := q.Counts(nil)
@@ -344,7 +382,7 @@ func TestDropSettlesWhatWaitsAndReturnsItInOrder(t *testing.T) {
 }
 
 func TestCountsAppendsToWhatItIsGiven(t *testing.T) {
-	q := queue.New(1, 1, kinds, func(int) {})
+	q := queue.New(1, 1, kinds, func(int) {}, open)
 	room := make([]uint64, 0, kinds)
 	settled, _, _ := q.Counts(room)
 	assert.Same(t, &room[:1][0], &settled[0])
@@ -358,6 +396,7 @@ func TestTheLedgerAlwaysSumsUpUnderLoad(t *testing.T) {
 	const workers, depth, putters, each = 4, 16, 4, 2000
 	var q *queue.Queue[int]
 	var busy atomic.Int64
+	var shut atomic.Bool
 	var ends [putters * each]atomic.Int32
 	q = queue.New(workers, depth, kinds, func(i int) {
 		if n := busy.Add(1); n > workers {
@@ -373,7 +412,7 @@ func TestTheLedgerAlwaysSumsUpUnderLoad(t *testing.T) {
 			runtime.Goexit()
 		}
 		q.Settle(done)
-	})
+	}, shut.Store)
 
 	var accepted, full atomic.Uint64
 	var load, watch sync.WaitGroup
@@ -420,6 +459,7 @@ func TestTheLedgerAlwaysSumsUpUnderLoad(t *testing.T) {
 	assert.Zero(t, running)
 	assert.Equal(t, accepted.Load(), sum(settled))
 	assert.EqualValues(t, putters*each, accepted.Load()+full.Load())
+	assert.False(t, shut.Load(), "there is room")
 	for _, n := range settled {
 		assert.Positive(t, n, "every kind of end was played")
 	}
@@ -441,7 +481,7 @@ func sum(n []uint64) (total uint64) {
 
 func BenchmarkPut(b *testing.B) {
 	var q *queue.Queue[*int]
-	q = queue.New(2, 256, kinds, func(*int) { q.Settle(done) })
+	q = queue.New(2, 256, kinds, func(*int) { q.Settle(done) }, open)
 	item := new(int)
 	b.ReportAllocs()
 	for b.Loop() {
