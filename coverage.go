@@ -183,7 +183,11 @@ func (c *coverage) add(route string) *routeEnds {
 // byRoute tells whether w, found before the primary runs, is about the request: it was
 // sampled, and nobody stopped all of them. Only then it is worth while to know its route.
 func (w why) byRoute() bool {
-	return w == whyLoop || w == whyUpgrade || w == whyInvalid || w == whyBodyTooLarge || w == whyQueueFull
+	switch w {
+	case whyLoop, whyUpgrade, whyInvalid, whyBodyTooLarge, whyQueueFull, whyBytesFull:
+		return true
+	}
+	return false
 }
 
 // lose counts by route that r, which was sampled, is not copied. Nothing is allocated for a

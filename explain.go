@@ -105,6 +105,7 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 		fmt.Sprintf("open: target %q fails or is slow", m.target.Name))
 	unless(stops&stopOverhead != 0, "overhead", whyOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
 	unless(stops&stopPressure != 0, "pressure", whyPressure, "none that stops all copies", "no copy runs until it is over: see PressureOptions")
+	unless(stops&stopFull != 0, "queue", whyQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
 	unless(r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]), "upgrade", whyUpgrade,
 		"it stays with HTTP", "it asks for another protocol")
 	unless(r.URL == nil || r.RequestURI == "*", "resource", whyInvalid, "it has a URL", "it has no URL that could be sent")
@@ -142,6 +143,8 @@ func (m *Mirror) explainBody(r *http.Request, step func(name string, w why, v Ve
 	switch {
 	case r.ContentLength > m.maxBody:
 		step("body", whyBodyTooLarge, VerdictFail, "%d bytes are over the %d of WithMaxBody", r.ContentLength, m.maxBody)
+	case r.ContentLength > m.pool.Room():
+		step("body", whyBytesFull, VerdictFail, "there is room for %d bytes now, and it has %d: see WithQueue", m.pool.Room(), r.ContentLength)
 	case !hasBody(r):
 		step("body", whyBodyTooLarge, VerdictPass, "none")
 	case r.ContentLength > 0:

@@ -187,6 +187,28 @@ func atTheLimits(t *testing.T) map[shadow.Reason]bool {
 	return agreed
 }
 
+func TestExplainTellsThatThereIsNoRoom(t *testing.T) {
+	post := func() *http.Request { return httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 40<<10))) }
+	for reason, c := range map[shadow.Reason]struct {
+		queue int
+		r     func() *http.Request
+	}{
+		shadow.ReasonQueueFull: {1, func() *http.Request { return asked("GET") }},
+		shadow.ReasonBytesFull: {100, post},
+	} {
+		g := newGate()
+		m, _ := mirror(t, shadow.InProcess("v2", g), allMethods, shadow.WithConcurrency(1), shadow.WithQueue(c.queue, 64<<10))
+		for n := 0; m.Explain(c.r()).Verdict == shadow.VerdictPass && n < 10; n++ {
+			m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				io.Copy(io.Discard, r.Body)
+			})).ServeHTTP(httptest.NewRecorder(), c.r())
+		}
+		assert.Equal(t, reason, m.Explain(c.r()).Reason)
+		assert.Equal(t, reason, became(t, m, c.r()))
+		close(g.open)
+	}
+}
+
 // Where a Sampler draws, Explain tells with which probability, and cannot tell more.
 func TestExplainTellsTheProbabilityOfADraw(t *testing.T) {
 	user := func(r *http.Request) string { return r.Header.Get("X-User") }

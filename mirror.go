@@ -214,6 +214,8 @@ func (m *Mirror) decide(r *http.Request, d *Draw) why {
 		return whyLoop
 	case r.ContentLength > m.maxBody:
 		return whyBodyTooLarge
+	case r.ContentLength > m.pool.Room():
+		return whyBytesFull
 	}
 	return whyCopied
 }

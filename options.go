@@ -259,9 +259,9 @@ func WithConcurrency(n int) Option {
 
 // WithQueue caps the copies that wait for their turn, 256 by default, and the bytes of
 // bodies that the Mirror holds at any time, 64 MiB by default. Past a cap a copy is
-// dropped as ReasonQueueFull or ReasonBytesFull. Where one found no
-// room in the queue, requests are dropped when they come, and not recorded, until a worker is
-// free.
+// dropped as ReasonQueueFull or ReasonBytesFull. Where that is known when a request comes
+// it is not recorded: its Content-Length is more than there is room for, or the copy before it
+// found the queue full and no worker has become free since.
 func WithQueue(n int, bytes int64) Option {
 	return optionFunc(func(c *config) {
 		c.once("WithQueue", [2]int64{int64(n), bytes})

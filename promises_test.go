@@ -278,6 +278,30 @@ func TestNothingIsRecordedWhileTheQueueIsFull(t *testing.T) {
 	require.Equal(t, map[string]uint64{match: 3, "queue-full": 8}, ledger(t, m))
 }
 
+// Nor is a body of which it is known from the start that there is no room for it.
+func TestNothingIsRecordedOfABodyThatHasNoRoom(t *testing.T) {
+	g := newGate()
+	m, _ := mirror(t, shadow.InProcess("v2", g), allMethods, shadow.WithQueue(100, 64<<10))
+	recorded := 0
+	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, bare := w.(*httptest.ResponseRecorder); !bare {
+			recorded++
+		}
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "ok")
+	}))
+	for range 3 {
+		postTo(h, "/orders", strings.Repeat("x", 40<<10))
+	}
+	require.Equal(t, 1, recorded)
+	require.EqualValues(t, 2, covered(t, m.Coverage(), "/orders").Lost[shadow.ReasonBytesFull])
+	postTo(h, "/orders", "small")
+	require.Equal(t, 2, recorded)
+	close(g.open)
+	require.NoError(t, m.Shutdown(t.Context()))
+	require.Equal(t, map[string]uint64{match: 2, "bytes-full": 2}, ledger(t, m))
+}
+
 // Copies are bounded by the bytes that they hold, together and at any time.
 func TestCopiesAreBoundedByBytes(t *testing.T) {
 	const limit = 256 << 10

@@ -33,6 +33,9 @@ func NewPool(limit int64) *Pool {
 // Held is the number of bytes that are reserved now.
 func (p *Pool) Held() int64 { return p.held.Load() }
 
+// Room is the number of bytes that could be reserved now.
+func (p *Pool) Room() int64 { return p.max - p.held.Load() }
+
 // Sum hashes b as Buffer.Sum hashes a stream of the same bytes.
 func (p *Pool) Sum(b []byte) uint64 { return maphash.Bytes(p.seed, b) }
 

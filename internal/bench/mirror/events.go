@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -59,9 +60,9 @@ func events(w io.Writer, rounds int) error {
 		urls[i], first[i], late[i] = srv.URL, newHistogram(), newHistogram()
 	}
 	defer client.CloseIdleConnections()
-	for turn := range rounds * streams {
-		for i := range ways {
-			i = (turn + i) % len(ways) // so that nobody always comes after the same one
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range rounds * streams {
+		for _, i := range rng.Perm(len(ways)) { // so that nobody always comes after the same one
 			if err := follow(client, urls[i], epoch, first[i], late[i]); err != nil {
 				return fmt.Errorf("%s: %w", ways[i].name, err)
 			}

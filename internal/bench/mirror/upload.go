@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -63,9 +64,10 @@ func upload(w io.Writer, turns int) error {
 		way.url, way.client = srv.URL, &http.Client{Transport: &http.Transport{}}
 		defer way.client.CloseIdleConnections()
 	}
+	rng := rand.New(rand.NewPCG(1, 1))
 	for turn := range turns + 2 {
-		for i := range ways {
-			way := ways[(turn+i)%len(ways)] // so that nobody always comes after the same one
+		for _, i := range rng.Perm(len(ways)) { // so that nobody always comes after the same one
+			way := ways[i]
 			start := time.Now()
 			if err := exchange(way.client, "POST", way.url, way.body()); err != nil {
 				return fmt.Errorf("%s: %w", way.name, err)
