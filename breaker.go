@@ -206,7 +206,7 @@ func (b *breaker) judge(base context.Context, j *job, r reply, err error) error 
 		return errNothing
 	case r.status >= http.StatusInternalServerError && j.resp.Status < http.StatusInternalServerError:
 		return errServer
-	case r.endless:
+	case answered && r.size > j.most.Load():
 		return errEndless
 	case r.took > b.slow:
 		return errSlow

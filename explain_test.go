@@ -188,7 +188,9 @@ func atTheLimits(t *testing.T) map[shadow.Reason]bool {
 }
 
 func TestExplainTellsThatThereIsNoRoom(t *testing.T) {
-	post := func() *http.Request { return httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 40<<10))) }
+	post := func() *http.Request {
+		return httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 40<<10)))
+	}
 	for reason, c := range map[shadow.Reason]struct {
 		queue int
 		r     func() *http.Request

@@ -44,10 +44,9 @@ type attempt struct {
 
 // reply is what is known of every answer, also of one that is not kept.
 type reply struct {
-	status  int // 0 while there is none
-	size    int64
-	took    time.Duration
-	endless bool // it was longer than could be of any use, and not read to its end
+	status int   // 0 while there is none
+	size   int64 // of the body, as far as it was read
+	took   time.Duration
 }
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
@@ -129,9 +128,11 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		defer resp.Body.Close()
 	}
 	if a.target.Discard {
-		most := a.j.most.Load()
-		n, err := drain(resp.Body, most)
-		a.size, a.took, a.endless = max(n, resp.ContentLength), time.Since(start), n > most
+		n, err := drain(resp.Body, a.j.most.Load())
+		if own, ok := resp.Body.(*served); ok {
+			n = own.sink.size
+		}
+		a.size, a.took = n, time.Since(start)
 		return nil, err
 	}
 	msg, buf := a.got, &a.buf
@@ -157,7 +158,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		}
 	}
 	msg.Took = time.Since(start)
-	a.size, a.took, a.endless = buf.Size(), msg.Took, buf.Size() > a.j.most.Load()
+	a.size, a.took = buf.Size(), msg.Took
 	msg.Trailer = resp.Trailer
 	a.m.content(msg, buf)
 	return msg, nil

@@ -198,7 +198,8 @@ func (t *handlerTransport) serve(w http.ResponseWriter, r *http.Request) (err er
 	return nil
 }
 
-// served is a request to a handler in process and what became of it.
+// served is a request to a handler in process, its answer, of which the body is not kept,
+// and that body, which is empty.
 type served struct {
 	in   http.Request
 	url  url.URL
@@ -241,10 +242,13 @@ func (s *served) response(req *http.Request, status int) *http.Response {
 		Status:     statusLine(status),
 		StatusCode: status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: s.sink.header, Body: http.NoBody, ContentLength: s.sink.size, Request: req,
+		Header: s.sink.header, Body: s, ContentLength: s.sink.size, Request: req,
 	}
 	return &s.resp
 }
+
+func (s *served) Read([]byte) (int, error) { return 0, io.EOF }
+func (s *served) Close() error             { return nil }
 
 // statusLine is what http.Response.Status holds; the commonest costs nothing.
 func statusLine(status int) string {

@@ -2,6 +2,7 @@ package shadow_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -566,6 +567,29 @@ func TestServerErrorsBesideThePrimary(t *testing.T) {
 			assert.Equal(t, state, m.breaker("v2"), status)
 			assert.Equal(t, state, m.breaker("v1"), status)
 		}, parallel, shadow.WithControl(shadow.InProcess("v1", broken)), shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
+	}
+}
+
+// An answer is without an end only beside a shorter one of the primary, which is known when
+// that has answered.
+func TestLongAnswersThatNobodyReadsBesideThePrimary(t *testing.T) {
+	for size, state := range map[int]shadow.BreakerState{1: shadow.BreakerOpen, 2 << 20: shadow.BreakerClosed} {
+		primary := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			time.Sleep(time.Second)
+			w.Write(make([]byte, size))
+		})
+		for name, target := range map[string]shadow.Target{
+			"in process": shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 2<<20)) })),
+			"elsewhere": {Name: "v2", Transport: rounds(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(make([]byte, 2<<20)))}, nil
+			})},
+		} {
+			target.Discard = true
+			inBubble(t, primary, target, func(t *testing.T, m *limited) {
+				m.ask(1)
+				assert.Equal(t, state, m.breaker("v2"), "%s, %d bytes", name, size)
+			}, parallel, shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
+		}
 	}
 }
 
