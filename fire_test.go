@@ -162,8 +162,27 @@ func live() int64 {
 // Whatever a shadow does, the primary answers as ever, goroutines and bytes stay within
 // their limits, and every request is in the ledger.
 func TestThePrimaryDoesNotNoticeAShadowOnFire(t *testing.T) {
+	besideFire(t, 4000, func(t *testing.T, m *shadow.Mirror, _ crowd) (string, *inFlight) {
+		srv, handlers := server(t, m.Handler(http.HandlerFunc(swap)), false)
+		return srv.URL, handlers
+	})
+}
+
+// Nor does a caller whose transport is mirrored.
+func TestTheCallerDoesNotNoticeAShadowOnFire(t *testing.T) {
+	besideFire(t, 1000, func(t *testing.T, m *shadow.Mirror, callers crowd) (string, *inFlight) {
+		for _, c := range callers {
+			c.Transport = m.Transport(c.Transport)
+		}
+		srv, handlers := server(t, http.HandlerFunc(swap), false)
+		return srv.URL, handlers
+	})
+}
+
+// besideFire has a crowd make so many requests for each fault of a shadow. Wrap puts the Mirror
+// into their way and tells where they are served.
+func besideFire(t *testing.T, requests int, wrap func(*testing.T, *shadow.Mirror, crowd) (string, *inFlight)) {
 	const (
-		requests    = 4000
 		bare        = 800 // without the mirror
 		size        = 64 << 10
 		clients     = 16
@@ -176,8 +195,8 @@ func TestThePrimaryDoesNotNoticeAShadowOnFire(t *testing.T) {
 			m, err := shadow.New(target, allMethods, unlimited, shadow.WithConcurrency(concurrency),
 				shadow.WithQueue(256, budget), shadow.WithMaxBody(2*size))
 			require.NoError(t, err)
-			srv, handlers := server(t, m.Handler(http.HandlerFunc(swap)), false)
 			crowd := newCrowd(t, clients)
+			url, handlers := wrap(t, m, crowd)
 			var bodies, answers [clients][]byte
 			for i := range bodies {
 				bodies[i] = content(i, size)
@@ -186,11 +205,11 @@ func TestThePrimaryDoesNotNoticeAShadowOnFire(t *testing.T) {
 
 			// What it is without the mirror, over the same connections.
 			m.SetEnabled(false)
-			want := crowd[0].post(t, srv.URL, bodies[0])
+			want := crowd[0].post(t, url, bodies[0])
 			want.body = nil
 			round := func(requests int, most *peak) {
 				crowd.each(requests, func(c *caller, n int) {
-					got := c.post(t, srv.URL, bodies[n%clients])
+					got := c.post(t, url, bodies[n%clients])
 					assert.True(t, bytes.Equal(answers[n%clients], got.body), "request %d: %d bytes of body", n, len(got.body))
 					assert.Equal(t, bodies[n%clients][:8], []byte(got.trailer.Get("X-First")))
 					got.body, got.trailer = nil, want.trailer
