@@ -75,7 +75,7 @@ func TestATargetThatIsMissedIsSaid(t *testing.T) {
 			missed = 0.01
 		}
 		if tables[g.part] == nil {
-			tables[g.part] = table(t, []string{"who"}, []any{"x"}, []any{"remote x"})
+			tables[g.part] = table(t, []string{"who"}, []any{"x"}, []any{"remote x"}, []any{"128 MiB x"})
 		}
 		rows := tables[g.part][0].Rows()
 		tables[g.part][0].Columns = append(tables[g.part][0].Columns, g.column)
