@@ -27,11 +27,10 @@ func NewBudget(share, perSecond float64, most int, now time.Time) *Budget {
 	}
 }
 
-// Account adds what requests and time have earned since the latest account, takes off the
-// copies that were spent, and returns the time that has passed. A clock that goes back
-// stands, and goes on from there.
-func (b *Budget) Account(now time.Time, requests, spent float64) (passed time.Duration) {
-	passed = max(now.Sub(b.at), 0)
+// Account adds what requests and time have earned since the latest account, and takes off the
+// copies that were spent. A clock that goes back stands, and goes on from there.
+func (b *Budget) Account(now time.Time, requests, spent float64) {
+	passed := max(now.Sub(b.at), 0)
 	b.at = now
 	b.saved = min(b.saved+b.share*requests-spent, b.most)
 	b.savedBySecond = min(b.savedBySecond+b.perSecond*passed.Seconds()-spent, b.most)
@@ -40,7 +39,6 @@ func (b *Budget) Account(now time.Time, requests, spent float64) (passed time.Du
 		b.inSecondsBefore = b.inSecond / max(counted.Seconds(), 1)
 		b.second, b.inSecond = now, 0
 	}
-	return passed
 }
 
 // Left returns how many copies are left: less than 0 where too many were made.
