@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 // dashboard is what matters here of a dashboard of Grafana.
@@ -93,6 +95,10 @@ var comparison = regexp.MustCompile(` (==|!=|>=|<=|>|<) (bool )?`)
 func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 	t.Parallel()
 	f, p, criteria := start(t, withDiscounts)
+	spans := tracetest.NewSpanRecorder()
+	for _, r := range f.replicas {
+		r.tracer.RegisterSpanProcessor(spans)
+	}
 	_, err := f.decide(within(t), criteria, requests, p)
 	require.NoError(t, err)
 	finds := func(t *testing.T, where, expression string) {
@@ -134,7 +140,7 @@ func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 	})
 
 	t.Run("rules", func(t *testing.T) {
-		for _, file := range []string{"shadow.yml", "gate.yml", "limits.yml"} {
+		for _, file := range []string{"shadow.yml", "gate.yml", "drift.yml", "limits.yml"} {
 			for _, r := range allRules(t, file) {
 				if r.Alert == "ShadowGone" {
 					continue // see below
@@ -145,26 +151,54 @@ func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 				}
 				finds(t, r.Record+r.Alert, expression)
 				if r.Record != "" {
-					finds(t, "recorded", r.Record)
+					require.NoError(t, p.until(within(t), r.Record), "recorded")
 				}
 			}
 		}
 		all, err := p.api.Rules(within(t), nil)
 		require.NoError(t, err)
-		require.Len(t, all.Groups, 6)
+		require.Len(t, all.Groups, 7)
 	})
 
-	t.Run("exemplars lead to the traces of copies", func(t *testing.T) {
-		for _, metric := range []string{`shadow_request_duration_seconds_bucket{shadow_role="shadow"}`, "shadow_differences_total"} {
+	t.Run("an exemplar of a difference leads to both traces", func(t *testing.T) {
+		primaries, copies := map[string]bool{}, map[string]sdktrace.ReadOnlySpan{}
+		for _, span := range spans.Ended() {
+			if span.Name() == "shadow v2" {
+				copies[span.SpanContext().TraceID().String()] = span
+			} else {
+				primaries[span.SpanContext().TraceID().String()] = true
+			}
+		}
+		for _, metric := range []string{"shadow_differences_total", `shadow_comparisons_total{shadow_result="diff"}`, `shadow_request_duration_seconds_bucket{shadow_role="shadow"}`} {
 			results, err := p.api.QueryExemplars(within(t), metric, time.Now().Add(-time.Hour), time.Now())
 			require.NoError(t, err)
 			require.NotEmpty(t, results, metric)
 			for _, r := range results {
 				for _, e := range r.Exemplars {
-					assert.Len(t, e.Labels["trace_id"], 32, metric)
-					assert.Len(t, e.Labels["span_id"], 16, metric)
+					span := copies[string(e.Labels["trace_id"])]
+					require.NotNil(t, span, "%s: %v is no trace of a copy", metric, e.Labels)
+					assert.EqualValues(t, span.SpanContext().SpanID().String(), e.Labels["span_id"])
+					require.Len(t, span.Links(), 1)
+					assert.True(t, primaries[span.Links()[0].SpanContext.TraceID().String()], "the link leads to no trace of a primary")
 				}
 			}
+		}
+	})
+
+	t.Run("the manual", func(t *testing.T) {
+		resp, err := f.balancer.Client().Post(f.balancer.URL+"/stock", "", nil) // this is not copied
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.NoError(t, p.until(within(t), `rate(shadow_requests_total{shadow_outcome="skipped"}[5m])`))
+		text, err := os.ReadFile("../../docs/telemetry.md")
+		require.NoError(t, err)
+		blocks := regexp.MustCompile("(?s)```promql\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+		require.NotEmpty(t, blocks)
+		for _, block := range blocks {
+			if strings.Contains(block[1], "traces_span_metrics_") {
+				continue // of a collector, which is not here
+			}
+			finds(t, "docs/telemetry.md", comparison.ReplaceAllString(block[1], " $1 bool "))
 		}
 	})
 

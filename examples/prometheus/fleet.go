@@ -81,13 +81,13 @@ func (f *fleet) snapshot(ctx context.Context) (*tally.Snapshot, error) {
 
 const clients = 16
 
-// use sends n requests to the load balancer.
-func (f *fleet) use(ctx context.Context, n int) error {
+// use sends the requests from one number to another to the load balancer.
+func (f *fleet) use(ctx context.Context, from, to int) error {
 	var wg sync.WaitGroup
 	errs := make([]error, clients)
 	for one := range clients {
 		wg.Go(func() {
-			for i := one; i < n && errs[one] == nil; i += clients {
+			for i := from + one; i < to && errs[one] == nil; i += clients {
 				errs[one] = get(ctx, f.balancer, path(i), func(body io.Reader) error {
 					_, err := io.Copy(io.Discard, body)
 					return err
