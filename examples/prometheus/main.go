@@ -3,9 +3,9 @@
 // them, in two ways that agree: from the tallies, which are fetched and merged, and from
 // Prometheus, which scrapes the metrics and evaluates the rules of this directory.
 //
-//	go run .                       # the candidate is good
-//	go run . -candidate discounts  # it has a bug
-//	go run . -stay                 # goes on after the verdict, to look around
+//	go run .            # the candidate is good: exit code 0
+//	go run . discounts  # this one has a bug: 1
+//	go run . -stay      # goes on after the verdict, to look around
 //
 // It starts the Prometheus that is in $PATH. Without one the tallies decide alone.
 //
@@ -50,19 +50,20 @@ func main() {
 func run(ctx context.Context, args []string, stdout io.Writer) (code int, err error) {
 	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
 	flags.SetOutput(stdout)
-	name := flags.String("candidate", "rewrite", "`which`: rewrite, which is good, or discounts, which is not")
 	stay := flags.Bool("stay", false, "go on after the verdict, until interrupted")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0, nil
 	case err != nil:
 		return broken, err
-	case flags.NArg() > 0:
-		return broken, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	price, ok := map[string]pricing{"rewrite": byThePiece, "discounts": withDiscounts}[*name]
-	if !ok {
-		return broken, fmt.Errorf("no candidate is called %q", *name)
+	candidate := flags.Args()
+	if len(candidate) == 0 {
+		candidate = []string{"rewrite"}
+	}
+	price, ok := map[string]pricing{"rewrite": byThePiece, "discounts": withDiscounts}[candidate[0]]
+	if !ok || len(candidate) > 1 {
+		return broken, fmt.Errorf("there are two candidates, rewrite and discounts, and not %q", candidate)
 	}
 	criteria, err := readCriteria()
 	if err != nil {
@@ -75,7 +76,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	}
 	defer f.close()
 	fmt.Fprintf(stdout, "%d replicas of a service are behind %s. Each mirrors to the candidate %q.\n",
-		len(f.replicas), f.balancer.URL, *name)
+		len(f.replicas), f.balancer.URL, candidate[0])
 	p, err := f.watch(ctx, criteria, stdout)
 	if err != nil {
 		return broken, err

@@ -153,7 +153,7 @@ func TestTheProgramEndsWithTheVerdict(t *testing.T) {
 	} {
 		t.Run(candidate, func(t *testing.T) {
 			var out bytes.Buffer
-			code, err := run(within(t), []string{"-candidate", candidate}, &out)
+			code, err := run(within(t), []string{candidate}, &out)
 			http.DefaultTransport.(*http.Transport).CloseIdleConnections() // of the balancer
 			require.NoError(t, err)
 			assert.Equal(t, c.code, code, out.String())
@@ -174,7 +174,7 @@ func TestWithoutAPrometheusTheTalliesDecide(t *testing.T) {
 	} {
 		t.Run(candidate, func(t *testing.T) {
 			var out bytes.Buffer
-			code, err := run(within(t), []string{"-candidate", candidate}, &out)
+			code, err := run(within(t), []string{candidate}, &out)
 			require.NoError(t, err)
 			assert.Equal(t, c.code, code, out.String())
 			assert.Contains(t, out.String(), c.says)
@@ -195,7 +195,7 @@ func TestTooFewRequestsAreNoVerdict(t *testing.T) {
 }
 
 func TestArgumentsThatAreNoneAreErrors(t *testing.T) {
-	for _, args := range [][]string{{"extra"}, {"-candidate", "v9"}, {"-requests", "x"}} {
+	for _, args := range [][]string{{"v9"}, {"-candidate"}, {"rewrite", "discounts"}} {
 		code, err := run(t.Context(), args, io.Discard)
 		assert.Error(t, err, args)
 		assert.Equal(t, broken, code, args)
