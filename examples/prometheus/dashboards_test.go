@@ -28,9 +28,14 @@ type dashboard struct {
 		}
 	}
 	Panels []struct {
-		ID                 int
-		Title, Description string
-		Targets            []struct{ Expr string }
+		ID          int
+		Type, Title string
+		FieldConfig struct{ Defaults struct{ Unit string } }
+		Targets     []struct {
+			Expr, RefID string
+			Datasource  struct{ UID string }
+		}
+		GridPos struct{ X, Y, W, H int }
 	}
 }
 
@@ -76,12 +81,26 @@ func TestThereIsADashboardForEveryReader(t *testing.T) {
 		assert.NotEmpty(t, d.Title, name)
 		assert.False(t, seen[d.UID], "%s: the uid of another one", name)
 		seen[d.UID] = true
-		ids := map[int]bool{}
+		ids, taken := map[int]bool{}, map[[2]int]string{}
 		for _, p := range d.Panels {
-			assert.NotEmpty(t, p.Title, name)
-			assert.NotEmpty(t, p.Targets, p.Title)
+			require.NotEmpty(t, p.Title, name)
+			assert.Contains(t, []string{"bargauge", "heatmap", "stat", "table", "timeseries"}, p.Type, p.Title)
+			assert.Contains(t, []string{"none", "short", "s", "percentunit", "reqps", "bytes", "Bps"}, p.FieldConfig.Defaults.Unit, p.Title)
 			assert.False(t, ids[p.ID], "%s: %s has the id of another one", name, p.Title)
 			ids[p.ID] = true
+			require.NotEmpty(t, p.Targets, p.Title)
+			for i, target := range p.Targets {
+				assert.Equal(t, string(rune('A'+i)), target.RefID, p.Title)
+				assert.Equal(t, "${datasource}", target.Datasource.UID, p.Title)
+			}
+			assert.LessOrEqual(t, p.GridPos.X+p.GridPos.W, 24, p.Title)
+			for x := range p.GridPos.W {
+				for y := range p.GridPos.H {
+					at := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+					require.Empty(t, taken[at], "%s lies on it", p.Title)
+					taken[at] = p.Title
+				}
+			}
 		}
 	}
 }
