@@ -113,7 +113,7 @@ var comparison = regexp.MustCompile(` (==|!=|>=|<=|>|<) (bool )?`)
 
 func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 	t.Parallel()
-	f, p, criteria := start(t, withDiscounts)
+	f, p, criteria := start(t, newService(withDiscounts))
 	spans := tracetest.NewSpanRecorder()
 	for _, r := range f.replicas {
 		r.tracer.RegisterSpanProcessor(spans)

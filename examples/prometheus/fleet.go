@@ -28,11 +28,11 @@ type fleet struct {
 
 const size = 3
 
-func newFleet(price pricing) (*fleet, error) {
+func newFleet(candidate http.Handler) (*fleet, error) {
 	// The candidate knows copies by their mark, and keeps them from writing.
 	peers := middleware.FromNetworks(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	f := &fleet{through: http.Transport{MaxIdleConnsPerHost: clients},
-		candidate: httptest.NewServer(middleware.Detect(peers)(middleware.ReadOnly(newService(price))))}
+		candidate: httptest.NewServer(middleware.Detect(peers)(middleware.ReadOnly(candidate)))}
 	var backends []*url.URL
 	for range size {
 		r, err := newReplica(f.candidate.URL)

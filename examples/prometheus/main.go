@@ -70,7 +70,7 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 		return broken, err
 	}
 
-	f, err := newFleet(price)
+	f, err := newFleet(newService(price))
 	if err != nil {
 		return broken, err
 	}

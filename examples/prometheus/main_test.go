@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/report/gate"
 )
 
@@ -30,26 +32,23 @@ func program(t *testing.T, name, debian string) string {
 
 // within is a context for what waits for other processes, on a machine that may be busy.
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
 // start starts a fleet and the Prometheus that scrapes it.
-func start(t *testing.T, price pricing) (*fleet, *prometheus, gate.Criteria) {
+func start(t *testing.T, candidate http.Handler) (*fleet, *prometheus, gate.Criteria) {
 	t.Helper()
 	path := program(t, "prometheus", "prometheus")
 	criteria, err := readCriteria()
 	require.NoError(t, err)
-	f, err := newFleet(price)
+	f, err := newFleet(candidate)
 	require.NoError(t, err)
 	t.Cleanup(f.close)
 	p, err := startPrometheus(within(t), path, f, criteria)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		p.close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections() // of the load test
-	})
+	t.Cleanup(p.close)
 	return f, p, criteria
 }
 
@@ -65,7 +64,7 @@ func TestTheGateOverAFleetAgreesWithPrometheus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, p, criteria := start(t, c.price)
+			f, p, criteria := start(t, newService(c.price))
 			d, err := f.decide(within(t), criteria, requests, p)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, d.Verdict, d.String())
@@ -142,6 +141,38 @@ func TestTheGateOverAFleetAgreesWithPrometheus(t *testing.T) {
 	}
 }
 
+// What no statistics can excuse fails both gates, and gets somebody up: once, for all replicas.
+func TestASideEffectFailsBothGatesAndPages(t *testing.T) {
+	t.Parallel()
+	quotes := newService(byThePiece)
+	f, p, criteria := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/quotes/7" && shadow.IsShadow(r.Context()) {
+			w.Header().Set("Shadow-Side-Effect", "sql") // a guard of the candidate's database stopped it
+		}
+		quotes.ServeHTTP(w, r)
+	}))
+	d, err := f.decide(within(t), criteria, requests, p)
+	require.NoError(t, err)
+	for _, check := range d.Checks {
+		assert.Equal(t, check.Name == "event:side-effect", check.Verdict == gate.Fail, "%s: %s", check.Name, check.Reason)
+	}
+	verdict, err := p.verdict(within(t))
+	require.NoError(t, err)
+	assert.Equal(t, gate.Fail, verdict)
+
+	require.NoError(t, p.until(within(t), `ALERTS{alertname="ShadowSideEffect", alertstate="firing"}`))
+	all, err := p.api.Alerts(within(t))
+	require.NoError(t, err)
+	var pages []model.LabelSet
+	for _, a := range all.Alerts {
+		if a.Labels["severity"] == "page" {
+			pages = append(pages, a.Labels)
+		}
+	}
+	assert.Equal(t, []model.LabelSet{{"alertname": "ShadowSideEffect", "severity": "page",
+		"shadow_mirror": "quotes", "shadow_target": "v2", "shadow_kind": "sql"}}, pages)
+}
+
 func TestTheProgramEndsWithTheVerdict(t *testing.T) {
 	program(t, "prometheus", "prometheus")
 	for candidate, c := range map[string]struct {
@@ -154,7 +185,6 @@ func TestTheProgramEndsWithTheVerdict(t *testing.T) {
 		t.Run(candidate, func(t *testing.T) {
 			var out bytes.Buffer
 			code, err := run(within(t), []string{candidate}, &out)
-			http.DefaultTransport.(*http.Transport).CloseIdleConnections() // of the balancer
 			require.NoError(t, err)
 			assert.Equal(t, c.code, code, out.String())
 			assert.Contains(t, out.String(), "Prometheus is at http://127.0.0.1:")
@@ -186,7 +216,7 @@ func TestWithoutAPrometheusTheTalliesDecide(t *testing.T) {
 func TestTooFewRequestsAreNoVerdict(t *testing.T) {
 	criteria, err := readCriteria()
 	require.NoError(t, err)
-	f, err := newFleet(byThePiece)
+	f, err := newFleet(newService(byThePiece))
 	require.NoError(t, err)
 	defer f.close()
 	d, err := f.decide(within(t), criteria, 30, nil)
@@ -203,7 +233,7 @@ func TestArgumentsThatAreNoneAreErrors(t *testing.T) {
 }
 
 func TestAProgramThatIsNoPrometheusIsAnError(t *testing.T) {
-	f, err := newFleet(byThePiece)
+	f, err := newFleet(newService(byThePiece))
 	require.NoError(t, err)
 	defer f.close()
 	_, err = startPrometheus(within(t), "false", f, gate.Default())
