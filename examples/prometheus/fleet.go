@@ -79,7 +79,7 @@ func (f *fleet) snapshot(ctx context.Context) (*tally.Snapshot, error) {
 	return tally.Merge(snapshots...)
 }
 
-const clients = 16
+const clients = 4
 
 // use sends the requests from one number to another to the load balancer.
 func (f *fleet) use(ctx context.Context, from, to int) error {

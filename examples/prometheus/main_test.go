@@ -183,6 +183,7 @@ func TestTheProgramEndsWithTheVerdict(t *testing.T) {
 		"discounts": {1, "fail"},
 	} {
 		t.Run(candidate, func(t *testing.T) {
+			t.Parallel()
 			var out bytes.Buffer
 			code, err := run(within(t), []string{candidate}, &out)
 			require.NoError(t, err)

@@ -46,14 +46,17 @@ func newReplica(candidateURL string) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	mirror, err := shadow.New(shadow.Remote("v2", candidateURL),
+	// Three replicas, their candidate, their clients and Prometheus share one machine here: what
+	// looks like a lack of time says nothing about the candidate.
+	candidate := shadow.Remote("v2", candidateURL)
+	candidate.Timeout = 5 * time.Minute
+	mirror, err := shadow.New(candidate,
 		shadow.WithName("quotes"),
 		shadow.WithReporter(counts, prices),
 		shadow.WithMeterProvider(meter),
 		shadow.WithTracerProvider(tracer),
 		shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}}),
 		shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1_000_000}),
-		// Three replicas, their candidate, their clients and Prometheus share one machine here.
 		shadow.WithPressure(shadow.PressureOptions{Off: true}),
 		shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
 		shadow.WithQueue(2048, 64<<20))
