@@ -3,13 +3,10 @@
 // gate again and again, until it knows whether the candidate may go live. What it knows is
 // the exit code:
 //
-//	go run ./examples/gate                       # 0: the candidate is good
-//	go run ./examples/gate -candidate discounts  # 1: it has a bug, and is stopped
-//	go run ./examples/gate -requests 500         # 2: that is too few to say
+//	go run ./examples/gate            # 0: the candidate is good
+//	go run ./examples/gate discounts  # 1: this one has a bug, and is stopped
 //
-// (go run makes a 1 of every code but 0; build the program to see the 2.)
-//
-// What the candidate has to show is in criteria.json. A p95 of up to 50 times the primary's
+// It would be 2 if nobody could know yet. What the candidate has to show is in criteria.json. A p95 of up to 50 times the primary's
 // is for the few requests of a busy laptop: write 2 for a service.
 package main
 
@@ -18,7 +15,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -77,7 +73,7 @@ func newRelease(candidateURL string, stdout io.Writer) (*release, error) {
 	source := func(context.Context) (*tally.Snapshot, error) { return counts.Snapshot(), nil }
 	g, err := gate.New(criteria, source, gate.Options{
 		OnVerdict: func(_ context.Context, d gate.Decision) {
-			fmt.Fprintf(stdout, "the verdict is now %s\n", d.Verdict)
+			fmt.Fprintf(stdout, "The verdict is now %s.\n", d.Verdict)
 			mirror.SetEnabled(d.Verdict != gate.Fail)
 		},
 	})
@@ -89,27 +85,31 @@ func newRelease(candidateURL string, stdout io.Writer) (*release, error) {
 
 // run returns the exit code.
 func run(ctx context.Context, args []string, stdout io.Writer) (code int, err error) {
-	flags := flag.NewFlagSet("gate", flag.ContinueOnError)
-	name := flags.String("candidate", "rewrite", "`which`: rewrite, which is good, or discounts, which is not")
-	most := flags.Int("requests", 8000, "after how many requests to give up")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return 0, nil
-	case err != nil:
+	if len(args) == 0 {
+		args = []string{"rewrite"}
+	}
+	price, ok := map[string]pricing{"rewrite": byThePiece, "discounts": withDiscounts}[args[0]]
+	if !ok || len(args) > 1 {
+		return broken, fmt.Errorf("there are two candidates, rewrite and discounts, and not %q", args)
+	}
+	fmt.Fprintf(stdout, "Clients use v1; copies of their requests go to the candidate %q.\n", args[0])
+	const most = 8000 // after so many requests it gives up
+	decision, err := decide(ctx, price, most, stdout)
+	if err != nil {
 		return broken, err
-	case flags.NArg() > 0:
-		return broken, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	price, ok := map[string]pricing{"rewrite": byThePiece, "discounts": withDiscounts}[*name]
-	if !ok {
-		return broken, fmt.Errorf("no candidate is called %q", *name)
-	}
+	fmt.Fprint(stdout, decision)
+	return decision.Verdict.ExitCode(), nil
+}
 
+// decide has a candidate with that price shadow the service, until the gate has a verdict or
+// there were too many requests.
+func decide(ctx context.Context, price pricing, most int, stdout io.Writer) (gate.Decision, error) {
 	candidate := httptest.NewServer(newService(price))
 	defer candidate.Close()
 	r, err := newRelease(candidate.URL, stdout)
 	if err != nil {
-		return broken, err
+		return gate.Decision{}, err
 	}
 	defer r.mirror.Close()
 	mux := http.NewServeMux()
@@ -118,31 +118,19 @@ func run(ctx context.Context, args []string, stdout io.Writer) (code int, err er
 	service := httptest.NewServer(mux)
 	defer service.Close()
 
-	if err := pipeline(ctx, service, *most); err != nil {
-		return broken, err
+	const often = 250 // look so often: the bounds of the gate allow it
+	for done, verdict := 0, gate.Insufficient; done < most && verdict == gate.Insufficient; done += often {
+		if err := use(ctx, service, done, min(often, most-done)); err != nil {
+			return gate.Decision{}, err
+		}
+		if verdict, err = askGate(ctx, service); err != nil {
+			return gate.Decision{}, err
+		}
 	}
 	if err := r.mirror.Shutdown(ctx); err != nil { // what is still under way counts, too
-		return broken, err
+		return gate.Decision{}, err
 	}
-	decision := r.gate.Decide(ctx)
-	fmt.Fprint(stdout, decision)
-	return decision.Verdict.ExitCode(), nil
-}
-
-// pipeline uses the service, and asks its gate every 250 requests, until there is a verdict
-// or there were too many requests.
-func pipeline(ctx context.Context, service *httptest.Server, most int) error {
-	const often = 250
-	for done := 0; done < most; done += often {
-		if err := use(ctx, service, done, min(often, most-done)); err != nil {
-			return err
-		}
-		verdict, err := askGate(ctx, service)
-		if err != nil || verdict != gate.Insufficient {
-			return err
-		}
-	}
-	return nil
+	return r.gate.Decide(ctx), nil
 }
 
 // askGate asks as a pipeline does that runs somewhere else.

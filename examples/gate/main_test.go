@@ -18,20 +18,17 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTheExitCodeIsTheVerdict(t *testing.T) {
-	for _, c := range []struct {
-		name string
+	for name, c := range map[string]struct {
 		args []string
 		code int
 		says []string
 	}{
-		{"a good candidate passes", nil, 0,
-			[]string{"the verdict is now pass\n", "PASS: 10 checks passed\n", "diffRate", "0 differences in "}},
-		{"a bad one fails", []string{"-candidate", "discounts"}, 1,
-			[]string{"the verdict is now fail\n", "FAIL: 1 of 10 checks failed: diffRate\n"}},
-		{"too few requests are neither", []string{"-requests", "500"}, 2,
-			[]string{"INSUFFICIENT: ", "0 differences in 450; 3,337 more needed to claim under 0.1 % at 95 %"}},
+		"a good candidate passes": {nil, 0,
+			[]string{"The verdict is now pass.\n", "PASS: 10 checks passed\n", "diffRate", "0 differences in "}},
+		"a bad one fails": {[]string{"discounts"}, 1,
+			[]string{"The verdict is now fail.\n", "FAIL: 1 of 10 checks failed: diffRate\n"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
 			code, err := run(t.Context(), c.args, &out)
 			require.NoError(t, err)
@@ -41,6 +38,13 @@ func TestTheExitCodeIsTheVerdict(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTooFewRequestsAreNoVerdict(t *testing.T) {
+	d, err := decide(t.Context(), byThePiece, 500, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, gate.Insufficient, d.Verdict)
+	assert.Contains(t, d.String(), "0 differences in 450; 3,337 more needed to claim under 0.1 % at 95 %")
 }
 
 // A mirror that goes on after the candidate has failed costs, and shows nothing new.
@@ -72,7 +76,7 @@ func TestTheServiceRefusesWhatIsNoNumber(t *testing.T) {
 }
 
 func TestArgumentsThatAreNoneAreErrors(t *testing.T) {
-	for _, args := range [][]string{{"extra"}, {"-candidate", "v9"}, {"-requests", "x"}} {
+	for _, args := range [][]string{{"v9"}, {"-candidate"}, {"rewrite", "discounts"}} {
 		code, err := run(t.Context(), args, io.Discard)
 		assert.Error(t, err, args)
 		assert.Equal(t, broken, code, args)

@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 // dashboard is what matters here of a dashboard of Grafana.
@@ -26,9 +28,14 @@ type dashboard struct {
 		}
 	}
 	Panels []struct {
-		ID                 int
-		Title, Description string
-		Targets            []struct{ Expr string }
+		ID          int
+		Type, Title string
+		FieldConfig struct{ Defaults struct{ Unit string } }
+		Targets     []struct {
+			Expr, RefID string
+			Datasource  struct{ UID string }
+		}
+		GridPos struct{ X, Y, W, H int }
 	}
 }
 
@@ -74,12 +81,26 @@ func TestThereIsADashboardForEveryReader(t *testing.T) {
 		assert.NotEmpty(t, d.Title, name)
 		assert.False(t, seen[d.UID], "%s: the uid of another one", name)
 		seen[d.UID] = true
-		ids := map[int]bool{}
+		ids, taken := map[int]bool{}, map[[2]int]string{}
 		for _, p := range d.Panels {
-			assert.NotEmpty(t, p.Title, name)
-			assert.NotEmpty(t, p.Targets, p.Title)
+			require.NotEmpty(t, p.Title, name)
+			assert.Contains(t, []string{"bargauge", "heatmap", "stat", "table", "timeseries"}, p.Type, p.Title)
+			assert.Contains(t, []string{"none", "short", "s", "percentunit", "reqps", "bytes", "Bps"}, p.FieldConfig.Defaults.Unit, p.Title)
 			assert.False(t, ids[p.ID], "%s: %s has the id of another one", name, p.Title)
 			ids[p.ID] = true
+			require.NotEmpty(t, p.Targets, p.Title)
+			for i, target := range p.Targets {
+				assert.Equal(t, string(rune('A'+i)), target.RefID, p.Title)
+				assert.Equal(t, "${datasource}", target.Datasource.UID, p.Title)
+			}
+			assert.LessOrEqual(t, p.GridPos.X+p.GridPos.W, 24, p.Title)
+			for x := range p.GridPos.W {
+				for y := range p.GridPos.H {
+					at := [2]int{p.GridPos.X + x, p.GridPos.Y + y}
+					require.Empty(t, taken[at], "%s lies on it", p.Title)
+					taken[at] = p.Title
+				}
+			}
 		}
 	}
 }
@@ -92,7 +113,11 @@ var comparison = regexp.MustCompile(` (==|!=|>=|<=|>|<) (bool )?`)
 
 func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 	t.Parallel()
-	f, p, criteria := start(t, withDiscounts)
+	f, p, criteria := start(t, newService(withDiscounts))
+	spans := tracetest.NewSpanRecorder()
+	for _, r := range f.replicas {
+		r.tracer.RegisterSpanProcessor(spans)
+	}
 	_, err := f.decide(within(t), criteria, requests, p)
 	require.NoError(t, err)
 	finds := func(t *testing.T, where, expression string) {
@@ -134,7 +159,7 @@ func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 	})
 
 	t.Run("rules", func(t *testing.T) {
-		for _, file := range []string{"shadow.yml", "gate.yml", "limits.yml"} {
+		for _, file := range []string{"shadow.yml", "gate.yml", "drift.yml", "limits.yml"} {
 			for _, r := range allRules(t, file) {
 				if r.Alert == "ShadowGone" {
 					continue // see below
@@ -145,26 +170,54 @@ func TestEveryQueryFindsWhatTheExampleExports(t *testing.T) {
 				}
 				finds(t, r.Record+r.Alert, expression)
 				if r.Record != "" {
-					finds(t, "recorded", r.Record)
+					require.NoError(t, p.until(within(t), r.Record), "recorded")
 				}
 			}
 		}
 		all, err := p.api.Rules(within(t), nil)
 		require.NoError(t, err)
-		require.Len(t, all.Groups, 6)
+		require.Len(t, all.Groups, 7)
 	})
 
-	t.Run("exemplars lead to the traces of copies", func(t *testing.T) {
-		for _, metric := range []string{`shadow_request_duration_seconds_bucket{shadow_role="shadow"}`, "shadow_differences_total"} {
+	t.Run("an exemplar of a difference leads to both traces", func(t *testing.T) {
+		primaries, copies := map[string]bool{}, map[string]sdktrace.ReadOnlySpan{}
+		for _, span := range spans.Ended() {
+			if span.Name() == "shadow v2" {
+				copies[span.SpanContext().TraceID().String()] = span
+			} else {
+				primaries[span.SpanContext().TraceID().String()] = true
+			}
+		}
+		for _, metric := range []string{"shadow_differences_total", `shadow_comparisons_total{shadow_result="diff"}`, `shadow_request_duration_seconds_bucket{shadow_role="shadow"}`} {
 			results, err := p.api.QueryExemplars(within(t), metric, time.Now().Add(-time.Hour), time.Now())
 			require.NoError(t, err)
 			require.NotEmpty(t, results, metric)
 			for _, r := range results {
 				for _, e := range r.Exemplars {
-					assert.Len(t, e.Labels["trace_id"], 32, metric)
-					assert.Len(t, e.Labels["span_id"], 16, metric)
+					span := copies[string(e.Labels["trace_id"])]
+					require.NotNil(t, span, "%s: %v is no trace of a copy", metric, e.Labels)
+					assert.EqualValues(t, span.SpanContext().SpanID().String(), e.Labels["span_id"])
+					require.Len(t, span.Links(), 1)
+					assert.True(t, primaries[span.Links()[0].SpanContext.TraceID().String()], "the link leads to no trace of a primary")
 				}
 			}
+		}
+	})
+
+	t.Run("the manual", func(t *testing.T) {
+		resp, err := f.balancer.Client().Post(f.balancer.URL+"/stock", "", nil) // this is not copied
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.NoError(t, p.until(within(t), `rate(shadow_requests_total{shadow_outcome="skipped"}[5m])`))
+		text, err := os.ReadFile("../../docs/telemetry.md")
+		require.NoError(t, err)
+		blocks := regexp.MustCompile("(?s)```promql\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+		require.NotEmpty(t, blocks)
+		for _, block := range blocks {
+			if strings.Contains(block[1], "traces_span_metrics_") {
+				continue // of a collector, which is not here
+			}
+			finds(t, "docs/telemetry.md", comparison.ReplaceAllString(block[1], " $1 bool "))
 		}
 	})
 

@@ -28,11 +28,11 @@ type fleet struct {
 
 const size = 3
 
-func newFleet(price pricing) (*fleet, error) {
+func newFleet(candidate http.Handler) (*fleet, error) {
 	// The candidate knows copies by their mark, and keeps them from writing.
 	peers := middleware.FromNetworks(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
 	f := &fleet{through: http.Transport{MaxIdleConnsPerHost: clients},
-		candidate: httptest.NewServer(middleware.Detect(peers)(middleware.ReadOnly(newService(price))))}
+		candidate: httptest.NewServer(middleware.Detect(peers)(middleware.ReadOnly(candidate)))}
 	var backends []*url.URL
 	for range size {
 		r, err := newReplica(f.candidate.URL)
@@ -79,15 +79,15 @@ func (f *fleet) snapshot(ctx context.Context) (*tally.Snapshot, error) {
 	return tally.Merge(snapshots...)
 }
 
-const clients = 16
+const clients = 4
 
-// use sends n requests to the load balancer.
-func (f *fleet) use(ctx context.Context, n int) error {
+// use sends the requests from one number to another to the load balancer.
+func (f *fleet) use(ctx context.Context, from, to int) error {
 	var wg sync.WaitGroup
 	errs := make([]error, clients)
 	for one := range clients {
 		wg.Go(func() {
-			for i := one; i < n && errs[one] == nil; i += clients {
+			for i := from + one; i < to && errs[one] == nil; i += clients {
 				errs[one] = get(ctx, f.balancer, path(i), func(body io.Reader) error {
 					_, err := io.Copy(io.Discard, body)
 					return err

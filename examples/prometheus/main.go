@@ -3,10 +3,11 @@
 // them, in two ways that agree: from the tallies, which are fetched and merged, and from
 // Prometheus, which scrapes the metrics and evaluates the rules of this directory.
 //
-//	go run .                                                # without a Prometheus
-//	go run . -prometheus prometheus                         # with the one in $PATH
-//	go run . -prometheus prometheus -candidate discounts    # a candidate with a bug
-//	go run . -prometheus prometheus -stay                   # goes on, to look around
+//	go run .            # the candidate is good: exit code 0
+//	go run . discounts  # this one has a bug: 1
+//	go run . -stay      # goes on after the verdict, to look around
+//
+// It starts the Prometheus that is in $PATH. Without one the tallies decide alone.
 //
 // In rules there are recording and alerting rules, in dashboards three of Grafana, and in
 // alertmanager.yml the routes for the alerts; docs/runbook.md says what to do about each.
@@ -23,8 +24,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
-	"time"
+	"syscall"
 
 	"github.com/goshadow/shadow/report/gate"
 )
@@ -36,7 +38,7 @@ var criteriaFile []byte
 const broken = 3
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	code, err := run(ctx, os.Args[1:], os.Stdout)
 	if err != nil {
@@ -45,74 +47,62 @@ func main() {
 	os.Exit(code)
 }
 
-// settings are the arguments of the program.
-type settings struct {
-	price      pricing
-	requests   int
-	prometheus string // the program; empty: none
-	stay       bool
-}
-
-func parse(args []string) (s settings, err error) {
-	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
-	name := flags.String("candidate", "rewrite", "`which`: rewrite, which is good, or discounts, which is not")
-	flags.IntVar(&s.requests, "requests", 1500, "how many requests are sent")
-	flags.StringVar(&s.prometheus, "prometheus", "", "the `program` that scrapes the fleet; none by default")
-	flags.BoolVar(&s.stay, "stay", false, "go on after the verdict, until interrupted")
-	if err := flags.Parse(args); err != nil {
-		return s, err
-	}
-	if flags.NArg() > 0 {
-		return s, fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	}
-	price, ok := map[string]pricing{"rewrite": byThePiece, "discounts": withDiscounts}[*name]
-	if !ok {
-		return s, fmt.Errorf("no candidate is called %q", *name)
-	}
-	s.price = price
-	return s, nil
-}
-
 // run returns the exit code.
 func run(ctx context.Context, args []string, stdout io.Writer) (code int, err error) {
-	s, err := parse(args)
-	switch {
+	flags := flag.NewFlagSet("prometheus", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	stay := flags.Bool("stay", false, "go on after the verdict, until interrupted")
+	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0, nil
 	case err != nil:
 		return broken, err
 	}
+	candidate := flags.Args()
+	if len(candidate) == 0 {
+		candidate = []string{"rewrite"}
+	}
+	price, ok := map[string]pricing{"rewrite": byThePiece, "discounts": withDiscounts}[candidate[0]]
+	if !ok || len(candidate) > 1 {
+		return broken, fmt.Errorf("there are two candidates, rewrite and discounts, and not %q", candidate)
+	}
 	criteria, err := readCriteria()
 	if err != nil {
 		return broken, err
 	}
-	f, err := newFleet(s.price)
+
+	f, err := newFleet(newService(price))
 	if err != nil {
 		return broken, err
 	}
 	defer f.close()
-	var p *prometheus
-	if s.prometheus != "" {
-		if p, err = startPrometheus(ctx, s.prometheus, time.Second, f, criteria); err != nil {
-			return broken, err
-		}
-		defer p.close()
-		fmt.Fprintln(stdout, "Prometheus is at", p.url)
-	}
-	decision, err := f.decide(ctx, criteria, s.requests, p)
+	fmt.Fprintf(stdout, "%d replicas of a service are behind %s. Each mirrors to the candidate %q.\n",
+		len(f.replicas), f.balancer.URL, candidate[0])
+	p, err := f.watch(ctx, criteria, stdout)
 	if err != nil {
 		return broken, err
 	}
-	fmt.Fprint(stdout, decision)
 	if p != nil {
-		verdict, err := p.verdict(ctx)
-		if err != nil {
+		defer p.close()
+	}
+	const requests = 1500
+	decision, err := f.decide(ctx, criteria, requests, p)
+	if err != nil {
+		return broken, err
+	}
+	fmt.Fprintf(stdout, "\nOf %d requests the replicas got", requests)
+	for _, r := range f.replicas {
+		fmt.Fprintf(stdout, " %d", r.mirror.Stats().Requests)
+	}
+	fmt.Fprintf(stdout, ".\nThe gate over their tallies, merged, says:\n\n%s", decision)
+	if p != nil {
+		fmt.Fprintln(stdout, "\nPrometheus, by its rules, says (its increases are estimates, its times as exact as its buckets):")
+		if err := p.compare(ctx, decision, stdout); err != nil {
 			return broken, err
 		}
-		fmt.Fprintf(stdout, "Prometheus says %s\n", verdict)
 	}
-	if s.stay {
-		fmt.Fprintln(stdout, "The service is at", f.balancer.URL)
+	if *stay {
+		fmt.Fprintln(stdout, "\nInterrupt to end.")
 		<-ctx.Done()
 	}
 	return decision.Verdict.ExitCode(), nil
@@ -123,8 +113,23 @@ func readCriteria() (c gate.Criteria, err error) {
 	return c, err
 }
 
-// decide sends so many requests and asks the gate over the fleet. Where there is a p, it waits
-// until that has seen them too.
+// watch starts a Prometheus that scrapes the fleet. Where there is none it says so.
+func (f *fleet) watch(ctx context.Context, c gate.Criteria, stdout io.Writer) (*prometheus, error) {
+	program, err := exec.LookPath("prometheus")
+	if err != nil {
+		fmt.Fprintln(stdout, "There is no prometheus in $PATH (Debian: apt-get install prometheus): the tallies decide alone.")
+		return nil, nil
+	}
+	p, err := startPrometheus(ctx, program, f, c)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(stdout, "Prometheus is at %s and scrapes them every %v.\n", p.url, interval)
+	return p, nil
+}
+
+// decide sends so many requests and asks the gate over the fleet. Where there is a p, it is
+// given the time to see their number grow, and to evaluate its rules after the last of them.
 func (f *fleet) decide(ctx context.Context, c gate.Criteria, requests int, p *prometheus) (gate.Decision, error) {
 	g, err := gate.New(c, f.snapshot, gate.Options{})
 	if err != nil {
@@ -135,16 +140,22 @@ func (f *fleet) decide(ctx context.Context, c gate.Criteria, requests int, p *pr
 			return gate.Decision{}, err
 		}
 	}
-	if err := f.use(ctx, requests); err != nil {
-		return gate.Decision{}, err
-	}
-	if err := f.settle(ctx); err != nil {
-		return gate.Decision{}, err
-	}
-	if p != nil {
-		if err := p.until(ctx, fmt.Sprintf("sum(shadow_requests_total) == %d", requests)); err != nil {
+	const steps = 20
+	for step := range steps {
+		from, to := requests*step/steps, requests*(step+1)/steps
+		if err := f.use(ctx, from, to); err != nil {
 			return gate.Decision{}, err
 		}
+		if err := f.settle(ctx); err != nil {
+			return gate.Decision{}, err
+		}
+		if p != nil {
+			if err := p.until(ctx, fmt.Sprintf("sum(shadow_requests_total) == %d", to)); err != nil {
+				return gate.Decision{}, err
+			}
+		}
+	}
+	if p != nil {
 		if err := p.evaluate(ctx); err != nil {
 			return gate.Decision{}, err
 		}

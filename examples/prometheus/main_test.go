@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/report/gate"
 )
 
@@ -28,41 +30,26 @@ func program(t *testing.T, name, debian string) string {
 	return path
 }
 
-// within is a context for what waits for other processes.
+// within is a context for what waits for other processes, on a machine that may be busy.
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
 
-// start starts a fleet and, at a faster pace than the program, the Prometheus that scrapes it.
-func start(t *testing.T, price pricing) (*fleet, *prometheus, gate.Criteria) {
+// start starts a fleet and the Prometheus that scrapes it.
+func start(t *testing.T, candidate http.Handler) (*fleet, *prometheus, gate.Criteria) {
 	t.Helper()
 	path := program(t, "prometheus", "prometheus")
 	criteria, err := readCriteria()
 	require.NoError(t, err)
-	f, err := newFleet(price)
+	f, err := newFleet(candidate)
 	require.NoError(t, err)
 	t.Cleanup(f.close)
-	p, err := startPrometheus(within(t), path, 250*time.Millisecond, f, criteria)
+	p, err := startPrometheus(within(t), path, f, criteria)
 	require.NoError(t, err)
-	t.Cleanup(func() {
-		p.close()
-		http.DefaultTransport.(*http.Transport).CloseIdleConnections() // of the load test
-	})
+	t.Cleanup(p.close)
 	return f, p, criteria
-}
-
-// value is the sum over the series of an expression.
-func (p *prometheus) value(t *testing.T, expression string) (sum float64) {
-	t.Helper()
-	v, err := p.query(within(t), expression)
-	require.NoError(t, err)
-	require.NotEmpty(t, v, expression)
-	for _, sample := range v {
-		sum += float64(sample.Value)
-	}
-	return sum
 }
 
 const requests = 1500
@@ -77,13 +64,19 @@ func TestTheGateOverAFleetAgreesWithPrometheus(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, p, criteria := start(t, c.price)
+			f, p, criteria := start(t, newService(c.price))
 			d, err := f.decide(within(t), criteria, requests, p)
 			require.NoError(t, err)
 			assert.Equal(t, c.want, d.Verdict, d.String())
 			verdict, err := p.verdict(within(t))
 			require.NoError(t, err)
 			assert.Equal(t, c.want, verdict)
+			value := func(expression string) float64 {
+				t.Helper()
+				v, err := p.value(within(t), expression)
+				require.NoError(t, err)
+				return v
+			}
 
 			s, err := f.snapshot(within(t))
 			require.NoError(t, err)
@@ -99,67 +92,151 @@ func TestTheGateOverAFleetAgreesWithPrometheus(t *testing.T) {
 				errors += r.ShadowErrors
 				copies += r.Results.All()
 			}
+			assert.EqualValues(t, requests, copies)
 			assert.Equal(t, ledgers, copies, "the merged tallies and the ledgers of the processes")
 
 			// Counters are exact.
-			outcome := func(name string) float64 { return p.value(t, `sum(shadow_requests_total{shadow_outcome="`+name+`"})`) }
-			assert.EqualValues(t, mismatch, outcome("mismatch"))
-			assert.EqualValues(t, matched, outcome("match"))
-			assert.EqualValues(t, copies, p.value(t, `sum(shadow_requests_total{shadow_outcome=~"match|mismatch|failed|uncompared"})`))
-			assert.EqualValues(t, mismatch+matched, p.value(t, "sum(shadow_comparisons_total)"))
-			assert.EqualValues(t, mismatch, p.value(t, `sum(shadow_comparisons_total{shadow_result="diff"})`))
+			for expression, want := range map[string]uint64{
+				`sum(shadow_requests_total{shadow_outcome="mismatch"})`:                                    mismatch,
+				`sum(shadow_requests_total{shadow_outcome="match"})`:                                       matched,
+				`sum(shadow_requests_total{shadow_outcome=~"match|mismatch|failed|uncompared"})`:           copies,
+				`sum(shadow_comparisons_total)`:                                                            matched + mismatch,
+				`sum(shadow_comparisons_total{shadow_result="diff"})`:                                      mismatch,
+				`sum(shadow_request_duration_seconds_count{shadow_role="shadow"})`:                         copies,
+				`sum(shadow_request_duration_seconds_count{http_response_status_code="500"}) or vector(0)`: errors,
+			} {
+				assert.EqualValues(t, want, value(expression), expression)
+			}
 
-			// Increases are extrapolated: by half an interval between scrapes on either side.
-			near := func(want float64, measure, expression string) {
-				t.Helper()
-				assert.InDelta(t, want, p.value(t, expression), 0.15*want, measure)
-			}
-			near(float64(copies), "copies", `shadow:all{measure="errorRate"}`)
-			near(float64(mismatch), "differences", `shadow:bad{measure="diffRate"}`)
-			near(float64(errors), "errors", `shadow:bad{measure="errorRate"}`)
+			// Increases are extrapolated by half a scrape or so, of the 20 at least that there are.
+			assert.InEpsilon(t, copies, value(`shadow:all{measure="diffRate"}`), 0.1)
+			seen := map[string]bool{}
 			for _, check := range d.Checks {
-				if check.Name == "diffRate" {
-					near(*check.Observed, "the share", `shadow:bad{measure="diffRate"} / shadow:all{measure="diffRate"}`)
-					assert.GreaterOrEqual(t, p.value(t, `shadow:upper{measure="diffRate"}`), *check.Observed)
-					assert.LessOrEqual(t, p.value(t, `shadow:lower{measure="diffRate"}`), *check.Observed)
+				query, known := asRules[check.Name]
+				if !known {
+					continue
 				}
+				seen[check.Name] = true
+				delta := 0.1 * *check.Observed
+				switch check.Name {
+				case "errorRate": // the series of 500 begins with the first of them, which is no increase
+					delta = 0.3 * *check.Observed
+				case "p95Ratio", "lagMedian": // as exact as the buckets: from 10 to 25 ms, and so on
+					delta = 2 * *check.Observed
+				}
+				assert.InDelta(t, *check.Observed, value(query), delta, check.Name)
 			}
-			// Quantiles are as exact as the buckets: these reach from 10 to 25 ms, and so on.
-			for _, check := range d.Checks {
-				if check.Name == "p95Ratio" {
-					ratio := p.value(t, `shadow:figure{measure="p95Ratio"}`) / *check.Observed
-					assert.True(t, ratio > 0.3 && ratio < 3, "%v is not near the %v of the tallies", ratio**check.Observed, *check.Observed)
-				}
+			assert.Len(t, seen, len(asRules))
+			rate := float64(mismatch) / float64(copies)
+			assert.GreaterOrEqual(t, value(`shadow:upper{measure="diffRate"}`), rate)
+			assert.LessOrEqual(t, value(`shadow:lower{measure="diffRate"}`), rate)
+
+			// One price in 23 is in another bin with discounts, and one is missing.
+			if psi := value("quotes:price_psi"); c.want == gate.Pass {
+				assert.InDelta(t, 0, psi, 1e-9)
+			} else {
+				assert.InDelta(t, 0.064, psi, 0.02)
 			}
 		})
 	}
 }
 
-func TestWithoutAPrometheusThereIsAGateToo(t *testing.T) {
-	for name, c := range map[string]struct {
-		args []string
+// What no statistics can excuse fails both gates, and gets somebody up: once, for all replicas.
+func TestASideEffectFailsBothGatesAndPages(t *testing.T) {
+	t.Parallel()
+	quotes := newService(byThePiece)
+	f, p, criteria := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/quotes/7" && shadow.IsShadow(r.Context()) {
+			w.Header().Set("Shadow-Side-Effect", "sql") // a guard of the candidate's database stopped it
+		}
+		quotes.ServeHTTP(w, r)
+	}))
+	d, err := f.decide(within(t), criteria, requests, p)
+	require.NoError(t, err)
+	for _, check := range d.Checks {
+		assert.Equal(t, check.Name == "event:side-effect", check.Verdict == gate.Fail, "%s: %s", check.Name, check.Reason)
+	}
+	verdict, err := p.verdict(within(t))
+	require.NoError(t, err)
+	assert.Equal(t, gate.Fail, verdict)
+
+	require.NoError(t, p.until(within(t), `ALERTS{alertname="ShadowSideEffect", alertstate="firing"}`))
+	all, err := p.api.Alerts(within(t))
+	require.NoError(t, err)
+	var pages []model.LabelSet
+	for _, a := range all.Alerts {
+		if a.Labels["severity"] == "page" {
+			pages = append(pages, a.Labels)
+		}
+	}
+	assert.Equal(t, []model.LabelSet{{"alertname": "ShadowSideEffect", "severity": "page",
+		"shadow_mirror": "quotes", "shadow_target": "v2", "shadow_kind": "sql"}}, pages)
+}
+
+func TestTheProgramEndsWithTheVerdict(t *testing.T) {
+	program(t, "prometheus", "prometheus")
+	for candidate, c := range map[string]struct {
+		code    int
+		verdict string
+	}{
+		"rewrite":   {0, "pass"},
+		"discounts": {1, "fail"},
+	} {
+		t.Run(candidate, func(t *testing.T) {
+			t.Parallel()
+			var out bytes.Buffer
+			code, err := run(within(t), []string{candidate}, &out)
+			require.NoError(t, err)
+			assert.Equal(t, c.code, code, out.String())
+			assert.Contains(t, out.String(), "Prometheus is at http://127.0.0.1:")
+			assert.Regexp(t, `(?m)^  verdict +`+c.verdict+` +`+c.verdict+`$`, out.String())
+		})
+	}
+}
+
+func TestWithoutAPrometheusTheTalliesDecide(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	for candidate, c := range map[string]struct {
 		code int
 		says string
 	}{
-		"good":    {nil, 0, "PASS: "},
-		"bad":     {[]string{"-candidate", "discounts"}, 1, "checks failed: diffRate"},
-		"too few": {[]string{"-requests", "30"}, 2, "INSUFFICIENT: "},
+		"rewrite":   {0, "PASS: "},
+		"discounts": {1, "checks failed: diffRate"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(candidate, func(t *testing.T) {
 			var out bytes.Buffer
-			code, err := run(within(t), c.args, &out)
+			code, err := run(within(t), []string{candidate}, &out)
 			require.NoError(t, err)
 			assert.Equal(t, c.code, code, out.String())
 			assert.Contains(t, out.String(), c.says)
+			assert.Contains(t, out.String(), "There is no prometheus in $PATH")
 		})
 	}
 }
 
+func TestTooFewRequestsAreNoVerdict(t *testing.T) {
+	criteria, err := readCriteria()
+	require.NoError(t, err)
+	f, err := newFleet(newService(byThePiece))
+	require.NoError(t, err)
+	defer f.close()
+	d, err := f.decide(within(t), criteria, 30, nil)
+	require.NoError(t, err)
+	assert.Equal(t, gate.Insufficient, d.Verdict, d.String())
+}
+
 func TestArgumentsThatAreNoneAreErrors(t *testing.T) {
-	for _, args := range [][]string{{"extra"}, {"-candidate", "v9"}, {"-requests", "x"}, {"-prometheus", "/no/such/program"}} {
+	for _, args := range [][]string{{"v9"}, {"-candidate"}, {"rewrite", "discounts"}} {
 		code, err := run(t.Context(), args, io.Discard)
 		assert.Error(t, err, args)
 		assert.Equal(t, broken, code, args)
 	}
+}
+
+func TestAProgramThatIsNoPrometheusIsAnError(t *testing.T) {
+	f, err := newFleet(newService(byThePiece))
+	require.NoError(t, err)
+	defer f.close()
+	_, err = startPrometheus(within(t), "false", f, gate.Default())
+	assert.Error(t, err)
 }

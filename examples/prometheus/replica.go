@@ -23,6 +23,7 @@ import (
 // own. Service is for clients, admin for scrapers: a real one keeps it from strangers.
 type replica struct {
 	mirror         *shadow.Mirror
+	tracer         *sdktrace.TracerProvider
 	service, admin *httptest.Server
 }
 
@@ -36,18 +37,26 @@ func newReplica(candidateURL string) (*replica, error) {
 	}
 	// Without an exporter, traces go nowhere: this is for the exemplars.
 	tracer := sdktrace.NewTracerProvider()
+	meter := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))
+	prices, err := drift(meter.Meter("quotes"), "v2", [...]float64{575, 1150, 1725, 2300, 2875, 3450, 4025, 4600, 5175})
+	if err != nil {
+		return nil, err
+	}
 	counts, err := tally.New(tally.Options{})
 	if err != nil {
 		return nil, err
 	}
-	mirror, err := shadow.New(shadow.Remote("v2", candidateURL),
+	// Three replicas, their candidate, their clients and Prometheus share one machine here: what
+	// looks like a lack of time says nothing about the candidate.
+	candidate := shadow.Remote("v2", candidateURL)
+	candidate.Timeout = 5 * time.Minute
+	mirror, err := shadow.New(candidate,
 		shadow.WithName("quotes"),
-		shadow.WithReporter(counts),
-		shadow.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter))),
+		shadow.WithReporter(counts, prices),
+		shadow.WithMeterProvider(meter),
 		shadow.WithTracerProvider(tracer),
 		shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}}),
 		shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1_000_000}),
-		// Three replicas, their candidate, their clients and Prometheus share one machine here.
 		shadow.WithPressure(shadow.PressureOptions{Off: true}),
 		shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
 		shadow.WithQueue(2048, 64<<20))
@@ -63,7 +72,7 @@ func newReplica(candidateURL string) (*replica, error) {
 		_ = json.NewEncoder(w).Encode(counts.Snapshot()) // an error is the client's, who is gone
 	})
 	service := otelhttp.NewHandler(mirror.Handler(newService(byThePiece)), "quotes", otelhttp.WithTracerProvider(tracer))
-	return &replica{mirror: mirror, service: httptest.NewServer(service), admin: httptest.NewServer(admin)}, nil
+	return &replica{mirror: mirror, tracer: tracer, service: httptest.NewServer(service), admin: httptest.NewServer(admin)}, nil
 }
 
 func (r *replica) close() {

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -20,7 +21,7 @@ import (
 	"github.com/goshadow/shadow/report/gate"
 )
 
-//go:embed rules/shadow.yml rules/gate.yml
+//go:embed rules/shadow.yml rules/gate.yml rules/drift.yml
 var rules embed.FS
 
 // prometheus is a Prometheus that scrapes a fleet. It is a process of its own, with its data
@@ -34,8 +35,11 @@ type prometheus struct {
 	ended chan struct{} // closed after the process has ended
 }
 
-// startPrometheus starts program, to scrape f and evaluate the rules at that interval.
-func startPrometheus(ctx context.Context, program string, interval time.Duration, f *fleet, c gate.Criteria) (*prometheus, error) {
+// interval is how often Prometheus scrapes, and evaluates its rules. For a service it is 15 s or so.
+const interval = 250 * time.Millisecond
+
+// startPrometheus starts program, to scrape f and evaluate the rules.
+func startPrometheus(ctx context.Context, program string, f *fleet, c gate.Criteria) (*prometheus, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
@@ -49,7 +53,7 @@ func startPrometheus(ctx context.Context, program string, interval time.Duration
 		return nil, err
 	}
 	p := &prometheus{url: "http://" + address, api: v1.NewAPI(client), dir: dir, ended: make(chan struct{})}
-	if err := p.configure(interval, f, c); err != nil {
+	if err := p.configure(f, c); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	p.cmd = exec.Command(program,
@@ -82,7 +86,7 @@ func freeAddress() (string, error) {
 }
 
 // configure writes what the process reads.
-func (p *prometheus) configure(interval time.Duration, f *fleet, c gate.Criteria) error {
+func (p *prometheus) configure(f *fleet, c gate.Criteria) error {
 	var targets []string
 	for _, r := range f.replicas {
 		targets = append(targets, "'"+strings.TrimPrefix(r.admin.URL, "http://")+"'")
@@ -92,7 +96,7 @@ func (p *prometheus) configure(interval time.Duration, f *fleet, c gate.Criteria
   scrape_interval: %[1]s
   scrape_timeout: %[1]s
   evaluation_interval: %[1]s
-rule_files: [shadow.yml, gate.yml, limits.yml]
+rule_files: [shadow.yml, gate.yml, drift.yml, limits.yml]
 scrape_configs:
   - job_name: quotes
     static_configs:
@@ -100,7 +104,7 @@ scrape_configs:
 `, model.Duration(interval), strings.Join(targets, ", ")),
 		"limits.yml": limits(c),
 	}
-	for _, name := range []string{"shadow.yml", "gate.yml"} {
+	for _, name := range []string{"shadow.yml", "gate.yml", "drift.yml"} {
 		text, err := rules.ReadFile("rules/" + name)
 		if err != nil {
 			return err
@@ -142,17 +146,21 @@ func (p *prometheus) close() {
 	_ = os.RemoveAll(p.dir) // a directory for what is temporary
 }
 
-// ready waits until the server answers.
+// ready waits until the server answers, or has ended.
 func (p *prometheus) ready(ctx context.Context) error {
-	return poll(ctx, func() (bool, error) {
+	err := poll(ctx, func() (bool, error) {
 		select {
 		case <-p.ended:
-			return true, nil // query says more
+			return true, nil
 		default:
 		}
 		_, err := p.query(ctx, "vector(1)")
 		return err == nil, err
 	})
+	if err == nil {
+		_, err = p.query(ctx, "vector(1)") // nobody answers after the end
+	}
+	return err
 }
 
 // query evaluates an expression now.
@@ -170,6 +178,18 @@ func (p *prometheus) query(ctx context.Context, expression string) (model.Vector
 	return nil, fmt.Errorf("%s is a %s", expression, value.Type())
 }
 
+// value evaluates an expression that has one result.
+func (p *prometheus) value(ctx context.Context, expression string) (float64, error) {
+	v, err := p.query(ctx, expression)
+	if err == nil && len(v) != 1 {
+		err = fmt.Errorf("%s: %d results, not one", expression, len(v))
+	}
+	if err != nil {
+		return 0, err
+	}
+	return float64(v[0].Value), nil
+}
+
 // until waits until an expression has a result.
 func (p *prometheus) until(ctx context.Context, expression string) error {
 	err := poll(ctx, func() (bool, error) {
@@ -182,41 +202,43 @@ func (p *prometheus) until(ctx context.Context, expression string) error {
 	return nil
 }
 
-// evaluate waits until all rules have been evaluated since now, in the order of their files and
-// then once more: those of the gate read those of the limits.
+// evaluate waits until the rules of the gate have been evaluated with what is scraped by now.
 func (p *prometheus) evaluate(ctx context.Context) error {
-	for range 2 {
-		since := time.Now()
-		err := poll(ctx, func() (bool, error) {
-			all, err := p.api.Rules(ctx, nil)
-			if err != nil {
-				return false, err
-			}
-			for _, group := range all.Groups {
-				for _, rule := range group.Rules {
-					if evaluated(rule).Before(since) {
-						return false, fmt.Errorf("group %s: not evaluated since %v", group.Name, since)
-					}
-				}
-			}
-			return true, nil
-		})
+	now := float64(time.Now().UnixMilli()) / 1000
+	return p.until(ctx, fmt.Sprintf("timestamp(shadow:gate_pass) > %[1]f and timestamp(shadow:gate_fail) > %[1]f", now))
+}
+
+// asRules has, for each check of the gate that they know too, what the rules say of it.
+var asRules = map[string]string{
+	"diffRate":    `shadow:bad{measure="diffRate"} / shadow:all{measure="diffRate"}`,
+	"errorRate":   `shadow:bad{measure="errorRate"} / shadow:all{measure="errorRate"}`,
+	"correlation": `1 - shadow:bad{measure="uncorrelated"} / shadow:all{measure="uncorrelated"}`,
+	"dropShare":   `shadow:bad{measure="dropShare"} / shadow:all{measure="dropShare"}`,
+	"p95Ratio":    `shadow:figure{measure="p95Ratio"}`,
+	"lagMedian":   `shadow:figure{measure="lagMedian"}`,
+}
+
+// compare writes the figures of the gate beside those of the rules, and both verdicts.
+func (p *prometheus) compare(ctx context.Context, d gate.Decision, out io.Writer) error {
+	const head, row = "\n  %-12s  %-10s  %s\n", "  %-12s  %-10.3g  %.3g\n"
+	fmt.Fprintf(out, head, "", "the gate", "Prometheus")
+	for _, check := range d.Checks {
+		query := asRules[check.Name]
+		if query == "" || check.Observed == nil {
+			continue
+		}
+		value, err := p.value(ctx, query)
 		if err != nil {
 			return err
 		}
+		fmt.Fprintf(out, row, check.Name, *check.Observed, value)
 	}
+	verdict, err := p.verdict(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, head[1:], "verdict", d.Verdict, verdict)
 	return nil
-}
-
-// evaluated tells when a rule was evaluated last.
-func evaluated(rule any) time.Time {
-	switch r := rule.(type) {
-	case v1.RecordingRule:
-		return r.LastEvaluation
-	case v1.AlertingRule:
-		return r.LastEvaluation
-	}
-	return time.Time{}
 }
 
 // verdict is what the rules of the gate say.
