@@ -183,7 +183,7 @@ func TestAPanicIsLoggedWithoutArguments(t *testing.T) {
 }
 
 //go:noinline
-func panics(text string, number int) []shadow.Diff { panic([]any{text, number}) }
+func panics(text string, number int64) []shadow.Diff { panic([]any{text, number}) }
 
 // The list is searched in halves.
 func TestEveryCredentialIsFound(t *testing.T) {
