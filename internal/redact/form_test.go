@@ -162,6 +162,22 @@ func TestWithoutUser(t *testing.T) {
 		"https://h/p//x@y/z":                   "https://h/p//y/z",
 		"0; url=https://u@h":                   "0; url=https://h",
 		"https://h?x=https://u:p@i/":           "https://h?x=https://i/",
+
+		"/?next=https%3A%2F%2Fu%3Ap%40h%2Fp%40q&m=a@b":             "/?next=https%3A%2F%2Fh%2Fp%40q&m=a@b",
+		"/?next=https:%2f%2fu:p@h":                                 "/?next=https:%2f%2fh",
+		"/?next=https://u:p%40h":                                   "/?next=https://h",
+		"//u:p%2Fq%3fr@h":                                          "//h",
+		"/?a=%2F%2Fh&m=a@b":                                        "/?a=%2F%2Fh&m=a@b",
+		"/?a=https://h&m=a@b":                                      "/?a=https://h&m=a@b",
+		"//u&v:w@h/?a=https://h&m=a@b":                             "//h/?a=https://h&m=a@b",
+		"/a?b%26c=%2F%2Fh%26m%3Da@b":                               "/a?b%26c=%2F%2Fh%26m%3Da@b",
+		"//h%26m=a@b":                                              "//b",
+		"%252F%252Fu%2540h%253Fm%253Da%2540b":                      "%252F%252Fh%253Fm%253Da%2540b",
+		"/?a=https%3A%2F%2Fh%2F%3Fb%3Dhttps%253A%252F%252Fu%2540i": "/?a=https%3A%2F%2Fh%2F%3Fb%3Dhttps%253A%252F%252Fi",
+		"%2525252F%2525252Fu%25252540h":                            "%2525252F%2525252Fh",
+		"40 % of //a%4":                                            "40 % of //a%4",
+		"//%@h":                                                    "//h",
+		"//u@":                                                     "//",
 	} {
 		assert.Equal(t, want, redact.WithoutUser(in), in)
 	}
