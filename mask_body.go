@@ -186,7 +186,7 @@ func (m *maskForm) Mask(msg *Message) error {
 	}
 	return maskBody("MaskForm", msg, m, redact.Rule{
 		Leaf: func(l redact.Leaf) ([]byte, error) { return redact.Form(l.Text, m.names, m.r), nil },
-		Part: func(name string) (redact.Replacement, bool) { return m.r, m.names.Has(name) },
+		Part: func(name string) (redact.Replacement, bool) { return m.r, m.names.HasField(name) },
 	})
 }
 
