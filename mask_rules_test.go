@@ -486,6 +486,7 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 		"broken":     {shadow.MaskJSON("$.pin"), "MaskJSON: invalid JSON at offset 7"},
 		"not looked": {shadow.MaskForm("pin"), `AllowBodies: no rule looks into a body of type "application/json"`},
 		"one's own":  {shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("secret") }), "a Masker of the program's own failed"},
+		"not valid":  {shadow.MaskerFunc(func(m *shadow.Message) error { m.Header.Set("X-A", "a\nsecret"); return nil }), "Masker: what it left of the request cannot be sent"},
 		"a panic":    {shadow.MaskerFunc(func(*shadow.Message) error { panic("secret") }), "a Masker of the program's own failed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,8 +21,11 @@ import (
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
-// errMask means that the target's Masker failed and nothing was sent.
-var errMask = errors.New("shadow: mask failed")
+// errMask means that the target's Masker failed and nothing was sent; errInvalid may be why.
+var (
+	errMask    = errors.New("shadow: mask failed")
+	errInvalid = errors.New("what it left of the request cannot be sent: the method, the URL or a header field is not valid")
+)
 
 // attempt is one copy to one target.
 type attempt struct {
@@ -62,11 +65,12 @@ func (a *attempt) send() (answer *Message, err error) {
 	out, uri := a.in, j.uri
 	if t.Masker != nil {
 		out, uri = a.in.Clone(), ""
-		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
-			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
-			return nil, errMask
+		err := m.guard("Masker", func() error { return t.Masker.Mask(out) })
+		if err == nil && !valid(out) {
+			err = &maskError{"Masker", errInvalid}
 		}
-		if !valid(out) {
+		if err != nil {
+			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
 			return nil, errMask
 		}
 		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {
