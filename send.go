@@ -106,7 +106,7 @@ func (a *attempt) send() (answer *Message, err error) {
 			if err != nil { // it came too late, or not as a whole
 				status = 0
 			}
-			telemetry.End(span, status, errorType(err))
+			telemetry.End(span, a.late(), status, errorType(err))
 		}()
 	}
 
@@ -123,6 +123,14 @@ func (a *attempt) send() (answer *Message, err error) {
 		return nil, ErrTimeout
 	}
 	return answer, quiet(err)
+}
+
+// late is the route of a copy that began without one, where the primary has answered since.
+func (a *attempt) late() string {
+	if _, answered := a.j.verdict(); a.route != "" || !answered {
+		return ""
+	}
+	return a.m.routeOf(a.j.route, &a.j.url)
 }
 
 // read reads what the target answered.
