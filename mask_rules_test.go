@@ -348,15 +348,20 @@ func TestWhatNoLongerHoldsIsNotSent(t *testing.T) {
 			for _, name := range signed {
 				r.Header.Set(name, "of what was signed")
 			}
+			r.Trailer = r.Header.Clone()
 			exchanged(t, reading, target, r, posts)
 			require.Len(t, candidate.got, 1)
-			var kept []string
+			var kept, trailing []string
 			for _, name := range signed {
 				if candidate.got[0].Header.Get(name) != "" {
 					kept = append(kept, name)
 				}
+				if candidate.got[0].Trailer.Get(name) != "" {
+					trailing = append(trailing, name)
+				}
 			}
 			assert.Equal(t, c.kept, kept)
+			assert.Equal(t, c.kept, trailing)
 		})
 	}
 }

@@ -74,7 +74,7 @@ func (a *attempt) send() (answer *Message, err error) {
 			return nil, errMask
 		}
 		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {
-			dropFields(out.Header, signatures) // they may be of what has changed
+			out.dropFields(signatures) // they may be of what has changed
 		}
 	}
 	h := a.header(out)
@@ -225,6 +225,7 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 	raw := a.raw
 	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
 		raw = out.Body
+		out.dropFields(digests[:])
 		fixHeader(h, len(raw))
 	}
 	if len(raw) == 0 {
@@ -236,7 +237,6 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 // fixHeader removes from h what no longer holds of a body that was masked, and gives it
 // its new length.
 func fixHeader(h http.Header, length int) {
-	dropFields(h, digests[:])
 	dropFields(h, []string{"Content-Encoding"})
 	if len(h["Content-Length"]) > 0 {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
@@ -255,6 +255,12 @@ var digests = [...]string{
 // signatures are those of digests that may be of the URL and of fields too: RFC 9421, and
 // Twilio's.
 var signatures = digests[len(digests)-3:]
+
+// dropFields removes the named header and trailer fields from m.
+func (m *Message) dropFields(names []string) {
+	dropFields(m.Header, names)
+	dropFields(m.Trailer, names)
+}
 
 func dropFields(h http.Header, names []string) {
 	for key := range h {
