@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -219,30 +220,9 @@ func (m *Mirror) run(j *job) {
 		}
 	}()
 	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
-	// code or a fault of our own, is settled on the way out.
+	// code or a fault of our own, is settled on the way out, where user code may do so again.
 	claimed, end, deadline := false, unknown, time.Now().Add(m.target.timeout())
 	defer func() {
-		err := ErrExited
-		if v := recover(); v != nil {
-			m.panicked("Mirror", v)
-			err = &panicError{part: "Mirror", value: v}
-		}
-		claimed = claimed || j.claim()
-		if claimed && end == unknown && res.Outcome == "" {
-			w := m.meet(j, res, new(Message), deadline)
-			m.limits.learn(&m.target, j, reply{}, err)
-			switch {
-			case w != whyCopied:
-				end = whyEnd(w)
-			case res.Shadow != nil:
-				m.finish(j, res, Uncompared, err)
-			default:
-				m.finish(j, res, Failed, err)
-			}
-		}
-		if control != nil && control.wait() {
-			control.buf.Release()
-		}
 		j.release()
 		all.candidate.buf.Release()
 		if !claimed { // giveUp settles it
@@ -250,9 +230,35 @@ func (m *Mirror) run(j *job) {
 		}
 		j.part()
 		if end == unknown {
-			end = outcomeEnd(res.Outcome)
+			end = outcomeEnd(cmp.Or(res.Outcome, Failed))
 		}
 		m.settle(j, res.Route, end)
+	}()
+	defer func() {
+		if control != nil && control.wait() {
+			control.buf.Release()
+		}
+	}()
+	defer func() {
+		err := ErrExited
+		if v := recover(); v != nil {
+			m.panicked("Mirror", v)
+			err = &panicError{part: "Mirror", value: v}
+		}
+		claimed = claimed || j.claim()
+		if !claimed || end != unknown || res.Outcome != "" {
+			return
+		}
+		w := m.meet(j, res, new(Message), deadline)
+		m.limits.learn(&m.target, j, reply{}, err)
+		switch {
+		case w != whyCopied:
+			end = whyEnd(w)
+		case res.Shadow != nil:
+			m.finish(j, res, Uncompared, err)
+		default:
+			m.finish(j, res, Failed, err)
+		}
 	}()
 
 	var raw []byte

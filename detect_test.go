@@ -203,7 +203,7 @@ func TestDetectedMaskerConforms(t *testing.T) {
 // a real client.
 func TestWhatIsDetectedNeverLeaves(t *testing.T) {
 	var secrets []string
-	doc := map[string]any{"n": 4111111111111111}
+	doc := map[string]any{"n": int64(4111111111111111)}
 	for kind, value := range planted {
 		secrets = append(secrets, heard(value))
 		doc[string(kind)] = value

@@ -68,7 +68,8 @@ const defaultMaxDiffs = 100
 // numbers by value at any size and precision, strings by decoded value, objects in any
 // order. NDJSON, JSON sequences and event streams are compared record by record, forms by
 // field, multipart by part, XML by structure, text by line, and everything else by its
-// bytes. A body that was not kept as a whole is compared by length and hash. The error names everything that is wrong with o.
+// bytes. A body that was not kept as a whole is compared by length and hash. The error
+// names everything that is wrong with o.
 func NewComparator(o CompareOptions) (Comparator, error) {
 	c := &comparator{statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
 	var errs []error

@@ -96,7 +96,8 @@ func formatOf(msg *Message) (media.Format, error) {
 // Paths are JSONPath (RFC 9535), or gjson paths where they do not begin with "$".
 // Member names match in any case, and every one of several members with the same name
 // is masked. NDJSON and JSON sequences are masked record by record, server-sent events by
-// their data, and multipart bodies part by part.
+// their data, and multipart bodies part by part. A string that holds an object or array is
+// looked into as if it were that, except by paths with filters.
 //
 // A body that says it is JSON and is not, or is Truncated, is an error: nobody can tell
 // what is in it. So is one in a coding or charset that cannot be read. A body that does
@@ -186,7 +187,7 @@ func (m *maskForm) Mask(msg *Message) error {
 	}
 	return maskBody("MaskForm", msg, m, redact.Rule{
 		Leaf: func(l redact.Leaf) ([]byte, error) { return redact.Form(l.Text, m.names, m.r), nil },
-		Part: func(name string) (redact.Replacement, bool) { return m.r, m.names.Has(name) },
+		Part: func(name string) (redact.Replacement, bool) { return m.r, m.names.HasField(name) },
 	})
 }
 

@@ -139,7 +139,7 @@ func (m *maskCookies) Mask(msg *Message) error {
 }
 
 // DropCredentials removes the header and trailer fields that carry credentials, and the
-// user information of URLs, also of those in other fields: Authorization, cookies, API
+// user information of URLs, also of those in queries and other fields: Authorization, cookies, API
 // keys, session and CSRF tokens, client certificates, and what the usual gateways, clouds
 // and services call theirs. Names that it does not know are removed with
 // MaskWith(Drop(), MaskHeaders(…)).
@@ -168,11 +168,13 @@ func maskCredentials() Masker {
 func (m *hideCredentials) Mask(msg *Message) error { return m.headers.credentials(msg) }
 
 // credentials masks the fields of m, and removes user information from the URL of msg and
-// from those in other fields.
+// from those in its query, its fragment and other fields.
 func (m *maskHeaders) credentials(msg *Message) error {
-	if msg.URL != nil && (msg.URL.User != nil || msg.URL.Opaque != "") {
-		u := *msg.URL
+	if u := msg.URL; u != nil && (u.User != nil || u.Opaque != "" || u.RawQuery != "" || u.Fragment != "") {
+		u := *u
 		u.User, u.Opaque = nil, redact.WithoutUser(u.Opaque)
+		u.RawQuery = redact.WithoutUser("?" + u.RawQuery)[1:]
+		maskFragment(&u, redact.WithoutUser)
 		msg.URL = &u
 	}
 	for _, h := range [...]http.Header{msg.Header, msg.Trailer} {
@@ -182,9 +184,6 @@ func (m *maskHeaders) credentials(msg *Message) error {
 				continue
 			}
 			for i, v := range values {
-				if strings.IndexByte(v, '@') < 0 {
-					continue
-				}
 				if masked := redact.WithoutUser(v); masked != v {
 					values = append([]string(nil), values...) // as above
 					values[i], h[name] = masked, values

@@ -348,15 +348,20 @@ func TestWhatNoLongerHoldsIsNotSent(t *testing.T) {
 			for _, name := range signed {
 				r.Header.Set(name, "of what was signed")
 			}
+			r.Trailer = r.Header.Clone()
 			exchanged(t, reading, target, r, posts)
 			require.Len(t, candidate.got, 1)
-			var kept []string
+			var kept, trailing []string
 			for _, name := range signed {
 				if candidate.got[0].Header.Get(name) != "" {
 					kept = append(kept, name)
 				}
+				if candidate.got[0].Trailer.Get(name) != "" {
+					trailing = append(trailing, name)
+				}
 			}
 			assert.Equal(t, c.kept, kept)
+			assert.Equal(t, c.kept, trailing)
 		})
 	}
 }
@@ -486,6 +491,7 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 		"broken":     {shadow.MaskJSON("$.pin"), "MaskJSON: invalid JSON at offset 7"},
 		"not looked": {shadow.MaskForm("pin"), `AllowBodies: no rule looks into a body of type "application/json"`},
 		"one's own":  {shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("secret") }), "a Masker of the program's own failed"},
+		"not valid":  {shadow.MaskerFunc(func(m *shadow.Message) error { m.Header.Set("X-A", "a\nsecret"); return nil }), "Masker: what it left of the request cannot be sent"},
 		"a panic":    {shadow.MaskerFunc(func(*shadow.Message) error { panic("secret") }), "a Masker of the program's own failed"},
 	} {
 		t.Run(name, func(t *testing.T) {

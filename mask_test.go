@@ -136,6 +136,7 @@ func TestMaskQuery(t *testing.T) {
 		"&&a=%7E&=1&b=+%2B&":             "&&a=%7E&=1&b=+%2B&",
 		"tokens=1&my_token=2&x=token":    "tokens=1&my_token=2&x=token",
 		"x[token]=1&a=token=2":           "x[token]=1&a=token=2",
+		"token[]=x&token%5Bhome%5D=y":    "token[]=" + hidden + "&token%5Bhome%5D=" + hidden,
 	} {
 		t.Run(in, func(t *testing.T) {
 			u := &url.URL{Scheme: "https", Host: "h", Path: "/token=x", RawQuery: in, Fragment: "f"}

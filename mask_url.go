@@ -11,10 +11,10 @@ import (
 )
 
 // MaskQuery replaces the values of the named query parameters by "[masked]": every
-// occurrence, whatever the spelling of its name, in the URL of a request and in URLs that
-// header fields hold, such as Referer, Location, Link and X-Original-Url; in fragments
-// that look like queries, and in URLs inside of parameters. Everything else stays as it
-// was, byte for byte.
+// occurrence, whatever the spelling of its name, and email[] and email[home] as email. It
+// looks in the URL of a request and in URLs that header fields hold, such as Referer,
+// Location, Link and X-Original-Url; in fragments that look like queries, and in URLs
+// inside of parameters. Everything else stays as it was, byte for byte.
 func MaskQuery(names ...string) Masker {
 	m := &maskQuery{names: redact.NewNames(names...)}
 	if m.names[""] {

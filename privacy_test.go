@@ -55,7 +55,7 @@ func rules(r shadow.Replacement) shadow.Masker {
 // secretBodies have a secret in every place that the rules are about, in each format; those
 // that end in %s take a word that makes two of them differ.
 var secretBodies = []struct{ name, contentType, body string }{
-	{"JSON", "application/json", `{"pin":"secret","PIN":["secret"],"\u0070in":{"a":"s\u0065cret %[1]s"},"pin":"secret","u":{"a-secret@b.org":"a-s\u0065cret@b.org"},"v":"%[1]s"}`},
+	{"JSON", "application/json", `{"pin":"secret","PIN":["secret"],"\u0070in":{"a":"s\u0065cret %[1]s"},"pin":"secret","u":{"a-secret@b.org":"a-s\u0065cret@b.org"},"w":"{\"pin\":[\"s\u0065cret\"]}","v":"%[1]s"}`},
 	{"records", "application/x-ndjson", "{\"pin\":\"secret\"}\n{\"a\":{\"pin\":\"secret %[1]s\"}}\n{\"v\":\"%[1]s\"}\n"},
 	{"a sequence", "application/json-seq", "\x1e{\"pin\":\n\"secret\"}\n\x1e{\"v\":\"%[1]s\"}\n"},
 	{"events", "text/event-stream", "event: x\ndata: {\"pin\":\ndata: \"secret %[1]s\"}\n\ndata: a-secret@b.org\n: a-secret@b.org\nid: a-secret@b.org\n\ndata: {\"v\":\"%[1]s\"}\n\n"},

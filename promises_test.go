@@ -942,6 +942,24 @@ var badly = map[string]func(){
 	"panics with an error": func() { panic(fmt.Errorf("wrapped: %w", errors.New("user"))) },
 }
 
+// Nothing is lost where user code ends the goroutine once more on its way out.
+func TestACopyThatIsEndedTwiceIsCountedOnce(t *testing.T) {
+	for _, timing := range []shadow.Timing{shadow.AfterPrimary, shadow.Parallel} {
+		exits := shadow.MaskerFunc(func(*shadow.Message) error { runtime.Goexit(); return nil })
+		m, results := mirror(t, shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(text("ok")), Masker: exits},
+			shadow.WithTiming(timing), shadow.WithMasker(exits), shadow.WithControl(shadow.InProcess("v1", text("ok"))))
+		h := m.Handler(text("ok"))
+		for range 3 {
+			require.Equal(t, "ok", getFrom(h, "/").Body.String())
+		}
+		require.NoError(t, m.Shutdown(t.Context()))
+		require.Equal(t, map[string]uint64{"failed": 3}, ledger(t, m))
+		require.EqualValues(t, 3, m.Stats().Unreported)
+		require.Zero(t, m.Stats().QueuedBytes)
+		require.Empty(t, results.all(), "nothing is reported unmasked")
+	}
+}
+
 // User code cannot break production: whatever part of it misbehaves the primary answers,
 // the request is counted, and the next one is served as ever.
 func TestUserCodeCannotBreakProduction(t *testing.T) {

@@ -186,6 +186,12 @@ func (is when) Draw(r *http.Request) Draw {
 // ByRoute samples a request as the rule whose pattern it matches says. Patterns are
 // those of http.ServeMux, the most specific one wins. A request that matches none is
 // sampled as otherwise says, and not at all where otherwise is nil.
+//
+// Net/http finds the rule, and allocates for the values of wildcards and where no pattern
+// matches. Where requests that are not sampled must cost nothing have most of them refused
+// before, at the highest of the rates, and give the rates of the rules as shares of it:
+//
+//	All(Rate(0.05), ByRoute(map[string]Sampler{"GET /search": Rate(0.2)}, Rate(1))) // 1 % and 5 %
 func ByRoute(rules map[string]Sampler, otherwise Sampler) Sampler {
 	return newByRoute(rules, otherwise)
 }

@@ -21,8 +21,11 @@ import (
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
-// errMask means that the target's Masker failed and nothing was sent.
-var errMask = errors.New("shadow: mask failed")
+// errMask means that the target's Masker failed and nothing was sent; errInvalid may be why.
+var (
+	errMask    = errors.New("shadow: mask failed")
+	errInvalid = errors.New("what it left of the request cannot be sent: the method, the URL or a header field is not valid")
+)
 
 // attempt is one copy to one target.
 type attempt struct {
@@ -61,15 +64,16 @@ func (a *attempt) send() (answer *Message, err error) {
 	out, uri := a.in, j.uri
 	if t.Masker != nil {
 		out, uri = a.in.Clone(), ""
-		if err := m.guard("Masker", func() error { return t.Masker.Mask(out) }); err != nil {
+		err := m.guard("Masker", func() error { return t.Masker.Mask(out) })
+		if err == nil && !valid(out) {
+			err = &maskError{"Masker", errInvalid}
+		}
+		if err != nil {
 			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
 			return nil, errMask
 		}
-		if !valid(out) {
-			return nil, errMask
-		}
 		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {
-			dropFields(out.Header, signatures) // they may be of what has changed
+			out.dropFields(signatures) // they may be of what has changed
 		}
 	}
 	h := a.header(out)
@@ -101,7 +105,7 @@ func (a *attempt) send() (answer *Message, err error) {
 			if err != nil { // it came too late, or not as a whole
 				status = 0
 			}
-			telemetry.End(span, status, errorType(err))
+			telemetry.End(span, a.late(), status, errorType(err))
 		}()
 	}
 
@@ -118,6 +122,14 @@ func (a *attempt) send() (answer *Message, err error) {
 		return nil, ErrTimeout
 	}
 	return answer, quiet(err)
+}
+
+// late is the route of a copy that began without one, where the primary has answered since.
+func (a *attempt) late() string {
+	if _, answered := a.j.verdict(); a.route != "" || !answered {
+		return ""
+	}
+	return a.m.routeOf(a.j.route, &a.j.url)
 }
 
 // read reads what the target answered.
@@ -214,6 +226,7 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 	raw := a.raw
 	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
 		raw = out.Body
+		out.dropFields(digests[:])
 		fixHeader(h, len(raw))
 	}
 	if len(raw) == 0 {
@@ -225,7 +238,6 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 // fixHeader removes from h what no longer holds of a body that was masked, and gives it
 // its new length.
 func fixHeader(h http.Header, length int) {
-	dropFields(h, digests[:])
 	dropFields(h, []string{"Content-Encoding"})
 	if len(h["Content-Length"]) > 0 {
 		h["Content-Length"] = []string{strconv.Itoa(length)}
@@ -244,6 +256,12 @@ var digests = [...]string{
 // signatures are those of digests that may be of the URL and of fields too: RFC 9421, and
 // Twilio's.
 var signatures = digests[len(digests)-3:]
+
+// dropFields removes the named header and trailer fields from m.
+func (m *Message) dropFields(names []string) {
+	dropFields(m.Header, names)
+	dropFields(m.Trailer, names)
+}
 
 func dropFields(h http.Header, names []string) {
 	for key := range h {

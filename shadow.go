@@ -17,7 +17,7 @@
 // Nothing. Its status, headers, body, trailers, timing, panics and errors are those
 // it has without a Mirror. A copy is made while the primary reads and writes, never
 // ahead of it, and goes out when the primary has answered, or beside it where [WithTiming]
-// says so, from a bounded number of goroutines and a bounded number of bytes. What does not fit is dropped and counted:
+// says so. Goroutines and bytes are bounded, and what does not fit is dropped and counted:
 // nothing ever waits for a shadow.
 //
 // # What the shadow sees

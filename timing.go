@@ -31,7 +31,8 @@ const (
 	// stream of events that does not end, the copy is ReasonPrimaryIncomplete. Where
 	// the primary turns out to be not for comparing, such as after a panic or with a 503,
 	// the copy is cancelled and counted under that reason. By then the candidate may have
-	// seen it. The span of a copy does not know the route.
+	// seen it. The span of a copy has the route where the primary has answered before the
+	// copy ends.
 	Parallel Timing = "parallel"
 )
 

@@ -12,8 +12,9 @@ import (
 
 // Transport returns a RoundTripper that does what primary does and copies what it is
 // asked; nil is http.DefaultTransport. Timing and errors are those of primary, and the
-// request is not changed. An exchange is complete when the caller closes the body of
-// the response; one whose body was not read to its end is ReasonPrimaryIncomplete.
+// request is not changed. An exchange is complete when the caller has read the body of the
+// response to its end or closed it; one whose body was closed before its end is
+// ReasonPrimaryIncomplete.
 func (m *Mirror) Transport(primary http.RoundTripper) http.RoundTripper {
 	if isNil(primary) {
 		primary = http.DefaultTransport

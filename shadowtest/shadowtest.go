@@ -9,10 +9,10 @@
 //	}
 //
 // Each function calls the part with inputs of its own and with the samples given, alone
-// and, where nothing is wrong so far, from many goroutines at a time. It returns an error that joins one for each rule
-// that was broken, with the first sample that showed it, or nil. It returns an error
-// rather than take a *testing.T, so that it serves under any test framework, and so that
-// what must fail can be tested as well.
+// and, where nothing is wrong so far, from many goroutines at a time. It returns an error
+// that joins one for each rule that was broken, with the first sample that showed it, or
+// nil. It returns an error rather than take a *testing.T, so that it serves under any test
+// framework, and so that what must fail can be tested as well.
 //
 // Run these tests with -race: that a part keeps no state without a lock, only the race
 // detector can tell. Some faults of that sort, such as a map that is written to by two

@@ -382,6 +382,9 @@ func (w *Writer) readWatched(src io.Reader) (int64, error) {
 	if !from.failed { // else it is the source's error, not the connection's
 		w.failed(0, err)
 	}
+	if w.head && n >= sniffLen { // net/http has sent the header
+		w.flushed(nil)
+	}
 	return n, err
 }
 

@@ -456,6 +456,26 @@ func TestAnErrorOfTheConnectionMeansBroken(t *testing.T) {
 	}
 }
 
+// Net/http sends the header of an answer that is read from a file before the handler
+// returns: who asked for it with HEAD has all of it then, and may be gone.
+func TestAnAnswerToHEADIsWholeOnceItsHeaderIsSent(t *testing.T) {
+	whole := make(chan bool, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		var w capture.Writer
+		w.Init(rw, r.Method, capture.NewPool(1<<20), 1<<20)
+		_, err := w.Wrap().(io.ReaderFrom).ReadFrom(bytes.NewReader(text(4 << 10)))
+		assert.NoError(t, err)
+		<-r.Context().Done()
+		whole <- w.Stop().Whole
+	}))
+	defer srv.Close()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // which closes when it has the header
+	resp, err := client.Head(srv.URL)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.True(t, <-whole)
+}
+
 // What was accepted of a write that failed is all that counts.
 func TestShortWritesCountAsFarAsTheyWent(t *testing.T) {
 	var w capture.Writer

@@ -61,7 +61,7 @@ var issuers = [...]struct {
 // goods from Germany and Japan: a valid EAN is taken for one.
 func isCard(code code) bool {
 	c := code.bytes()
-	prefix := number(c[:4])
+	prefix := int(number(c[:4]))
 	for _, issuer := range issuers {
 		if issuer.from <= prefix && prefix <= issuer.to {
 			return strings.IndexByte(issuer.lengths, byte(len(c))) >= 0 && luhn(c) &&

@@ -181,9 +181,9 @@ func (f *form) fits(where beside) bool {
 }
 
 // number is the value of digits, of which there are 18 at most.
-func number(c []byte) (n int) {
+func number(c []byte) (n int64) {
 	for _, d := range c {
-		n = n*10 + int(d-'0')
+		n = n*10 + int64(d-'0')
 	}
 	return n
 }

@@ -122,7 +122,7 @@ func isES(code code) bool {
 		if first < 0 {
 			return false
 		}
-		n = first*1e7 + number(c[1:8])
+		n = int64(first)*1e7 + number(c[1:8])
 	}
 	return "TRWAGMYFPDXBNJZSQVHLCKE"[n%23] == c[8]
 }

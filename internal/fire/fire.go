@@ -143,7 +143,7 @@ func hang(s *Shadow, _ http.ResponseWriter) { <-s.ended }
 
 func flood(s *Shadow, w http.ResponseWriter) {
 	w.Write(page[:1<<20]) //nolint:errcheck // it does not look
-	for n := 1 << 20; n < endless && !s.isEnded(); n += len(page) {
+	for n := int64(1 << 20); n < endless && !s.isEnded(); n += int64(len(page)) {
 		w.Write(page[:]) //nolint:errcheck // nor here
 	}
 }

@@ -35,7 +35,7 @@ func payload(n int) []byte {
 			b.WriteByte(',')
 		}
 		fmt.Fprintf(&b, `{"id":%d,"name":"Item number %d","price":%d.%02d,"tags":["new","sale"],"owner":{"id":"u-%d","email":"someone%d@example.com"},"updated_at":"2024-05-06T07:08:%02dZ","active":true}`,
-			9007199254740993+i, i, i%100, i%97, i*7, i, i%60)
+			9007199254740993+int64(i), i, i%100, i%97, i*7, i, i%60)
 	}
 	b.WriteString(`]}`)
 	return []byte(b.String())

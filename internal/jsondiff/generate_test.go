@@ -53,7 +53,7 @@ func (g *generator) term(depth int) *term {
 			t.children = append(t.children, g.term(depth-1))
 		}
 	case 4, 5, 6:
-		t.kind, t.n = '0', []int{0, 100, 200, 150, -100, 1000, 100000000001}[g.IntN(7)]
+		t.kind, t.n = '0', []int{0, 100, 200, 150, -100, 1000, 2000000001}[g.IntN(7)]
 	case 7, 8:
 		t.kind, t.text = '"', someStrings[g.IntN(len(someStrings))]
 	case 9:

@@ -26,7 +26,7 @@ func document(n int) []byte {
       "created_at": "2024-05-06T07:08:09Z",
       "stock": null,
       "active": true
-    }`, 9007199254740993+i, i, i%100, i%97)
+    }`, 9007199254740993+int64(i), i, i%100, i%97)
 	}
 	b.WriteString("\n  ]\n}\n")
 	return []byte(b.String())

@@ -192,11 +192,11 @@ const enough = 1 << 58
 // the exponents, which may have any number of digits, is added up from the
 // front and given up as soon as the points can no longer make up for it.
 func compareExponents(x, y *decimal) int {
-	difference := 0
+	difference := int64(0)
 	for k := max(len(x.exp), len(y.exp)); k > 0 && difference < enough && difference > -enough; k-- {
 		difference = difference*10 + x.expDigit(k) - y.expDigit(k)
 	}
-	difference += x.point - y.point
+	difference += int64(x.point - y.point)
 	switch {
 	case difference < 0:
 		return -1
@@ -208,11 +208,11 @@ func compareExponents(x, y *decimal) int {
 
 // expDigit returns the k-th digit of the exponent counted from its end, from
 // 1, with the sign of the exponent.
-func (d *decimal) expDigit(k int) int {
+func (d *decimal) expDigit(k int) int64 {
 	if k > len(d.exp) {
 		return 0
 	}
-	v := int(d.exp[len(d.exp)-k] - '0')
+	v := int64(d.exp[len(d.exp)-k] - '0')
 	if d.expNegative {
 		return -v
 	}
@@ -235,11 +235,11 @@ func AppendNumberKey(dst, lit []byte) []byte {
 	dst = append(dst, d.frac...)
 	dst = append(dst, 'e')
 	if len(d.exp) <= 18 {
-		exp := 0
+		exp := int64(0)
 		for k := len(d.exp); k > 0; k-- {
 			exp = exp*10 + d.expDigit(k)
 		}
-		return strconv.AppendInt(dst, int64(exp+d.point), 10)
+		return strconv.AppendInt(dst, exp+int64(d.point), 10)
 	}
 	// The exponent is over 10^18: the point cannot change its sign, only
 	// its last digits.

@@ -23,6 +23,13 @@ func NewNames(names ...string) Names {
 // Has tells whether name is one of n.
 func (n Names) Has(name string) bool { return n[strings.ToLower(name)] }
 
+// HasField tells whether the name of a field is one of n, or has one of them in front of a
+// bracket, as email[] and email[home] have: PHP, Rails and qs read these as values of email.
+func (n Names) HasField(name string) bool {
+	base, _, bracketed := strings.Cut(name, "[")
+	return n.Has(name) || bracketed && n.Has(base)
+}
+
 // URL masks the query of a URL that is written as u, and a fragment that looks like one.
 func URL(u string, names Names, r Replacement) string {
 	before, fragment, found := strings.Cut(u, "#")
@@ -93,7 +100,7 @@ func (n Names) find(text []byte, f media.Field, from int) (p parameter, ok bool)
 				p.stop = from + i
 			}
 		}
-		if n.Has(string(media.Unescape(nil, text[p.start:p.name]))) {
+		if n.HasField(string(media.Unescape(nil, text[p.start:p.name]))) {
 			return p, true
 		}
 		i := bytes.IndexAny(text[from:f.End], ";?#")

@@ -25,19 +25,20 @@ var (
 func TestForm(t *testing.T) {
 	names := redact.NewNames("Token", "é", "a b")
 	for in, want := range map[string]struct{ masked, dropped, token string }{
-		"":                    {"", "", ""},
-		"x=1":                 {"x=1", "x=1", "x=1"},
-		"token=s":             {"token=%5Bmasked%5D", "", "token=%3CS%3E"},
-		"x=1&token=s%20t&y=2": {"x=1&token=%5Bmasked%5D&y=2", "x=1&y=2", "x=1&token=%3CS+T%3E&y=2"},
-		"token=s&token=t&x=1": {"token=%5Bmasked%5D&token=%5Bmasked%5D&x=1", "x=1", "token=%3CS%3E&token=%3CT%3E&x=1"},
-		"x=1&token=s&token=t": {"x=1&token=%5Bmasked%5D&token=%5Bmasked%5D", "x=1", "x=1&token=%3CS%3E&token=%3CT%3E"},
-		"&&token=s&&x":        {"&&token=%5Bmasked%5D&&x", "&&&x", "&&token=%3CS%3E&&x"},
-		"x;token=s;y":         {"x;token=%5Bmasked%5D;y", "x;y", "x;token=%3CS%3E;y"},
-		"%74OKEN=s;t":         {"%74OKEN=%5Bmasked%5D", "", "%74OKEN=%3CS%3BT%3E"},
-		"token":               {"token=%5Bmasked%5D", "", "token=%3C%3E"},
-		"token;s":             {"token=%5Bmasked%5D", "", "token=%3CS%3E"},
-		"%C3%A9=s&a+b=t":      {"%C3%A9=%5Bmasked%5D&a+b=%5Bmasked%5D", "", "%C3%A9=%3CS%3E&a+b=%3CT%3E"},
-		"next=/p?token=s;t&x": {"next=/p?token=%5Bmasked%5D&x", "next=/p&x", "next=/p?token=%3CS%3BT%3E&x"},
+		"":                                    {"", "", ""},
+		"x=1":                                 {"x=1", "x=1", "x=1"},
+		"token=s":                             {"token=%5Bmasked%5D", "", "token=%3CS%3E"},
+		"x=1&token=s%20t&y=2":                 {"x=1&token=%5Bmasked%5D&y=2", "x=1&y=2", "x=1&token=%3CS+T%3E&y=2"},
+		"token=s&token=t&x=1":                 {"token=%5Bmasked%5D&token=%5Bmasked%5D&x=1", "x=1", "token=%3CS%3E&token=%3CT%3E&x=1"},
+		"x=1&token=s&token=t":                 {"x=1&token=%5Bmasked%5D&token=%5Bmasked%5D", "x=1", "x=1&token=%3CS%3E&token=%3CT%3E"},
+		"&&token=s&&x":                        {"&&token=%5Bmasked%5D&&x", "&&&x", "&&token=%3CS%3E&&x"},
+		"token[]=s&TOKEN%5B0%5D=t&x[token]=u": {"token[]=%5Bmasked%5D&TOKEN%5B0%5D=%5Bmasked%5D&x[token]=u", "x[token]=u", "token[]=%3CS%3E&TOKEN%5B0%5D=%3CT%3E&x[token]=u"},
+		"x;token=s;y":                         {"x;token=%5Bmasked%5D;y", "x;y", "x;token=%3CS%3E;y"},
+		"%74OKEN=s;t":                         {"%74OKEN=%5Bmasked%5D", "", "%74OKEN=%3CS%3BT%3E"},
+		"token":                               {"token=%5Bmasked%5D", "", "token=%3C%3E"},
+		"token;s":                             {"token=%5Bmasked%5D", "", "token=%3CS%3E"},
+		"%C3%A9=s&a+b=t":                      {"%C3%A9=%5Bmasked%5D&a+b=%5Bmasked%5D", "", "%C3%A9=%3CS%3E&a+b=%3CT%3E"},
+		"next=/p?token=s;t&x":                 {"next=/p?token=%5Bmasked%5D&x", "next=/p&x", "next=/p?token=%3CS%3BT%3E&x"},
 		"next=%2Fp%3Fx%3D1%26token%3Ds&y=2": {"next=%2Fp%3Fx%3D1%26token%3D%255Bmasked%255D&y=2", "next=%2Fp%3Fx%3D1&y=2",
 			"next=%2Fp%3Fx%3D1%26token%3D%253CS%253E&y=2"},
 	} {
@@ -50,7 +51,7 @@ func TestForm(t *testing.T) {
 // Whoever parses the masked form, by '&' or by ';' too, finds no value that whoever
 // parses the original finds under the name; and all others as they were.
 func FuzzFormHidesEveryValue(f *testing.F) {
-	for _, seed := range []string{"token=s", "a=1&token=s;b=2", "%74oken=s&token&TOKEN=%zz", "a=%2F%3Ftoken%3Ds&&;token=s", "a=b?token=c;token=d#e=f"} {
+	for _, seed := range []string{"token=s", "a=1&token=s;b=2", "%74oken=s&token&TOKEN=%zz", "a=%2F%3Ftoken%3Ds&&;token=s", "a=b?token=c;token=d#e=f", "token[]=s&token%5ba%5D=t&a[token]=u"} {
 		f.Add(seed)
 	}
 	names := redact.NewNames("token")
@@ -58,7 +59,8 @@ func FuzzFormHidesEveryValue(f *testing.F) {
 		read := func(text, separators string) (hidden, shown []string) {
 			for _, field := range strings.FieldsFunc(text, func(c rune) bool { return strings.ContainsRune(separators, c) }) {
 				name, value, _ := strings.Cut(field, "=")
-				if plain, err := url.QueryUnescape(name); err == nil && strings.EqualFold(plain, "token") {
+				plain, err := url.QueryUnescape(name)
+				if plain, _, _ = strings.Cut(plain, "["); err == nil && strings.EqualFold(plain, "token") {
 					hidden = append(hidden, value)
 				} else if !strings.Contains(strings.ToLower(field), "token") && !strings.Contains(field, "%") {
 					shown = append(shown, field)
@@ -162,6 +164,22 @@ func TestWithoutUser(t *testing.T) {
 		"https://h/p//x@y/z":                   "https://h/p//y/z",
 		"0; url=https://u@h":                   "0; url=https://h",
 		"https://h?x=https://u:p@i/":           "https://h?x=https://i/",
+
+		"/?next=https%3A%2F%2Fu%3Ap%40h%2Fp%40q&m=a@b":             "/?next=https%3A%2F%2Fh%2Fp%40q&m=a@b",
+		"/?next=https:%2f%2fu:p@h":                                 "/?next=https:%2f%2fh",
+		"/?next=https://u:p%40h":                                   "/?next=https://h",
+		"//u:p%2Fq%3fr@h":                                          "//h",
+		"/?a=%2F%2Fh&m=a@b":                                        "/?a=%2F%2Fh&m=a@b",
+		"/?a=https://h&m=a@b":                                      "/?a=https://h&m=a@b",
+		"//u&v:w@h/?a=https://h&m=a@b":                             "//h/?a=https://h&m=a@b",
+		"/a?b%26c=%2F%2Fh%26m%3Da@b":                               "/a?b%26c=%2F%2Fh%26m%3Da@b",
+		"//h%26m=a@b":                                              "//b",
+		"%252F%252Fu%2540h%253Fm%253Da%2540b":                      "%252F%252Fh%253Fm%253Da%2540b",
+		"/?a=https%3A%2F%2Fh%2F%3Fb%3Dhttps%253A%252F%252Fu%2540i": "/?a=https%3A%2F%2Fh%2F%3Fb%3Dhttps%253A%252F%252Fi",
+		"%2525252F%2525252Fu%25252540h":                            "%2525252F%2525252Fh",
+		"40 % of //a%4":                                            "40 % of //a%4",
+		"//%@h":                                                    "//h",
+		"//u@":                                                     "//",
 	} {
 		assert.Equal(t, want, redact.WithoutUser(in), in)
 	}

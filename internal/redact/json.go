@@ -10,7 +10,9 @@ import (
 // JSON replaces every value of doc that a path of set selects. Where a member occurs
 // several times every occurrence is replaced. Masked takes the place of a value of any
 // type. Tokens take the places of the strings and numbers in it, null stays, and true
-// becomes false: its shape survives. It returns doc itself where nothing was selected.
+// becomes false: its shape survives. A string that holds an object or array is walked as if
+// it were that, but not by paths that the set defers. It returns doc itself where nothing
+// was selected.
 // Doc is read to its last byte: one that is not JSON, or nested too deep, is an error.
 func JSON(doc []byte, set *jsonpath.Set, r Replacement) ([]byte, error) {
 	w := walker{edit: edit{doc: doc}, set: set, r: r}
@@ -37,6 +39,7 @@ type walker struct {
 	set      *jsonpath.Set
 	located  jsonpath.Located
 	deferred bool
+	inside   int    // strings, one in the other, that doc was in
 	name     []byte // scratch
 }
 
@@ -67,9 +70,30 @@ func (w *walker) root(i int) (end int, err error) {
 		return end, nil
 	}
 	if i >= len(w.doc) || w.doc[i] != '{' && w.doc[i] != '[' {
-		return jsonscan.Scalar(w.doc, i)
+		return w.scalar(i, state)
 	}
 	return w.walk(i, state)
+}
+
+// scalar masks what is in the string at i, if it holds an object or array, and returns where
+// that string, or another scalar, ends.
+func (w *walker) scalar(i int, state jsonpath.State) (end int, err error) {
+	end, err = jsonscan.Scalar(w.doc, i)
+	if err != nil || w.doc[i] != '"' || w.inside == maxEncodings || bytes.IndexByte([]byte("{[\\ "), w.doc[i+1]) < 0 {
+		return end, err
+	}
+	doc := jsonscan.AppendUnquote(nil, w.doc[i:end])
+	if !LooksLikeJSON(doc) || jsonscan.Valid(doc, 0) != nil {
+		return end, nil
+	}
+	in := walker{edit: edit{doc: doc}, set: w.set, r: w.r, inside: w.inside + 1}
+	if _, err := in.walk(jsonscan.Space(doc, 0), state); err != nil {
+		return 0, err
+	}
+	if in.out != nil {
+		w.replace(i, end, quote(string(in.done())))
+	}
+	return end, nil
 }
 
 // walk masks what is in the container at i.
@@ -108,9 +132,14 @@ func (w *walker) walk(i int, state jsonpath.State) (end int, err error) {
 			continue
 		}
 		w.stays(top)
-		if container && (!state.Dead() || w.deferred) {
+		switch {
+		case container && (!state.Dead() || w.deferred):
 			levels = append(levels, level{cursor: jsonscan.Open(w.doc, i), state: state})
 			levels[len(levels)-1].cursor.MaxDepth = left - 1
+		case !container && !state.Dead():
+			if top.cursor.End, err = w.scalar(i, state); err != nil {
+				return 0, err
+			}
 		}
 	}
 }

@@ -57,6 +57,9 @@ func TestJSONMasksEveryOccurrenceAndNothingElse(t *testing.T) {
 		"everything, and more": {[]string{"$", "$.a", "$[?@]"}, `{"a":1}`, `"[masked]"`},
 		"white space stays":    {[]string{"$.a"}, " {\t\"a\"\r\n: \n1 , \"b\" :2 } \n", " {\t\"a\"\r\n: \n\"[masked]\" , \"b\" :2 } \n"},
 		"gjson's notation":     {[]string{"a.#.b"}, `{"a":[{"b":1},{"c":2}]}`, `{"a":[{"b":"[masked]"},{"c":2}]}`},
+		"inside of a string":   {[]string{"$..pin", "$.a.b"}, `{"m":"{\"pin\":1,\"c\":[{\"\\u0070in\":\"x\"},2]}","a":"\n{\"b\":\"é\\\"\"}"}`, `{"m":"{\"pin\":\"[masked]\",\"c\":[{\"\\u0070in\":\"[masked]\"},2]}","a":"\u000a{\"b\":\"[masked]\"}"}`},
+		"strings in strings":   {[]string{"$.a[0].b"}, `"{\"a\":\"[\\\"{\\\\\\\"b\\\\\\\":1}\\\"]\"}"`, `"{\"a\":\"[\\\"{\\\\\\\"b\\\\\\\":\\\\\\\"[masked]\\\\\\\"}\\\"]\"}"`},
+		"a string is a string": {[]string{"$..pin", "$[0].b"}, `["b","{pin}","{\"pin\":","[\"x\"]","{\"x\":\"pin\"}"]`, `["b","{pin}","{\"pin\":","[\"x\"]","{\"x\":\"pin\"}"]`},
 		"nothing is selected":  {[]string{"$.x", "$.a.b", "$[0]"}, `{"a":1, "\u0062": 1e400}`, `{"a":1, "\u0062": 1e400}`},
 		"no paths":             {nil, `[1, 2]`, `[1, 2]`},
 	} {

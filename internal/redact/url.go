@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // URLs calls edit for every URL that a header field value holds, as it is written: the
@@ -30,25 +32,65 @@ func URLs(value string, edit func(u string) string) string {
 }
 
 // WithoutUser removes the user information from every URL in text (RFC 3986 section
-// 3.2.1).
+// 3.2.1), also from those that are percent-encoded, up to four times, as values in other URLs are.
 func WithoutUser(text string) string {
-	if !strings.Contains(text, "@") {
+	if !strings.Contains(text, "@") && !strings.Contains(text, "40") {
 		return text
 	}
-	var out strings.Builder
-	for {
-		before, rest, ok := strings.Cut(text, "//")
-		out.WriteString(before)
-		if !ok {
-			return out.String()
+	e, stops := edit{doc: []byte(text)}, "/?#<>\" "
+	for at := 0; at < len(text); {
+		slash, level, end := decoded(text, at)
+		at = end
+		if slash == '?' { // here begin fields, which an authority ends with
+			stops = "/?#<>\" &"
 		}
-		out.WriteString("//")
-		authority := rest
-		if i := strings.IndexAny(rest, "/?#<>\" "); i >= 0 {
-			authority = rest[:i]
+		next, deeper, end := decoded(text, at)
+		if slash != '/' || next != '/' {
+			continue
 		}
-		text = rest[strings.LastIndexByte(authority, '@')+1:]
+		at = end
+		if host := authority(text, at, max(level, deeper), stops); host > at {
+			e.replace(at, host, "")
+			at = host
+		}
 	}
+	return string(e.done())
+}
+
+// authority returns where the host begins of an authority that begins at at, behind slashes
+// that are encoded level times, and ends at one of stops. What is encoded more often than
+// the slashes is part of it.
+func authority(text string, at, level int, stops string) (host int) {
+	host = at
+	for at < len(text) {
+		c, deeper, end := decoded(text, at)
+		switch at = end; {
+		case c == '@':
+			host = at
+		case deeper < level && c == '&', deeper <= level && strings.IndexByte(stops, c) >= 0:
+			return host
+		}
+	}
+	return host
+}
+
+// decoded returns the character that begins at at, how often it is percent-encoded, and
+// where it ends. Behind the end of text it is 0.
+func decoded(text string, at int) (c byte, level, end int) {
+	if at >= len(text) {
+		return 0, 0, at
+	}
+	if text[at] != '%' {
+		return text[at], 0, at + 1
+	}
+	end = at + 1
+	for level = 1; level < maxEncodings && strings.HasPrefix(text[end:], "25") && len(text) >= end+4; level++ {
+		end += 2
+	}
+	if plain := media.Unescape(nil, []byte("%"+text[end:min(end+2, len(text))])); len(plain) == 1 && plain[0] != '%' {
+		return plain[0], level, end + 2
+	}
+	return '%', 0, at + 1
 }
 
 // Path is a pattern of paths in the notation of http.ServeMux, whose wildcards are what

@@ -336,7 +336,10 @@ func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (with con
 	opts := []trace.SpanStartOption{
 		trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(t.mirror, keyTarget.String(valid(c.Target)), keyID.String(valid(c.ID)),
-			keyMethod.String(c.Method), keyRoute.String(valid(c.Route)), keyRole.String("shadow")),
+			keyMethod.String(c.Method), keyRole.String("shadow")),
+	}
+	if c.Route != "" {
+		opts = append(opts, trace.WithAttributes(keyRoute.String(valid(c.Route))))
 	}
 	if c.Primary.IsValid() {
 		opts = append(opts, trace.WithLinks(trace.Link{SpanContext: c.Primary}))
@@ -350,9 +353,9 @@ func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (with con
 }
 
 // End ends a span of Start with what came of the copy: a status, or the type of an
-// error. With neither, a panic or an exit of the goroutine is under way. What the
-// provider panics with is dropped.
-func End(span trace.Span, status int, errType string) {
+// error. With neither, a panic or an exit of the goroutine is under way. Route is empty
+// where Start knew it, and where nobody does yet. What the provider panics with is dropped.
+func End(span trace.Span, route string, status int, errType string) {
 	if span == nil {
 		return
 	}
@@ -368,6 +371,9 @@ func End(span trace.Span, status int, errType string) {
 	}
 	if status != 0 {
 		span.SetAttributes(keyStatus.Int(status))
+	}
+	if route != "" {
+		span.SetAttributes(keyRoute.String(valid(route)))
 	}
 }
 

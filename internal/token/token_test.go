@@ -424,7 +424,7 @@ func corpus() []string {
 			card, card[:4]+" "+card[4:8]+" "+card[8:12]+" "+card[12:], card[:9], card+card+card,
 			netip.AddrFrom4([4]byte(b[:4])).String(), netip.AddrFrom16(b).String(),
 			"user"+h[:6]+"@mail.example", "name "+h[:10], string(b[:5]),
-			time.Unix(int64(r.IntN(4e9)), 0).UTC().Format(time.RFC3339),
+			time.Unix(r.Int64N(4e9), 0).UTC().Format(time.RFC3339),
 		)
 	}
 	return values

@@ -92,7 +92,7 @@ func TestReplicasMergeToOneTallyThatSawItAll(t *testing.T) {
 					require.NoError(t, one.ReportEvent(t.Context(), e))
 					require.NoError(t, replica.ReportEvent(t.Context(), e))
 				}
-				time.Sleep(time.Duration(r.IntN(int(5 * time.Second)))) // of the bubble
+				time.Sleep(time.Duration(r.Int64N(int64(5 * time.Second)))) // of the bubble
 			}
 			snapshots := make([]*tally.Snapshot, len(replicas))
 			for i := range replicas {

@@ -50,13 +50,13 @@ func (s *series) lock(t *Tally, w *writer) *cell {
 	for {
 		cells := *s.cells.Load()
 		for range cells {
-			if c := cells[int(w.ticket)%len(cells)]; c.TryLock() {
+			if c := cells[w.ticket%uint32(len(cells))]; c.TryLock() {
 				return c
 			}
 			w.ticket++
 		}
 		if len(cells) >= maxCells() || !s.grow(t, len(cells)) {
-			c := cells[int(w.ticket)%len(cells)]
+			c := cells[w.ticket%uint32(len(cells))]
 			c.Lock()
 			return c
 		}

@@ -85,6 +85,45 @@ func TestTheShadowsSpanIsANewRootLinkedToThePrimarys(t *testing.T) {
 	assert.Equal(t, traceparent(span.SpanContext()), candidate.only(t).Get("Traceparent"))
 }
 
+// A copy that begins beside its primary has no route yet; where the primary has answered
+// by its end, it has.
+func TestTheSpanOfACopyBesideItsPrimaryKnowsTheRouteInTheEnd(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		answered := make(chan struct{})
+		candidate := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			if !late {
+				<-answered
+			}
+		})
+		primary := http.NewServeMux()
+		began := make(chan struct{})
+		primary.HandleFunc("GET /orders/{id}", func(http.ResponseWriter, *http.Request) {
+			if late {
+				<-began
+			}
+		})
+		r := newRig(t, shadow.InProcess("v2", candidate), shadow.WithTiming(shadow.Parallel))
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.mirror.Handler(primary).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/orders/7", nil))
+		}()
+		if late {
+			require.Eventually(t, func() bool { return len(r.spans.Ended()) == 1 }, time.Minute, time.Millisecond)
+			close(began)
+		}
+		<-done
+		close(answered)
+		r.drain(t)
+		route := attribute.String("http.route", "GET /orders/{id}")
+		if attributes := r.span(t, "shadow v2").Attributes(); late {
+			assert.NotContains(t, attributes, route)
+		} else {
+			assert.Contains(t, attributes, route)
+		}
+	}
+}
+
 // traceparent is the header of sc (W3C Trace Context section 3.2).
 func traceparent(sc trace.SpanContext) string {
 	return "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-" + sc.TraceFlags().String()
@@ -123,7 +162,7 @@ func TestASpanIsANewRootWhateverItsContext(t *testing.T) {
 	ctx, outer := tracer.Tracer("test").Start(t.Context(), "outer")
 	defer outer.End()
 	ctx, span := tel.Start(ctx, &telemetry.Copy{Target: "v2"}, http.Header{})
-	telemetry.End(span, 200, "")
+	telemetry.End(span, "", 200, "")
 
 	assert.Equal(t, span, trace.SpanFromContext(ctx))
 	require.Len(t, spans.Ended(), 1)
