@@ -7,6 +7,8 @@ import (
 	"sort"
 	"time"
 
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+
 	"github.com/goshadow/shadow"
 )
 
@@ -22,7 +24,7 @@ func (t *Tally) Snapshot() *Snapshot {
 	s.Routes = make([]Route, len(all))
 	c := newCollector(t.options.Accuracy)
 	for i, series := range all {
-		series.snapshot(s, &s.Routes[i], c, now.Unix())
+		series.snapshot(s, &s.Routes[i], t.mapping, c, now.Unix())
 	}
 	t.mu.Lock()
 	for _, e := range t.events {
@@ -58,16 +60,17 @@ func ledger(name string, stats shadow.Stats) Mirror {
 
 // snapshot writes the results of s to r, and adds its fields and groups to out. No result
 // is counted in one place and not in another.
-func (s *series) snapshot(out *Snapshot, r *Route, c *collector, second int64) {
+func (s *series) snapshot(out *Snapshot, r *Route, bins *mapping.CubicallyInterpolatedMapping, c *collector, second int64) {
 	r.Mirror, r.Target, r.Route = s.key.mirror, s.key.target, s.key.route
 	cells := s.lockAll()
 	defer unlock(cells)
 	for _, cell := range cells {
+		cell.settle(bins)
 		cell.addTo(r, second)
 	}
 	for i, to := range r.distributions() {
 		for _, cell := range cells {
-			c.add(cell.sketches()[i])
+			c.add(&cell.sketches[i])
 		}
 		*to = c.take()
 	}

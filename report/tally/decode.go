@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 )
 
 // What Decode reads at most. A snapshot of the default Options is far below.
@@ -186,8 +188,8 @@ func (s *Snapshot) check() error {
 	for i := range s.Mirrors {
 		m := &s.Mirrors[i]
 		counts.below("requests", m.Requests, m.Unreported, m.Results.Match, m.Results.Mismatch, m.Results.Failed, m.Results.Uncompared)
-		counts.total("skipped", values(m.Skipped))
-		counts.total("dropped", values(m.Dropped))
+		counts.total("skipped", slices.Collect(maps.Values(m.Skipped)))
+		counts.total("dropped", slices.Collect(maps.Values(m.Dropped)))
 	}
 	for i := range s.Routes {
 		r := &s.Routes[i]
@@ -197,13 +199,13 @@ func (s *Snapshot) check() error {
 	for i := range s.Fields {
 		f := &s.Fields[i]
 		counts.below("fields", f.Count, f.CandidateOnly, f.ControlOnly, f.Both)
-		counts.total("classes of a field", values(f.Classes))
+		counts.total("classes of a field", slices.Collect(maps.Values(f.Classes)))
 	}
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		counts.below("groups", g.Count)
 		counts.weights("groups", g.Weight)
-		counts.total("classes of a group", values(g.Classes))
+		counts.total("classes of a group", slices.Collect(maps.Values(g.Classes)))
 		key := g.key()
 		if g.Count > mismatches[key] {
 			counts.fail("the groups of route %q have more results than the route has mismatches", g.Route)
@@ -254,7 +256,7 @@ func (c *checker) route(r *Route) {
 	c.below(where, r.Results.Match, r.Results.Mismatch, r.Results.Failed, r.Results.Uncompared,
 		r.PrimaryErrors, r.ShadowErrors, r.Correlated, r.Controlled, r.Weighted.Unknown)
 	c.weights(where, r.Weighted.Match, r.Weighted.Mismatch, r.Weighted.Failed, r.Weighted.Uncompared, r.Weighted.Squares)
-	c.total(where+": failures", values(r.Failures))
+	c.total(where+": failures", slices.Collect(maps.Values(r.Failures)))
 	if all := r.Results.All(); max(r.PrimaryErrors, r.ShadowErrors, r.Correlated, r.Controlled, r.Weighted.Unknown) > all {
 		c.fail("%s: it counts more of something than its %d results", where, all)
 	}
@@ -271,12 +273,4 @@ func (c *checker) route(r *Route) {
 			c.below(where, s.Match, s.Mismatch, s.Failed, s.Uncompared, s.ShadowErrors, s.Answered)
 		}
 	}
-}
-
-func values[K comparable](m map[K]uint64) []uint64 {
-	list := make([]uint64, 0, len(m))
-	for _, n := range m {
-		list = append(list, n)
-	}
-	return list
 }

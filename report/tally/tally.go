@@ -33,6 +33,7 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+	"unique"
 
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
 
@@ -330,7 +331,7 @@ func (t *Tally) find(k seriesKey, limit int64) *series {
 	if !reserve(&t.routes, 1, limit) {
 		return nil
 	}
-	k = seriesKey{strings.Clone(k.mirror), strings.Clone(k.target), strings.Clone(k.route)}
+	k = seriesKey{unique.Make(k.mirror).Value(), unique.Make(k.target).Value(), strings.Clone(k.route)}
 	s := newSeries(k)
 	known[k] = s
 	shard.known.Store(&known)
