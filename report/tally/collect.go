@@ -42,9 +42,10 @@ func (t *Tally) Snapshot() *Snapshot {
 
 // all are the series of t, sorted.
 func (t *Tally) all() (list []*series) {
-	for i := range t.shards {
-		if known := t.shards[i].known.Load(); known != nil {
-			list = slices.AppendSeq(list, maps.Values(*known))
+	known := *t.known.Load()
+	for i := range known {
+		if s := known[i].Load(); s != nil {
+			list = append(list, s)
 		}
 	}
 	slices.SortFunc(list, func(a, b *series) int { return a.key.compare(b.key) })
@@ -107,7 +108,7 @@ func (s *series) snapshot(out *Snapshot, r *Route, bins *mapping.CubicallyInterp
 
 // lockAll locks all cells of s and returns them.
 func (s *series) lockAll() []*cell {
-	cells := *s.cells.Load()
+	cells := s.all()
 	for _, c := range cells {
 		c.Lock()
 	}

@@ -3,6 +3,7 @@ package tally
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,8 @@ import (
 // of those in its cells: there is one at first, and another whenever two goroutines meet.
 type series struct {
 	key   seriesKey
-	cells atomic.Pointer[[]*cell]
+	first cell
+	cells atomic.Pointer[[]*cell] // all of them; nil as long as there is only the first
 
 	// What is counted in the cells: found without a lock, because the maps are replaced and
 	// not changed.
@@ -30,8 +32,15 @@ func newSeries(k seriesKey) *series {
 	s := &series{key: k}
 	s.fields.Store(&map[string]*field{})
 	s.groups.Store(&map[uint64]*group{})
-	s.cells.Store(&[]*cell{{}})
 	return s
+}
+
+// all are the cells of s.
+func (s *series) all() []*cell {
+	if cells := s.cells.Load(); cells != nil {
+		return *cells
+	}
+	return []*cell{&s.first}
 }
 
 // count counts r in a cell.
@@ -48,8 +57,11 @@ func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
 // lock locks a cell: the one that w had the last time, or where somebody else has that, the
 // next one that is free, which will be w's from now on.
 func (s *series) lock(t *Tally, w *writer) *cell {
+	if s.cells.Load() == nil && s.first.TryLock() {
+		return &s.first
+	}
 	for {
-		cells := *s.cells.Load()
+		cells := s.all()
 		for range cells {
 			if c := cells[int(w.ticket)%len(cells)]; c.TryLock() {
 				return c
@@ -68,14 +80,14 @@ func (s *series) lock(t *Tally, w *writer) *cell {
 func (s *series) grow(t *Tally, from int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cells := *s.cells.Load()
+	cells := s.all()
 	if len(cells) > from {
 		return true
 	}
 	if !reserve(&t.spare, 1, maxSpare) {
 		return false
 	}
-	cells = append(append([]*cell{}, cells...), &cell{})
+	cells = append(slices.Clone(cells), &cell{})
 	s.cells.Store(&cells)
 	return true
 }
