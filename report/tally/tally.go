@@ -160,6 +160,7 @@ type writer struct {
 	hashes []uint64
 	seen   []seen // the differences of the result, those of Result.Diffs first
 	group  *group // of the result; nil where it has no differences
+
 }
 
 // New returns a Tally. What is wrong with o is reported at once, in one error.
