@@ -319,16 +319,12 @@ func cut(s string, n int) string {
 
 // series returns that of k, or one of Other where there is no room for it.
 func (t *Tally) series(k seriesKey) *series {
-	for _, try := range [...]struct {
-		key   seriesKey
-		limit int64
-	}{
-		{k, int64(t.options.Routes)},
-		{seriesKey{k.mirror, k.target, Other}, int64(t.options.Routes) + maxOthers},
-	} {
-		if s := t.find(try.key, try.limit); s != nil {
-			return s
-		}
+	limit := int64(t.options.Routes)
+	if s := t.find(k, limit); s != nil {
+		return s
+	}
+	if s := t.find(seriesKey{k.mirror, k.target, Other}, limit+maxOthers); s != nil {
+		return s
 	}
 	return t.find(seriesKey{Other, Other, Other}, math.MaxInt64)
 }
