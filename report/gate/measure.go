@@ -128,7 +128,6 @@ func newScope(r *tally.Route) (*scope, error) {
 // join returns the scope of all routes together.
 func join(routes []*scope) (*scope, error) {
 	all := &scope{}
-	var primary, candidate, lag []tally.Distribution
 	for _, s := range routes {
 		all.results.Match += s.results.Match
 		all.results.Mismatch += s.results.Mismatch
@@ -137,15 +136,15 @@ func join(routes []*scope) (*scope, error) {
 		all.unexplained += s.unexplained
 		all.errors += s.errors
 		all.correlated += s.correlated
-		primary = append(primary, s.primary)
-		candidate = append(candidate, s.shadow)
-		lag = append(lag, s.lag)
+		var errs [3]error
+		all.primary, errs[0] = all.primary.Merge(&s.primary)
+		all.shadow, errs[1] = all.shadow.Merge(&s.shadow)
+		all.lag, errs[2] = all.lag.Merge(&s.lag)
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, fmt.Errorf("gate: snapshot: route %q: %w", s.route, err)
+		}
 	}
-	var errs [3]error
-	all.primary, errs[0] = pool(primary)
-	all.shadow, errs[1] = pool(candidate)
-	all.lag, errs[2] = pool(lag)
-	return all, errors.Join(errs[:]...)
+	return all, nil
 }
 
 // addLedger adds what the mirror itself counted.
