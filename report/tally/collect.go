@@ -244,6 +244,7 @@ func (s *Snapshot) finish() {
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		r.Noisy, r.Expected = 0, 0
+		r.Weighted.Noisy, r.Weighted.Expected = 0, 0
 		routes[r.key()] = r
 	}
 	for i := range s.Fields {
@@ -295,8 +296,10 @@ func (s *Snapshot) finish() {
 		switch {
 		case g.State == Expected:
 			r.Expected += g.Count
+			r.Weighted.Expected += g.Weight
 		case g.Verdict == Noisy:
 			r.Noisy += g.Count
+			r.Weighted.Noisy += g.Weight
 		}
 	}
 }

@@ -155,6 +155,11 @@ func (w *Weights) add(o Weights) {
 	w.Mismatch += o.Mismatch
 	w.Failed += o.Failed
 	w.Uncompared += o.Uncompared
+	w.Noisy += o.Noisy
+	w.Expected += o.Expected
+	w.ShadowErrors += o.ShadowErrors
+	w.Correlated += o.Correlated
+	w.Greatest = max(w.Greatest, o.Greatest)
 	w.Squares += o.Squares
 	w.Unknown += o.Unknown
 }

@@ -159,6 +159,7 @@ func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, no
 		c.weighted.Unknown++
 	}
 	c.weighted.Squares += round(weight * weight)
+	c.weighted.Greatest = max(c.weighted.Greatest, weight)
 	s := &c.latest.count
 	switch r.Outcome {
 	case shadow.Match:
@@ -184,6 +185,7 @@ func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, no
 	}
 	if r.Outcome == shadow.Failed || r.Shadow != nil && r.Shadow.StatusCode >= 500 {
 		c.shadowErrors++
+		c.weighted.ShadowErrors += weight
 		s.shadowErrors++
 	}
 	if r.Primary != nil && r.Primary.StatusCode >= 500 {
@@ -191,6 +193,7 @@ func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, no
 	}
 	if r.Primary != nil && r.Shadow != nil {
 		c.correlated++
+		c.weighted.Correlated += weight
 		s.answered++
 		s.primaryTook += r.Primary.Took
 		s.shadowTook += r.Shadow.Took

@@ -86,7 +86,8 @@ func TestARouteTellsWhatCameOfIt(t *testing.T) {
 		assert.Equal(t, tally.Counts{Match: 1, Mismatch: 1, Failed: 2, Uncompared: 2}, r.Results)
 		assert.EqualValues(t, 6, r.Results.All())
 		assert.EqualValues(t, 2, r.Compared())
-		assert.Equal(t, tally.Weights{Match: 2, Mismatch: 4, Failed: 2, Uncompared: 2, Squares: 4 + 16 + 4, Unknown: 4}, r.Weighted)
+		assert.Equal(t, tally.Weights{Match: 2, Mismatch: 4, Failed: 2, Uncompared: 2,
+			ShadowErrors: 6, Correlated: 6, Greatest: 4, Squares: 4 + 16 + 4, Unknown: 4}, r.Weighted)
 		assert.EqualValues(t, 10, r.Weighted.All())
 		assert.InDelta(t, 4.0/6, r.Weighted.DiffRate(), 1e-12)
 		assert.InDelta(t, 100.0/24, r.Weighted.Effective(), 1e-12)
