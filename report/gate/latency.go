@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/goshadow/shadow/internal/stats"
 	"github.com/goshadow/shadow/report/tally"
 )
 
@@ -31,11 +30,13 @@ func checkDistribution(what string, d *tally.Distribution) error {
 // can be said.
 type bounds struct{ lower, observed, upper float64 }
 
-// quantile bounds the quantile q behind a distribution, each side at level alpha: by the
-// ranks between which it lies, and by how inexact the values at those ranks are.
-func quantile(test stats.Test, d *tally.Distribution, q, alpha float64) bounds {
-	n := d.Count()
-	lower, upper := test.Ranks(n, q, alpha)
+// quantile bounds the quantile q behind a distribution of s, each side at level alpha: by
+// the ranks between which it lies, and by how inexact the values at those ranks are. Values
+// that are worth fewer observations are as many at most on either side as those would be.
+func (j judge) quantile(s *scope, d *tally.Distribution, q, alpha float64) bounds {
+	n, worth := d.Count(), s.observations(d)
+	lower, upper := j.test.Ranks(worth, q, alpha)
+	upper += n - worth
 	b := bounds{lower: 0, observed: d.Quantile(q), upper: math.Inf(1)}
 	if lower >= 1 {
 		b.lower = max(d.AtRank(lower)/(1+d.Accuracy), d.Min)

@@ -123,8 +123,8 @@ func unlock(cells []*cell) {
 
 // addTo adds the counts of c to r.
 func (c *cell) addTo(r *Route, second int64) {
-	r.Results.add(c.results)
-	r.Weighted.add(c.weighted)
+	r.Results.Add(c.results)
+	r.Weighted.Add(c.weighted)
 	r.First, r.Last = span(r.First, r.Last, stamp(c.first), stamp(c.last))
 	r.PrimaryErrors += c.primaryErrors
 	r.ShadowErrors += c.shadowErrors
