@@ -87,7 +87,7 @@ func Default() Criteria {
 			DropShare:   0.01,
 			LagMedian:   300,
 		},
-		Events: map[shadow.EventKind]uint64{"leak": 0, "side-effect": 0},
+		Events: map[shadow.EventKind]uint64{shadow.EventLeak: 0, shadow.EventSideEffect: 0},
 	}
 }
 
