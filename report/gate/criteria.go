@@ -48,9 +48,10 @@ type Criteria struct {
 	// copy: shadow.Result.Probability. It is needed where not all copies that a limit is about
 	// were made with one probability, because a sampler prefers some or its rate was changed;
 	// such a limit is Insufficient without it. With it shares are those of the requests, and
-	// copies count the less the more probable they were; it is declared, and not read off the
-	// copies, because those that are the least probable may be still to come. Bounds are then
-	// of AnyTime, whatever Looks says. 0 is not declared, else it is from 0.000001 to 1.
+	// copies count the less the more probable they were, but for a route whose copies are
+	// alike. It is declared, and not read off the copies, because those that are the least
+	// probable may be still to come. Bounds of weighed copies are of AnyTime, whatever Looks
+	// says. 0 is not declared, else it is from 0.000001 to 1.
 	LeastProbability float64 `json:"leastProbability,omitempty"`
 
 	// MinDuration is how long counting has to go on at least.

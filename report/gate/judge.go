@@ -145,8 +145,8 @@ func (j judge) ratio(s *scope, limit float64) Check {
 	case math.IsInf(upper, 1):
 		check.Reason = answers + "; " + j.toBound(q, j.alpha/2, min(s.observations(&s.shadow), s.observations(&s.primary)), &check)
 	default:
-		check.Reason = fmt.Sprintf("%s, between %s and %s times at %s; more needed to tell it from %s",
-			answers, three(lower, down), three(upper, up), j.confidence, three(limit, nearest))
+		check.Reason = fmt.Sprintf("%s, between %s and %s times at %s; %s needed to tell it from %s",
+			answers, three(lower, down), three(upper, up), j.confidence, s.more(), three(limit, nearest))
 	}
 	return check
 }
@@ -174,8 +174,8 @@ func (j judge) seconds(s *scope, limit float64) Check {
 	case math.IsInf(b.upper, 1):
 		check.Reason = results + "; " + j.toBound(q, j.alpha, s.observations(&s.lag), &check)
 	default:
-		check.Reason = fmt.Sprintf("%s, between %s and %s at %s; more needed to tell it from %s",
-			results, latency(strict.lower), latency(b.upper), j.confidence, latency(limit))
+		check.Reason = fmt.Sprintf("%s, between %s and %s at %s; %s needed to tell it from %s",
+			results, latency(strict.lower), latency(b.upper), j.confidence, s.more(), latency(limit))
 	}
 	return check
 }

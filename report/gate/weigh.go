@@ -63,12 +63,21 @@ func (s *scope) observations(d *tally.Distribution) uint64 {
 	return min(uint64(s.weighted.Correlated/s.greatest), d.Count())
 }
 
+// more is what it takes to bound a quantile more closely.
+func (s *scope) more() string {
+	if s.greatest > 0 {
+		return "copies of one probability"
+	}
+	return "more"
+}
+
 // weigh finds out how the copies of s are to be weighed, where the least probability of a
-// copy is declared; 0 is not declared.
+// copy is declared; 0 is not declared. Those of a route that are alike count alike in any
+// case, and those of all routes where nothing is declared.
 func (s *scope) weigh(least float64) {
+	const rounded = 1.0 / (1 << 16) // as a tally rounds weights
 	n, w := s.results.All(), &s.weighted
-	equal := float64(n) * w.Greatest * (1 - 1e-9) // but for rounding, the weight of n copies that weigh the same
-	const rounded = 1.0 / (1 << 16)               // as a tally rounds weights
+	alike := w.All() >= float64(n)*w.Greatest*(1-1e-9) // but for rounding of the sum
 	switch {
 	case n == 0:
 	case w.Unknown == n || *w == tally.Weights{}:
@@ -81,9 +90,10 @@ func (s *scope) weigh(least float64) {
 	case least > 0 && w.Greatest > 1/least+rounded:
 		s.problem = fmt.Sprintf("a copy was made with the probability %s, which is less than leastProbability, %v: correct it",
 			three(1/w.Greatest, nearest), least)
+	case alike && (least == 0 || s.route != ""):
 	case least > 0:
 		s.greatest = max(1/least, w.Greatest)
-	case w.All() < equal:
+	default:
 		s.problem = fmt.Sprintf("copies were made with different probabilities, one of them %s, so that a share of the copies is none of the requests: declare leastProbability",
 			three(1/w.Greatest, nearest))
 	}

@@ -71,8 +71,10 @@ func TestCopiesOfDifferentProbabilityAreWeighedOrNotJudged(t *testing.T) {
 		assert.Equal(t, c.reason, d.Checks[0].Reason, c.name)
 	}
 	t.Run("a route by itself needs no weights if its copies are alike", func(t *testing.T) {
-		d := decide(t, Criteria{EachRoute: Limits{DiffRate: 0.05}}, copies(rare, copied("GET /often", 0.01, 500, 0)))
-		assert.Equal(t, Pass, d.Verdict, d.String())
+		for _, least := range []float64{0, 0.01} {
+			d := decide(t, Criteria{LeastProbability: least, EachRoute: Limits{DiffRate: 0.05}}, copies(rare, copied("GET /often", 0.01, 500, 0)))
+			assert.Equal(t, Pass, d.Verdict, d.String())
+		}
 	})
 	t.Run("what is counted is not weighed", func(t *testing.T) {
 		d := decide(t, Criteria{Limits: Limits{Compared: 8000}}, copies(rare, often))
