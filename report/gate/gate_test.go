@@ -214,11 +214,11 @@ func TestAGateThatLooksEveryMinuteIsWrongNoMoreOftenThanItSays(t *testing.T) {
 		assert.Equal(t, runs*minutes, looks, "each minute")
 		return said
 	}
-	at := said(500, limit)
+	at := said(300, limit)
 	assert.LessOrEqual(t, at[Pass], 0.05, "the level that is asked for")
 	assert.LessOrEqual(t, at[Fail], 0.05, "the level that is asked for")
 
-	good, bad := said(50, limit/3), said(50, 2*limit)
+	good, bad := said(30, limit/3), said(30, 2*limit)
 	assert.Greater(t, good[Pass], 0.99, "it is not just too timid to say anything")
 	assert.Zero(t, good[Fail])
 	assert.Greater(t, bad[Fail], 0.99)

@@ -146,7 +146,7 @@ func (w world) ask(t *testing.T, criteria Criteria, requests, every, runs int) (
 // Each candidate is exactly as bad as must not pass, and the sampler looks away from where
 // it is bad. Somebody asks again and again.
 func TestASamplerThatLooksAwayMakesNoBadCandidatePass(t *testing.T) {
-	const limit, requests, every, runs = 0.05, 30_000, 500, 200
+	const limit, requests, every, runs = 0.05, 30_000, 500, 100
 	for name, w := range map[string]world{
 		"half of the traffic is bad and hardly copied": {{0.5, 0.02, 2 * limit}, {0.5, 1, 0}},
 		"what is bad is rare and hardly copied":        {{limit, 0.02, 1}, {1 - limit, 1, 0}},
