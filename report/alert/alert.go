@@ -99,23 +99,23 @@ const (
 // Alert is something that people are to know of. It holds names, numbers and places, no
 // value of a request or answer.
 type Alert struct {
-	Name  string // such as ShadowDifference, ShadowFailure, ShadowLeak
-	Class Class
+	Name  string `json:"name"` // such as ShadowDifference, ShadowFailure, ShadowLeak
+	Class Class  `json:"class"`
 
-	Mirror string
-	Target string
-	Route  string
+	Mirror string `json:"mirror"`
+	Target string `json:"target"`
+	Route  string `json:"route"`
 	// Fingerprint is that of the tally.Group with the same cause, else of what the alert is
 	// about: 16 hex digits, the same in every process.
-	Fingerprint string
+	Fingerprint string `json:"fingerprint"`
 
-	Starts  time.Time
-	Ends    time.Time // if nothing more happens
-	Count   uint64    // of the results in the last Window, or the events, that it is about
-	Summary string    // a sentence
-	Text    string    // a few more
+	Starts  time.Time `json:"starts"`
+	Ends    time.Time `json:"ends"`    // if nothing more happens
+	Count   uint64    `json:"count"`   // of the results in the last Window, or the events, that it is about
+	Summary string    `json:"summary"` // a sentence
+	Text    string    `json:"text"`    // a few more
 
-	Verdict Verdict
+	Verdict Verdict `json:"verdict"`
 }
 
 const (

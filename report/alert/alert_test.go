@@ -740,6 +740,58 @@ func TestAckSaysHowManyAlertsWereWorthIt(t *testing.T) {
 	})
 }
 
+// A person with curl, or a button in a chat, says what an alert was worth.
+func TestAckByHTTP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, alert.Options{Transport: newInbox()})
+		happen(t, r, leak("GET /a"))
+		time.Sleep(time.Second)
+		ask := func(method, target, form string, header ...string) *httptest.ResponseRecorder {
+			req := httptest.NewRequest(method, target, strings.NewReader(form))
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			for i := 0; i < len(header); i += 2 {
+				req.Header.Set(header[i], header[i+1])
+			}
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, req)
+			return w
+		}
+		w := ask("GET", "/alerts.json", "")
+		require.Equal(t, 200, w.Code)
+		var list []alert.Alert
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &list))
+		assert.Empty(t, cmp.Diff(r.Alerts(), list))
+		assert.Contains(t, w.Body.String(), `"verdict":""`)
+		of := list[0].Fingerprint
+
+		assert.Equal(t, 204, ask("POST", "/ack", "actionable=true&fingerprint="+of).Code)
+		assert.Equal(t, alert.Actionable, r.Alerts()[0].Verdict)
+		assert.Equal(t, 204, ask("POST", "/ack?actionable=false&fingerprint="+of, "").Code)
+		assert.Equal(t, alert.Dismissed, r.Alerts()[0].Verdict)
+
+		for _, c := range []struct {
+			method, target, form string
+			want                 int
+			says                 string
+		}{
+			{"POST", "/ack", "actionable=true&fingerprint=0123456789abcdef", 404, `no such alert with the fingerprint "0123456789abcdef"`},
+			{"POST", "/ack", "actionable=true", 404, "no such alert"},
+			{"POST", "/ack", "fingerprint=" + of, 400, "actionable has to be true or false"},
+			{"POST", "/ack", "actionable=perhaps&fingerprint=" + of, 400, "actionable has to be true or false"},
+			{"POST", "/ack", strings.Repeat("x", 5000) + "&actionable=true&fingerprint=" + of, 400, "actionable has to be true or false"},
+			{"GET", "/ack?actionable=true&fingerprint=" + of, "", 405, "only POST"},
+			{"POST", "/alerts.json", "", 405, "only GET"},
+			{"GET", "/", "", 404, "there are /alerts.json and /ack"},
+		} {
+			w := ask(c.method, c.target, c.form)
+			assert.Equal(t, c.want, w.Code, "%s %s", c.method, c.target)
+			assert.Contains(t, w.Body.String(), c.says)
+		}
+		assert.Equal(t, 403, ask("POST", "/ack", "actionable=true&fingerprint="+of, "Sec-Fetch-Site", "cross-site").Code)
+		assert.Equal(t, alert.Dismissed, r.Alerts()[0].Verdict, "a page of strangers has no say")
+	})
+}
+
 func TestTheURLOfAReceiverIsShownNowhere(t *testing.T) {
 	const hush = "T0-B0-hush"
 	gone := httptest.NewServer(http.NotFoundHandler())

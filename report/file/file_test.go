@@ -204,6 +204,28 @@ func TestOnlySoManySegmentsAreKept(t *testing.T) {
 	assert.Len(t, entries, 3+3, "what is not a segment of this Writer stays")
 }
 
+// A clock that was set back does not make the latest segments the oldest: they are read
+// last, and removed last.
+func TestSegmentsAreInOrderThoughTheClockWasSetBack(t *testing.T) {
+	dir := t.TempDir()
+	w := open(t, file.Options{Dir: dir})
+	report(t, w, 1)
+	require.NoError(t, w.Close())
+	ahead := "results-" + time.Now().Add(time.Hour).UTC().Format("20060102T150405.000000000Z") + ".jsonl"
+	require.NoError(t, os.Rename(segments(t, dir)[0], filepath.Join(dir, ahead)))
+
+	w = open(t, file.Options{Dir: dir, SegmentSize: 1, Segments: 2})
+	report(t, w, 2, 3)
+	require.NoError(t, w.Flush(context.Background()))
+	got, errs := read(dir)
+	assert.Empty(t, errs)
+	assert.Equal(t, []string{"1", "2", "3"}, got)
+	report(t, w, 4)
+	require.NoError(t, w.Close())
+	got, _ = read(dir)
+	assert.Equal(t, []string{"2", "3", "4"}, got)
+}
+
 func TestSegmentsAreKeptForSoLong(t *testing.T) {
 	dir := t.TempDir()
 	w := open(t, file.Options{Dir: dir, SegmentSize: 1, Retention: time.Hour})

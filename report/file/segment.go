@@ -89,10 +89,21 @@ func (s *segments) begin() error {
 	return nil
 }
 
-// create makes a file whose name sorts behind those of all segments before it.
+// create makes a file whose name sorts behind those of all segments before it, even if the
+// clock was set back since.
 func (s *segments) create(now time.Time) (*os.File, error) {
+	names, err := list(os.DirFS(s.o.Dir), s.o.Name)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > 0 {
+		last, _, _ := strings.Cut(names[len(names)-1][len(s.o.Name)+1:], ".jsonl")
+		if begun, err := time.Parse(stamp, last); err == nil && !now.After(begun) {
+			now = begun.Add(1)
+		}
+	}
 	for {
-		name := s.o.Name + now.UTC().Format("-20060102T150405.000000000Z") + extension(s.o.Compression)
+		name := s.o.Name + "-" + now.UTC().Format(stamp) + extension(s.o.Compression)
 		f, err := os.OpenFile(filepath.Join(s.o.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
@@ -100,6 +111,9 @@ func (s *segments) create(now time.Time) (*os.File, error) {
 		now = now.Add(1)
 	}
 }
+
+// stamp is when a segment was begun, in its name.
+const stamp = "20060102T150405.000000000Z"
 
 func extension(c Compression) string {
 	if c == Zstd {
@@ -178,10 +192,10 @@ func list(dir fs.FS, name string) ([]string, error) {
 
 // stamped tells whether the rest of a file's name is that of a segment.
 func stamped(rest string, c Compression) bool {
-	stamp, ok := strings.CutSuffix(rest, extension(c))
+	begun, ok := strings.CutSuffix(rest, extension(c))
 	if !ok {
 		return false
 	}
-	_, err := time.Parse("20060102T150405.000000000Z", stamp)
+	_, err := time.Parse(stamp, begun)
 	return err == nil
 }

@@ -44,6 +44,16 @@ type Criteria struct {
 	// Looks is how often the gate is asked; empty is AnyTime.
 	Looks Looks `json:"looks,omitempty"`
 
+	// LeastProbability is the least with which the sampler copies any request that it may
+	// copy: shadow.Result.Probability. It is needed where not all copies that a limit is about
+	// were made with one probability, because a sampler prefers some or its rate was changed;
+	// such a limit is Insufficient without it. With it shares are those of the requests, and
+	// copies count the less the more probable they were, but for a route whose copies are
+	// alike. It is declared, and not read off the copies, because those that are the least
+	// probable may be still to come. Bounds of weighed copies are of AnyTime, whatever Looks
+	// says. 0 is not declared, else it is from 0.000001 to 1.
+	LeastProbability float64 `json:"leastProbability,omitempty"`
+
 	// MinDuration is how long counting has to go on at least.
 	MinDuration Duration `json:"minDuration,omitempty"`
 	// Coverage is what has to be seen of the routes.
@@ -78,7 +88,7 @@ func Default() Criteria {
 			DropShare:   0.01,
 			LagMedian:   300,
 		},
-		Events: map[shadow.EventKind]uint64{"leak": 0, "side-effect": 0},
+		Events: map[shadow.EventKind]uint64{shadow.EventLeak: 0, shadow.EventSideEffect: 0},
 	}
 }
 
@@ -188,6 +198,9 @@ func (c Criteria) faults() (f faults) {
 	}
 	if c.Looks != "" && c.Looks != AnyTime && c.Looks != Once {
 		f.add("looks", "%q is neither %q nor %q", c.Looks, AnyTime, Once)
+	}
+	if p := c.LeastProbability; p != 0 && !(p >= leastOfAll && p <= 1) {
+		f.add("leastProbability", "%v is not between %v and 1", p, leastOfAll)
 	}
 	if c.MinDuration < 0 {
 		f.add("minDuration", "%v is negative", time.Duration(c.MinDuration))

@@ -162,6 +162,10 @@ func (c Criteria) scopes(s *tally.Snapshot, mirror, target string) (routes []*sc
 	if err != nil {
 		return nil, nil, err
 	}
+	all.weigh(c.LeastProbability)
+	for _, one := range routes {
+		one.weigh(c.LeastProbability)
+	}
 	for i := range s.Mirrors {
 		if s.Mirrors[i].Name == mirror {
 			if err := all.addLedger(&s.Mirrors[i]); err != nil {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow/internal/stats"
+	"github.com/goshadow/shadow/report/tally"
 )
 
 const manualFile = "../../docs/gate.md"
@@ -108,6 +111,46 @@ func TestTheManualShowsRealCode(t *testing.T) {
 	plain := func(text string) string { return strings.Join(strings.Fields(text), " ") }
 	for _, block := range blocks(t, "go") {
 		assert.Contains(t, plain(string(source)), plain(block))
+	}
+}
+
+// What Argo Rollouts and Flagger are told to ask is there, and answers as they are told.
+func TestThePipelinesOfTheManualAskWhatTheGateAnswers(t *testing.T) {
+	ask := func(s *tally.Snapshot, method, target string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		http.StripPrefix("/gate", newGate(t, always(s), Options{})).ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(`{"name":"orders"}`)))
+		return w
+	}
+	snapshots := map[Verdict]*tally.Snapshot{Pass: many(), Fail: bad(), Insufficient: few()}
+	yaml := blocks(t, "yaml")
+	require.Len(t, yaml, 2)
+	first := func(text, pattern string) string {
+		m := regexp.MustCompile(pattern).FindStringSubmatch(text)
+		require.NotNil(t, m, pattern)
+		return m[1]
+	}
+
+	argo := yaml[0]
+	member := first(argo, `jsonPath: "{\$\.(\w+)}"`)
+	conditions := map[Verdict]string{
+		Pass: first(argo, `successCondition: result == "(\w+)"`),
+		Fail: first(argo, `failureCondition: result == "(\w+)"`),
+	}
+	for verdict, s := range snapshots {
+		w := ask(s, http.MethodGet, first(argo, `url: (\S+)`))
+		assert.Equal(t, 200, w.Code)
+		var answer map[string]any
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+		for wanted, result := range conditions {
+			assert.Equal(t, verdict == wanted, answer[member] == result, "%s: the condition of %s", verdict, wanted)
+		}
+	}
+	for _, hook := range regexp.MustCompile(`type: (\S+)\n\s+url: (\S+)`).FindAllStringSubmatch(yaml[1], -1) {
+		wanted, ok := map[string]Verdict{"confirm-promotion": Pass, "rollback": Fail}[hook[1]]
+		require.True(t, ok, hook[1])
+		for verdict, s := range snapshots {
+			assert.Equal(t, verdict == wanted, ask(s, http.MethodPost, hook[2]).Code == 200, "%s: %s", hook[1], verdict)
+		}
 	}
 }
 

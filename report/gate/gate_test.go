@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -172,4 +173,54 @@ func TestAGateIsAskedByManyAtATime(t *testing.T) {
 	}
 	wg.Wait()
 	assert.Equal(t, int32(1), told.Load())
+}
+
+// Each run is a gate that watches a candidate for two hours, minute by minute. If that is
+// exactly at the limit, whatever the gate says is wrong: no pass is deserved, and no fail.
+// That bounds for one look are wrong many times as often there is
+// TestAskingOftenDoesNotMakeABadCandidatePass.
+func TestAGateThatLooksEveryMinuteIsWrongNoMoreOftenThanItSays(t *testing.T) {
+	const limit, minutes, perMinute = 0.02, 120, 60
+	said := func(runs int, share float64) map[Verdict]float64 {
+		looks, said := 0, map[Verdict]float64{}
+		for run := range uint64(runs) {
+			synctest.Test(t, func(t *testing.T) {
+				random := rand.New(rand.NewPCG(run, 17))
+				var match, mismatch uint64
+				source := func(context.Context) (*tally.Snapshot, error) {
+					looks++
+					for range perMinute {
+						if random.Float64() < share {
+							mismatch++
+						} else {
+							match++
+						}
+					}
+					return copies(copied(get, 0, match, mismatch)), nil
+				}
+				told := map[Verdict]float64{}
+				g, err := New(Criteria{Limits: Limits{DiffRate: limit}}, source, Options{
+					OnVerdict: func(_ context.Context, d Decision) { told[d.Verdict] = 1 / float64(runs) },
+				})
+				require.NoError(t, err)
+				ctx, cancel := context.WithTimeout(t.Context(), minutes*time.Minute-time.Second)
+				defer cancel()
+				assert.ErrorIs(t, g.Watch(ctx, time.Minute), context.DeadlineExceeded)
+				said[Pass] += told[Pass]
+				said[Fail] += told[Fail]
+			})
+		}
+		t.Logf("a diff rate of %v, %d looks in %d runs: passed at some time %.3f, failed %.3f", share, looks, runs, said[Pass], said[Fail])
+		assert.Equal(t, runs*minutes, looks, "each minute")
+		return said
+	}
+	at := said(300, limit)
+	assert.LessOrEqual(t, at[Pass], 0.05, "the level that is asked for")
+	assert.LessOrEqual(t, at[Fail], 0.05, "the level that is asked for")
+
+	good, bad := said(30, limit/3), said(30, 2*limit)
+	assert.Greater(t, good[Pass], 0.99, "it is not just too timid to say anything")
+	assert.Zero(t, good[Fail])
+	assert.Greater(t, bad[Fail], 0.99)
+	assert.Zero(t, bad[Pass])
 }

@@ -20,14 +20,15 @@ func (c *Criteria) UnmarshalJSON(data []byte) error {
 	var read Criteria
 	var r reader
 	r.object("", gjson.ParseBytes(data), map[string]func(string, gjson.Result){
-		"mirror":      func(at string, v gjson.Result) { read.Mirror = r.text(at, v) },
-		"target":      func(at string, v gjson.Result) { read.Target = r.text(at, v) },
-		"confidence":  func(at string, v gjson.Result) { read.Confidence = r.positive(at, v) },
-		"looks":       func(at string, v gjson.Result) { read.Looks = Looks(r.text(at, v)) },
-		"minDuration": func(at string, v gjson.Result) { read.MinDuration = r.duration(at, v) },
-		"exclude":     func(at string, v gjson.Result) { read.Exclude = r.texts(at, v) },
-		"limits":      func(at string, v gjson.Result) { read.Limits = r.limits(at, v) },
-		"eachRoute":   func(at string, v gjson.Result) { read.EachRoute = r.limits(at, v) },
+		"mirror":           func(at string, v gjson.Result) { read.Mirror = r.text(at, v) },
+		"target":           func(at string, v gjson.Result) { read.Target = r.text(at, v) },
+		"confidence":       func(at string, v gjson.Result) { read.Confidence = r.positive(at, v) },
+		"looks":            func(at string, v gjson.Result) { read.Looks = Looks(r.text(at, v)) },
+		"leastProbability": func(at string, v gjson.Result) { read.LeastProbability = r.positive(at, v) },
+		"minDuration":      func(at string, v gjson.Result) { read.MinDuration = r.duration(at, v) },
+		"exclude":          func(at string, v gjson.Result) { read.Exclude = r.texts(at, v) },
+		"limits":           func(at string, v gjson.Result) { read.Limits = r.limits(at, v) },
+		"eachRoute":        func(at string, v gjson.Result) { read.EachRoute = r.limits(at, v) },
 		"coverage": func(at string, v gjson.Result) {
 			r.object(at, v, map[string]func(string, gjson.Result){
 				"share":    func(at string, v gjson.Result) { read.Coverage.Share = r.positive(at, v) },

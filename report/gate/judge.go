@@ -30,6 +30,12 @@ func newJudge(c Criteria, checks int) judge {
 }
 
 func (j judge) check(m measure, s *scope, limit float64) Check {
+	if s.problem != "" && !m.whole && m.claim != atLeast {
+		return Check{Name: string(m.name), Route: s.route, Limit: limit, Verdict: Insufficient, Reason: s.problem}
+	}
+	if s.greatest > 0 && !m.whole {
+		j.test = stats.Anytime // that for one look is exact for counts alone
+	}
 	var check Check
 	switch m.claim {
 	case under, over:
@@ -51,39 +57,42 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 	if m.whole && !s.ledger {
 		return Check{Verdict: Insufficient, Reason: "the ledger of the mirror is not in the snapshot: have the tally watch the mirror"}
 	}
-	bad, of := m.count(s)
+	e := m.evidence(s)
 	worst, better, worse := limit, "under", "over"
 	say := percent
 	if m.claim == over {
 		worst, better, worse = 1-limit, "over", "under"
 		say = func(share float64, r rounding) string { return percent(1-share, -r) }
 	}
-	lower, upper := j.test.Lower(bad, of, j.spent), j.test.Upper(bad, of, j.alpha)
+	lower, upper := j.test.Lower(e.fail.bad, e.fail.of, j.spent), j.test.Upper(e.pass.bad, e.pass.of, j.alpha)
 
 	check := Check{}
-	seen := fmt.Sprintf("%s in %s", m.bad.count(bad), thousands(of))
-	if of > 0 {
-		observed := float64(bad) / float64(of)
-		if bad > 0 {
-			seen += fmt.Sprintf(" (%s)", percent(observed, nearest))
+	seen := fmt.Sprintf("%s in %s", m.bad.count(e.copies.bad), thousands(e.copies.of))
+	if e.copies.of > 0 {
+		of := ""
+		if e.weighed {
+			of = " of the requests"
 		}
-		check.Observed, check.Lower, check.Upper = &observed, &lower, &upper
+		if e.copies.bad > 0 {
+			seen += fmt.Sprintf(" (%s%s)", percent(e.share, nearest), of)
+		}
+		check.Observed, check.Lower, check.Upper = &e.share, &lower, &upper
 		if m.claim == over {
-			check.Observed, check.Lower, check.Upper = new(1-observed), new(1-upper), new(1-lower)
+			check.Observed, check.Lower, check.Upper = new(1-e.share), new(1-upper), new(1-lower)
 		}
 	}
 	switch {
-	case j.test(bad, of, worst) <= j.alpha:
+	case j.test(e.pass.bad, e.pass.of, worst) <= j.alpha:
 		check.Verdict = Pass
 		check.Reason = fmt.Sprintf("%s: %s %s at %s; the limit is %s",
 			seen, better, say(upper, up), j.confidence, percent(limit, nearest))
-	case j.test(of-bad, of, 1-worst) <= j.spent:
+	case j.test(e.fail.of-e.fail.bad, e.fail.of, 1-worst) <= j.spent:
 		check.Verdict = Fail
 		check.Reason = fmt.Sprintf("%s: %s %s at %s; the limit is %s",
 			seen, worse, say(lower, down), j.confidence, percent(limit, nearest))
 	default:
 		check.Verdict = Insufficient
-		more, ok := j.test.Needed(bad, of, worst, j.alpha)
+		more, ok := j.test.Needed(e.pass.bad, e.pass.of, worst, j.alpha)
 		if !ok {
 			check.Reason = fmt.Sprintf("%s; no number of requests will show %s %s at %s",
 				seen, better, percent(limit, nearest), j.confidence)
@@ -91,7 +100,7 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 		}
 		check.Needed = more
 		atLeast := "at least "
-		if bad == 0 {
+		if e.copies.bad == 0 && !e.weighed {
 			atLeast = ""
 		}
 		check.Reason = fmt.Sprintf("%s; %s%s more needed to claim %s %s at %s",
@@ -104,12 +113,12 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 // both, so each has half of the level.
 func (j judge) ratio(s *scope, limit float64) Check {
 	const q = 0.95
-	primary, candidate := quantile(j.test, &s.primary, q, j.alpha/2), quantile(j.test, &s.shadow, q, j.alpha/2)
+	primary, candidate := j.quantile(s, &s.primary, q, j.alpha/2), j.quantile(s, &s.shadow, q, j.alpha/2)
 	upper := math.Inf(1)
 	if primary.lower > 0 {
 		upper = candidate.upper / primary.lower
 	}
-	primaryStrict, candidateStrict := quantile(j.test, &s.primary, q, j.spent/2), quantile(j.test, &s.shadow, q, j.spent/2)
+	primaryStrict, candidateStrict := j.quantile(s, &s.primary, q, j.spent/2), j.quantile(s, &s.shadow, q, j.spent/2)
 	lower := 0.0
 	if primaryStrict.upper > 0 {
 		lower = candidateStrict.lower / primaryStrict.upper // 0 where that is infinite
@@ -134,10 +143,10 @@ func (j judge) ratio(s *scope, limit float64) Check {
 		check.Verdict = Fail
 		check.Reason = fmt.Sprintf("%s, at least %s times at %s; the limit is %s", answers, three(lower, down), j.confidence, three(limit, nearest))
 	case math.IsInf(upper, 1):
-		check.Reason = answers + "; " + j.toBound(q, j.alpha/2, min(s.shadow.Count(), s.primary.Count()), &check)
+		check.Reason = answers + "; " + j.toBound(q, j.alpha/2, min(s.observations(&s.shadow), s.observations(&s.primary)), &check)
 	default:
-		check.Reason = fmt.Sprintf("%s, between %s and %s times at %s; more needed to tell it from %s",
-			answers, three(lower, down), three(upper, up), j.confidence, three(limit, nearest))
+		check.Reason = fmt.Sprintf("%s, between %s and %s times at %s; %s needed to tell it from %s",
+			answers, three(lower, down), three(upper, up), j.confidence, s.more(), three(limit, nearest))
 	}
 	return check
 }
@@ -145,7 +154,7 @@ func (j judge) ratio(s *scope, limit float64) Check {
 // seconds judges the median of the lag.
 func (j judge) seconds(s *scope, limit float64) Check {
 	const q = 0.5
-	b, strict := quantile(j.test, &s.lag, q, j.alpha), quantile(j.test, &s.lag, q, j.spent)
+	b, strict := j.quantile(s, &s.lag, q, j.alpha), j.quantile(s, &s.lag, q, j.spent)
 	check := Check{Verdict: Insufficient}
 	results := noun{"result", "results"}.count(s.lag.Count())
 	if s.lag.Count() > 0 {
@@ -163,10 +172,10 @@ func (j judge) seconds(s *scope, limit float64) Check {
 		check.Verdict = Fail
 		check.Reason = fmt.Sprintf("%s, at least %s at %s; the limit is %s", results, latency(strict.lower), j.confidence, latency(limit))
 	case math.IsInf(b.upper, 1):
-		check.Reason = results + "; " + j.toBound(q, j.alpha, s.lag.Count(), &check)
+		check.Reason = results + "; " + j.toBound(q, j.alpha, s.observations(&s.lag), &check)
 	default:
-		check.Reason = fmt.Sprintf("%s, between %s and %s at %s; more needed to tell it from %s",
-			results, latency(strict.lower), latency(b.upper), j.confidence, latency(limit))
+		check.Reason = fmt.Sprintf("%s, between %s and %s at %s; %s needed to tell it from %s",
+			results, latency(strict.lower), latency(b.upper), j.confidence, s.more(), latency(limit))
 	}
 	return check
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/goshadow/shadow/internal/stats"
 	"github.com/goshadow/shadow/report/tally"
 )
 
@@ -27,53 +26,23 @@ func checkDistribution(what string, d *tally.Distribution) error {
 	return nil
 }
 
-// pool returns the distribution of all values together.
-func pool(list []tally.Distribution) (tally.Distribution, error) {
-	var sum tally.Distribution
-	for _, d := range list {
-		switch {
-		case d.Count() == 0:
-			continue
-		case sum.Count() == 0:
-			d.Bins = append([]uint64{}, d.Bins...)
-			sum = d
-			continue
-		case d.Accuracy != sum.Accuracy:
-			return sum, fmt.Errorf("gate: snapshot: distributions with an accuracy of %v and %v cannot be joined", d.Accuracy, sum.Accuracy)
-		}
-		first := min(sum.First, d.First)
-		bins := make([]uint64, max(sum.First+len(sum.Bins), d.First+len(d.Bins))-first)
-		for _, part := range []tally.Distribution{sum, d} {
-			for i, n := range part.Bins {
-				bins[part.First-first+i] += n
-			}
-		}
-		sum.First, sum.Bins, sum.Zeros = first, bins, sum.Zeros+d.Zeros
-		sum.Min, sum.Max = min(sum.Min, d.Min), max(sum.Max, d.Max)
-	}
-	return sum, nil
-}
-
 // bounds are where a quantile is to be found. Lower is 0 and upper infinite where nothing
 // can be said.
 type bounds struct{ lower, observed, upper float64 }
 
-// quantile bounds the quantile q behind a distribution, each side at level alpha: by the
-// ranks between which it lies, and by how inexact the values at those ranks are.
-func quantile(test stats.Test, d *tally.Distribution, q, alpha float64) bounds {
-	n := d.Count()
-	lower, upper := test.Ranks(n, q, alpha)
+// quantile bounds the quantile q behind a distribution of s, each side at level alpha: by
+// the ranks between which it lies, and by how inexact the values at those ranks are. Values
+// that are worth fewer observations are as many at most on either side as those would be.
+func (j judge) quantile(s *scope, d *tally.Distribution, q, alpha float64) bounds {
+	n, worth := d.Count(), s.observations(d)
+	lower, upper := j.test.Ranks(worth, q, alpha)
+	upper += n - worth
 	b := bounds{lower: 0, observed: d.Quantile(q), upper: math.Inf(1)}
 	if lower >= 1 {
-		b.lower = max(atRank(d, lower)/(1+d.Accuracy), d.Min)
+		b.lower = max(d.AtRank(lower)/(1+d.Accuracy), d.Min)
 	}
 	if upper <= n {
-		b.upper = min(atRank(d, upper)/(1-d.Accuracy), d.Max)
+		b.upper = min(d.AtRank(upper)/(1-d.Accuracy), d.Max)
 	}
 	return b
-}
-
-// atRank returns the value at a rank from 1 to d.Count().
-func atRank(d *tally.Distribution, rank uint64) float64 {
-	return d.Quantile((float64(rank) - 0.5) / float64(d.Count()))
 }

@@ -34,24 +34,31 @@ type measure struct {
 	claim claim
 	whole bool // not known by route
 
-	// Of a share: bad are the observations that speak against the candidate, and count says
-	// how many of how many there are.
+	// Of a share: bad are the observations that speak against the candidate, count says how
+	// many of how many there are, and weigh how many requests stand behind them.
 	bad   noun
 	count func(*scope) (bad, of uint64)
+	weigh func(*tally.Weights) (bad, of float64)
 }
 
 // measures are in the order in which they are judged and printed.
 var measures = []measure{
 	{name: Compared, claim: atLeast},
 	{name: DiffRate, claim: under, bad: noun{"difference", "differences"},
-		count: func(s *scope) (uint64, uint64) { return s.unexplained, s.results.Compared() }},
+		count: func(s *scope) (uint64, uint64) { return s.unexplained, s.results.Compared() },
+		weigh: func(w *tally.Weights) (float64, float64) {
+			return w.Mismatch - w.Noisy - w.Expected, w.Match + w.Mismatch
+		}},
 	{name: RawDiffRate, claim: under, bad: noun{"difference, noise included,", "differences, noise included,"},
-		count: func(s *scope) (uint64, uint64) { return s.results.Mismatch, s.results.Compared() }},
+		count: func(s *scope) (uint64, uint64) { return s.results.Mismatch, s.results.Compared() },
+		weigh: func(w *tally.Weights) (float64, float64) { return w.Mismatch, w.Match + w.Mismatch }},
 	{name: ErrorRate, claim: under, bad: noun{"error of the shadow", "errors of the shadow"},
-		count: func(s *scope) (uint64, uint64) { return s.errors, s.results.All() }},
+		count: func(s *scope) (uint64, uint64) { return s.errors, s.results.All() },
+		weigh: func(w *tally.Weights) (float64, float64) { return w.ShadowErrors, w.All() }},
 	{name: P95Ratio, claim: ratio},
 	{name: Correlation, claim: over, bad: noun{"copy not correlated", "copies not correlated"},
-		count: func(s *scope) (uint64, uint64) { return s.results.All() - s.correlated, s.results.All() }},
+		count: func(s *scope) (uint64, uint64) { return s.results.All() - s.correlated, s.results.All() },
+		weigh: func(w *tally.Weights) (float64, float64) { return w.All() - w.Correlated, w.All() }},
 	{name: DropShare, claim: under, whole: true, bad: noun{"copy dropped", "copies dropped"},
 		count: func(s *scope) (uint64, uint64) { return s.dropped, s.dropped + s.copied }},
 	{name: LagMedian, claim: seconds},
@@ -72,6 +79,10 @@ type scope struct {
 	results                         tally.Counts
 	unexplained, errors, correlated uint64
 	primary, shadow, lag            tally.Distribution // seconds
+
+	weighted tally.Weights
+	greatest float64 // the greatest weight that there may be; 0 where copies count alike
+	problem  string  // why they cannot be weighed; empty if they can
 
 	ledger          bool // whether the ledger of the mirror is there, which has:
 	dropped, copied uint64
@@ -105,7 +116,11 @@ func newScope(r *tally.Route) (*scope, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
+	switch w := &r.Weighted; {
+	case !(w.Match >= 0 && w.Failed >= 0 && w.Uncompared >= 0 && w.Noisy >= 0 && w.Expected >= 0 && w.Noisy+w.Expected <= w.Mismatch &&
+		0 <= w.ShadowErrors && w.ShadowErrors <= w.All() && 0 <= w.Correlated && w.Correlated <= w.All() &&
+		w.All() <= most*most && w.Greatest >= 0):
+		return nil, fmt.Errorf("gate: snapshot: route %q: the weights cannot be true", r.Route)
 	case r.Noisy+r.Expected > r.Results.Mismatch:
 		return nil, fmt.Errorf("gate: snapshot: route %q: more mismatches are explained than there are", r.Route)
 	case r.ShadowErrors > r.Results.All():
@@ -116,6 +131,7 @@ func newScope(r *tally.Route) (*scope, error) {
 	return &scope{
 		route:       r.Route,
 		results:     r.Results,
+		weighted:    r.Weighted,
 		unexplained: r.Unexplained(),
 		errors:      r.ShadowErrors,
 		correlated:  r.Correlated,
@@ -128,24 +144,21 @@ func newScope(r *tally.Route) (*scope, error) {
 // join returns the scope of all routes together.
 func join(routes []*scope) (*scope, error) {
 	all := &scope{}
-	var primary, candidate, lag []tally.Distribution
 	for _, s := range routes {
-		all.results.Match += s.results.Match
-		all.results.Mismatch += s.results.Mismatch
-		all.results.Failed += s.results.Failed
-		all.results.Uncompared += s.results.Uncompared
+		all.results.Add(s.results)
+		all.weighted.Add(s.weighted)
 		all.unexplained += s.unexplained
 		all.errors += s.errors
 		all.correlated += s.correlated
-		primary = append(primary, s.primary)
-		candidate = append(candidate, s.shadow)
-		lag = append(lag, s.lag)
+		var errs [3]error
+		all.primary, errs[0] = all.primary.Merge(&s.primary)
+		all.shadow, errs[1] = all.shadow.Merge(&s.shadow)
+		all.lag, errs[2] = all.lag.Merge(&s.lag)
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, fmt.Errorf("gate: snapshot: route %q: %w", s.route, err)
+		}
 	}
-	var errs [3]error
-	all.primary, errs[0] = pool(primary)
-	all.shadow, errs[1] = pool(candidate)
-	all.lag, errs[2] = pool(lag)
-	return all, errors.Join(errs[:]...)
+	return all, nil
 }
 
 // addLedger adds what the mirror itself counted.

@@ -97,7 +97,7 @@ func BenchmarkGoroutines(b *testing.B) {
 		for _, n := range []int{1, 8} {
 			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
 				t := newTally(b, tally.Options{})
-				const each = 1 << 17
+				const each = 1 << 20
 				for b.Loop() {
 					var wg sync.WaitGroup
 					for g := range n {

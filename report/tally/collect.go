@@ -7,6 +7,8 @@ import (
 	"sort"
 	"time"
 
+	"github.com/DataDog/sketches-go/ddsketch/mapping"
+
 	"github.com/goshadow/shadow"
 )
 
@@ -22,7 +24,7 @@ func (t *Tally) Snapshot() *Snapshot {
 	s.Routes = make([]Route, len(all))
 	c := newCollector(t.options.Accuracy)
 	for i, series := range all {
-		series.snapshot(s, &s.Routes[i], c, now.Unix())
+		series.snapshot(s, &s.Routes[i], t.mapping, c, now.Unix())
 	}
 	t.mu.Lock()
 	for _, e := range t.events {
@@ -40,9 +42,10 @@ func (t *Tally) Snapshot() *Snapshot {
 
 // all are the series of t, sorted.
 func (t *Tally) all() (list []*series) {
-	for i := range t.shards {
-		if known := t.shards[i].known.Load(); known != nil {
-			list = slices.AppendSeq(list, maps.Values(*known))
+	known := *t.known.Load()
+	for i := range known {
+		if s := known[i].Load(); s != nil {
+			list = append(list, s)
 		}
 	}
 	slices.SortFunc(list, func(a, b *series) int { return a.key.compare(b.key) })
@@ -58,16 +61,17 @@ func ledger(name string, stats shadow.Stats) Mirror {
 
 // snapshot writes the results of s to r, and adds its fields and groups to out. No result
 // is counted in one place and not in another.
-func (s *series) snapshot(out *Snapshot, r *Route, c *collector, second int64) {
+func (s *series) snapshot(out *Snapshot, r *Route, bins *mapping.CubicallyInterpolatedMapping, c *collector, second int64) {
 	r.Mirror, r.Target, r.Route = s.key.mirror, s.key.target, s.key.route
 	cells := s.lockAll()
 	defer unlock(cells)
 	for _, cell := range cells {
+		cell.settle(bins)
 		cell.addTo(r, second)
 	}
 	for i, to := range r.distributions() {
 		for _, cell := range cells {
-			c.add(cell.sketches()[i])
+			c.add(&cell.sketches[i])
 		}
 		*to = c.take()
 	}
@@ -104,7 +108,7 @@ func (s *series) snapshot(out *Snapshot, r *Route, c *collector, second int64) {
 
 // lockAll locks all cells of s and returns them.
 func (s *series) lockAll() []*cell {
-	cells := *s.cells.Load()
+	cells := s.all()
 	for _, c := range cells {
 		c.Lock()
 	}
@@ -119,8 +123,8 @@ func unlock(cells []*cell) {
 
 // addTo adds the counts of c to r.
 func (c *cell) addTo(r *Route, second int64) {
-	r.Results.add(c.results)
-	r.Weighted.add(c.weighted)
+	r.Results.Add(c.results)
+	r.Weighted.Add(c.weighted)
 	r.First, r.Last = span(r.First, r.Last, stamp(c.first), stamp(c.last))
 	r.PrimaryErrors += c.primaryErrors
 	r.ShadowErrors += c.shadowErrors
@@ -240,6 +244,7 @@ func (s *Snapshot) finish() {
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		r.Noisy, r.Expected = 0, 0
+		r.Weighted.Noisy, r.Weighted.Expected = 0, 0
 		routes[r.key()] = r
 	}
 	for i := range s.Fields {
@@ -291,8 +296,10 @@ func (s *Snapshot) finish() {
 		switch {
 		case g.State == Expected:
 			r.Expected += g.Count
+			r.Weighted.Expected += g.Weight
 		case g.Verdict == Noisy:
 			r.Noisy += g.Count
+			r.Weighted.Noisy += g.Weight
 		}
 	}
 }

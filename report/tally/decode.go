@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 )
 
 // What Decode reads at most. A snapshot of the default Options is far below.
@@ -17,8 +19,9 @@ const (
 	maxGroups       = 20_000
 	maxMirrors      = 10_000
 	maxAcknowledged = 10_000
-	maxNote         = 4 << 10 // bytes
-	maxCount        = 1 << 53 // above that JSON numbers are not exact everywhere
+	maxNote         = 4 << 10  // bytes
+	maxCount        = 1 << 53  // above that JSON numbers are not exact everywhere
+	slack           = 1 + 1e-9 // of sums of weights, which are rounded where they are very large
 )
 
 // Decode reads a snapshot that was written as JSON. It trusts nothing: what it reads is
@@ -182,34 +185,36 @@ func (s *Snapshot) check() error {
 	}
 	counts := checker{}
 	counts.below("minRuns", s.MinRuns)
-	mismatches := map[seriesKey]uint64{}
+	mismatches, weights := map[seriesKey]uint64{}, map[seriesKey]float64{}
 	for i := range s.Mirrors {
 		m := &s.Mirrors[i]
 		counts.below("requests", m.Requests, m.Unreported, m.Results.Match, m.Results.Mismatch, m.Results.Failed, m.Results.Uncompared)
-		counts.total("skipped", values(m.Skipped))
-		counts.total("dropped", values(m.Dropped))
+		counts.total("skipped", slices.Collect(maps.Values(m.Skipped)))
+		counts.total("dropped", slices.Collect(maps.Values(m.Dropped)))
 	}
 	for i := range s.Routes {
 		r := &s.Routes[i]
 		counts.route(r)
 		mismatches[r.key()] += r.Results.Mismatch
+		weights[r.key()] += r.Weighted.Mismatch * slack
 	}
 	for i := range s.Fields {
 		f := &s.Fields[i]
 		counts.below("fields", f.Count, f.CandidateOnly, f.ControlOnly, f.Both)
-		counts.total("classes of a field", values(f.Classes))
+		counts.total("classes of a field", slices.Collect(maps.Values(f.Classes)))
 	}
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		counts.below("groups", g.Count)
 		counts.weights("groups", g.Weight)
-		counts.total("classes of a group", values(g.Classes))
+		counts.total("classes of a group", slices.Collect(maps.Values(g.Classes)))
 		key := g.key()
-		if g.Count > mismatches[key] {
+		if g.Count > mismatches[key] || g.Weight > weights[key] {
 			counts.fail("the groups of route %q have more results than the route has mismatches", g.Route)
 			break
 		}
 		mismatches[key] -= g.Count
+		weights[key] -= g.Weight
 	}
 	for _, e := range s.Events {
 		counts.below("events", e.Count)
@@ -253,17 +258,33 @@ func (c *checker) route(r *Route) {
 	where := fmt.Sprintf("route %.60q", r.Route)
 	c.below(where, r.Results.Match, r.Results.Mismatch, r.Results.Failed, r.Results.Uncompared,
 		r.PrimaryErrors, r.ShadowErrors, r.Correlated, r.Controlled, r.Weighted.Unknown)
-	c.weights(where, r.Weighted.Match, r.Weighted.Mismatch, r.Weighted.Failed, r.Weighted.Uncompared, r.Weighted.Squares)
-	c.total(where+": failures", values(r.Failures))
+	c.total(where+": failures", slices.Collect(maps.Values(r.Failures)))
 	if all := r.Results.All(); max(r.PrimaryErrors, r.ShadowErrors, r.Correlated, r.Controlled, r.Weighted.Unknown) > all {
 		c.fail("%s: it counts more of something than its %d results", where, all)
 	}
+	w := &r.Weighted
+	c.weights(where, w.Match, w.Mismatch, w.Failed, w.Uncompared, w.ShadowErrors, w.Correlated, w.Greatest, w.Squares)
+	for _, of := range []struct {
+		weight  float64
+		results uint64
+	}{
+		{w.Match, r.Results.Match}, {w.Mismatch, r.Results.Mismatch}, {w.Failed, r.Results.Failed}, {w.Uncompared, r.Results.Uncompared},
+		{w.ShadowErrors, r.ShadowErrors}, {w.Correlated, r.Correlated},
+	} {
+		if n := float64(of.results); of.weight*slack < n || of.weight > n*w.Greatest*slack {
+			c.fail("%s: %v is no weight of %d results that weigh 1 to %v", where, of.weight, of.results, w.Greatest)
+		}
+	}
 	for _, d := range r.distributions() {
-		if d.Count() == 0 {
+		n := d.Count()
+		if n == 0 {
 			continue
 		}
 		if err := d.check(); err != nil {
 			c.fail("%s: %w", where, err)
+		}
+		if all := r.Results.All(); n > all {
+			c.fail("%s: it has %d values of %d results", where, n, all)
 		}
 	}
 	for _, list := range []Slots{r.Minute, r.Hour, r.Day} {
@@ -271,12 +292,4 @@ func (c *checker) route(r *Route) {
 			c.below(where, s.Match, s.Mismatch, s.Failed, s.Uncompared, s.ShadowErrors, s.Answered)
 		}
 	}
-}
-
-func values[K comparable](m map[K]uint64) []uint64 {
-	list := make([]uint64, 0, len(m))
-	for _, n := range m {
-		list = append(list, n)
-	}
-	return list
 }

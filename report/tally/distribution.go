@@ -107,8 +107,9 @@ func validAccuracy(a float64) bool { return a >= minAccuracy && a <= maxAccuracy
 // sketch is a Distribution that is added to: the mapping of a DDSketch, and a slice of
 // counts that grows to where values are. It takes no memory for a value next to others.
 type sketch struct {
-	first    int // index of the first bin: a multiple of page
-	bins     []uint64
+	first    int            // index of the first bin: a multiple of page
+	bins     []uint32       // modulo 2³²: half as much has to be fetched from memory
+	wraps    map[int]uint64 // how often a bin got to 2³², by index
 	zeros    uint64
 	min, max float64
 	any      bool
@@ -135,24 +136,33 @@ func (s *sketch) add(m *mapping.CubicallyInterpolatedMapping, v float64) {
 		return
 	}
 	index := m.Index(max(v, minValue))
-	if i := index - s.first; uint(i) < uint(len(s.bins)) {
-		s.bins[i]++
-		return
+	if uint(index-s.first) >= uint(len(s.bins)) {
+		s.grow(index)
 	}
-	s.grow(index)
-	s.bins[index-s.first]++
+	bin := &s.bins[index-s.first]
+	if *bin++; *bin == 0 {
+		s.wrap(index)
+	}
+}
+
+// wrap notes that the bin with that index got to 2³².
+func (s *sketch) wrap(index int) {
+	if s.wraps == nil {
+		s.wraps = map[int]uint64{}
+	}
+	s.wraps[index]++
 }
 
 // grow makes room for the bin with that index.
 func (s *sketch) grow(index int) {
 	first := index &^ (page - 1)
 	if len(s.bins) == 0 {
-		s.first, s.bins = first, make([]uint64, page)
+		s.first, s.bins = first, make([]uint32, page)
 		return
 	}
 	last := max(first+page, s.first+len(s.bins))
 	first = min(first, s.first)
-	bins := make([]uint64, last-first)
+	bins := make([]uint32, last-first)
 	copy(bins[s.first-first:], s.bins)
 	s.first, s.bins = first, bins
 }
@@ -189,7 +199,10 @@ func (c *collector) add(s *sketch) {
 	c.first, c.last = min(c.first, s.first), max(c.last, s.first+len(s.bins))
 	sum := c.bins[s.first+maxIndex:][:len(s.bins)]
 	for i, n := range s.bins {
-		sum[i] += n
+		sum[i] += uint64(n)
+	}
+	for index, n := range s.wraps {
+		c.bins[index+maxIndex] += n << 32
 	}
 }
 

@@ -138,23 +138,30 @@ func (m *merger) add(sum, s *Snapshot) error {
 func (m *Mirror) merge(o *Mirror) {
 	m.Requests += o.Requests
 	m.Unreported += o.Unreported
-	m.Results.add(o.Results)
+	m.Results.Add(o.Results)
 	m.Skipped = sums(m.Skipped, o.Skipped)
 	m.Dropped = sums(m.Dropped, o.Dropped)
 }
 
-func (c *Counts) add(o Counts) {
+// Add adds o to c.
+func (c *Counts) Add(o Counts) {
 	c.Match += o.Match
 	c.Mismatch += o.Mismatch
 	c.Failed += o.Failed
 	c.Uncompared += o.Uncompared
 }
 
-func (w *Weights) add(o Weights) {
+// Add adds o to w: what it comes to if both are of one Tally.
+func (w *Weights) Add(o Weights) {
 	w.Match += o.Match
 	w.Mismatch += o.Mismatch
 	w.Failed += o.Failed
 	w.Uncompared += o.Uncompared
+	w.Noisy += o.Noisy
+	w.Expected += o.Expected
+	w.ShadowErrors += o.ShadowErrors
+	w.Correlated += o.Correlated
+	w.Greatest = max(w.Greatest, o.Greatest)
 	w.Squares += o.Squares
 	w.Unknown += o.Unknown
 }
@@ -186,8 +193,8 @@ func span(first, last, otherFirst, otherLast time.Time) (time.Time, time.Time) {
 }
 
 func (r *Route) merge(o *Route) error {
-	r.Results.add(o.Results)
-	r.Weighted.add(o.Weighted)
+	r.Results.Add(o.Results)
+	r.Weighted.Add(o.Weighted)
 	r.First, r.Last = span(r.First, r.Last, o.First, o.Last)
 	r.PrimaryErrors += o.PrimaryErrors
 	r.ShadowErrors += o.ShadowErrors
@@ -248,7 +255,7 @@ func choose(list []Exemplar) []Exemplar {
 
 func (s Slots) merge(o Slots) Slots {
 	return joined(s, o, func(s *Slot) time.Time { return s.Start }, func(to *Slot, from Slot) {
-		to.Counts.add(from.Counts)
+		to.Counts.Add(from.Counts)
 		to.ShadowErrors += from.ShadowErrors
 		to.Answered += from.Answered
 		to.PrimaryTook += from.PrimaryTook

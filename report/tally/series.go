@@ -2,6 +2,8 @@ package tally
 
 import (
 	"errors"
+	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,7 +17,8 @@ import (
 // of those in its cells: there is one at first, and another whenever two goroutines meet.
 type series struct {
 	key   seriesKey
-	cells atomic.Pointer[[]*cell]
+	first cell
+	cells atomic.Pointer[[]*cell] // all of them; nil as long as there is only the first
 
 	// What is counted in the cells: found without a lock, because the maps are replaced and
 	// not changed.
@@ -29,8 +32,15 @@ func newSeries(k seriesKey) *series {
 	s := &series{key: k}
 	s.fields.Store(&map[string]*field{})
 	s.groups.Store(&map[uint64]*group{})
-	s.cells.Store(&[]*cell{{}})
 	return s
+}
+
+// all are the cells of s.
+func (s *series) all() []*cell {
+	if cells := s.cells.Load(); cells != nil {
+		return *cells
+	}
+	return []*cell{&s.first}
 }
 
 // count counts r in a cell.
@@ -47,8 +57,11 @@ func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
 // lock locks a cell: the one that w had the last time, or where somebody else has that, the
 // next one that is free, which will be w's from now on.
 func (s *series) lock(t *Tally, w *writer) *cell {
+	if s.cells.Load() == nil && s.first.TryLock() {
+		return &s.first
+	}
 	for {
-		cells := *s.cells.Load()
+		cells := s.all()
 		for range cells {
 			if c := cells[w.ticket%uint32(len(cells))]; c.TryLock() {
 				return c
@@ -67,19 +80,21 @@ func (s *series) lock(t *Tally, w *writer) *cell {
 func (s *series) grow(t *Tally, from int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	cells := *s.cells.Load()
+	cells := s.all()
 	if len(cells) > from {
 		return true
 	}
 	if !reserve(&t.spare, 1, maxSpare) {
 		return false
 	}
-	cells = append(append([]*cell{}, cells...), &cell{})
+	cells = append(slices.Clone(cells), &cell{})
 	s.cells.Store(&cells)
 	return true
 }
 
-// cell are numbers that one goroutine at a time adds to.
+// cell are numbers that one goroutine at a time adds to. The latest wait until settle puts
+// them where they belong: where many routes take turns, the bins and the intervals of a
+// route are fetched from memory once for some results, and not for each of them.
 type cell struct {
 	sync.Mutex
 	results       Counts
@@ -91,12 +106,12 @@ type cell struct {
 	correlated    uint64
 	controlled    uint64
 
-	primaryTook, shadowTook           sketch
-	primaryFirstByte, shadowFirstByte sketch
-	primarySize, shadowSize           sketch
-	ratio, lag                        sketch
+	latest  numbered[slot] // the 5 seconds that go on
+	waits   int
+	waiting [32]values
 
-	windows windows[slot]
+	sketches [numValues]sketch
+	windows  windows[slot]
 
 	fields []fieldCounts // by field.index
 	groups []groupCounts // by group.index
@@ -111,13 +126,21 @@ type slot struct {
 
 var failures = [...]Failure{FailureTimeout, FailurePanic, FailureExited, FailureTransport}
 
-// sketches are those of Route.distributions, in that order.
-func (c *cell) sketches() [8]*sketch {
-	return [...]*sketch{
-		&c.primaryTook, &c.shadowTook, &c.primaryFirstByte, &c.shadowFirstByte,
-		&c.primarySize, &c.shadowSize, &c.ratio, &c.lag,
-	}
-}
+// values are what a result adds to the distributions of its route, in the order of
+// Route.distributions; what it has not is not a number.
+type values [numValues]float64
+
+const (
+	primaryTook = iota
+	shadowTook
+	primaryFirstByte
+	shadowFirstByte
+	primarySize
+	shadowSize
+	tookRatio
+	lag
+	numValues
+)
 
 // add counts r.
 func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, now time.Time) {
@@ -125,73 +148,104 @@ func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, no
 		c.first = now
 	}
 	c.last = now
+	number := now.Unix() / minuteSlot
+	if c.waits == len(c.waiting) || number > c.latest.number {
+		c.settle(m)
+		c.latest.number = max(number, c.latest.number)
+	}
 
 	weight, known := weigh(r.Probability)
 	if !known {
 		c.weighted.Unknown++
 	}
 	c.weighted.Squares += round(weight * weight)
-	outcome := 0
+	c.weighted.Greatest = max(c.weighted.Greatest, weight)
+	s := &c.latest.count
 	switch r.Outcome {
 	case shadow.Match:
 		c.results.Match++
 		c.weighted.Match += weight
+		s.results[0]++
 	case shadow.Mismatch:
-		outcome = 1
 		c.results.Mismatch++
 		c.weighted.Mismatch += weight
+		s.results[1]++
 	case shadow.Failed:
-		outcome = 2
 		c.results.Failed++
 		c.weighted.Failed += weight
+		s.results[2]++
 		c.failures[failure(r.Err)]++
 	default:
-		outcome = 3
 		c.results.Uncompared++
 		c.weighted.Uncompared += weight
+		s.results[3]++
 	}
 	if r.Controlled {
 		c.controlled++
 	}
-
-	second := now.Unix()
-	slots := [...]*slot{c.windows.minute(second), c.windows.hour(second), c.windows.day(second)}
-	for _, s := range slots {
-		s.results[outcome]++
-	}
 	if r.Outcome == shadow.Failed || r.Shadow != nil && r.Shadow.StatusCode >= 500 {
 		c.shadowErrors++
-		for _, s := range slots {
-			s.shadowErrors++
-		}
+		c.weighted.ShadowErrors += weight
+		s.shadowErrors++
 	}
-	if p := r.Primary; p != nil {
-		if p.StatusCode >= 500 {
-			c.primaryErrors++
-		}
-		c.primaryTook.add(m, seconds(p.Took))
-		c.primaryFirstByte.add(m, seconds(p.TTFB))
-		c.primarySize.add(m, float64(p.Size))
-		if !r.Start.IsZero() {
-			c.lag.add(m, seconds(now.Sub(r.Start)-p.Took))
-		}
-	}
-	if s := r.Shadow; s != nil {
-		c.shadowTook.add(m, seconds(s.Took))
-		c.shadowFirstByte.add(m, seconds(s.TTFB))
-		c.shadowSize.add(m, float64(s.Size))
+	if r.Primary != nil && r.Primary.StatusCode >= 500 {
+		c.primaryErrors++
 	}
 	if r.Primary != nil && r.Shadow != nil {
 		c.correlated++
-		if r.Primary.Took > 0 {
-			c.ratio.add(m, float64(r.Shadow.Took)/float64(r.Primary.Took))
-		}
-		for _, s := range slots {
-			s.answered++
-			s.primaryTook += r.Primary.Took
-			s.shadowTook += r.Shadow.Took
+		c.weighted.Correlated += weight
+		s.answered++
+		s.primaryTook += r.Primary.Took
+		s.shadowTook += r.Shadow.Took
+	}
+	c.waiting[c.waits].set(r, now)
+	c.waits++
+}
+
+// set takes the values of r.
+func (v *values) set(r *shadow.Result, now time.Time) {
+	for i := range v {
+		v[i] = math.NaN()
+	}
+	if p := r.Primary; p != nil {
+		v[primaryTook], v[primaryFirstByte], v[primarySize] = seconds(p.Took), seconds(p.TTFB), float64(p.Size)
+		if !r.Start.IsZero() {
+			v[lag] = seconds(now.Sub(r.Start) - p.Took)
 		}
 	}
+	if s := r.Shadow; s != nil {
+		v[shadowTook], v[shadowFirstByte], v[shadowSize] = seconds(s.Took), seconds(s.TTFB), float64(s.Size)
+		if p := r.Primary; p != nil && p.Took > 0 {
+			v[tookRatio] = float64(s.Took) / float64(p.Took)
+		}
+	}
+}
+
+// settle puts what waits where it belongs.
+func (c *cell) settle(m *mapping.CubicallyInterpolatedMapping) {
+	for i := range c.sketches {
+		for k := range c.waiting[:c.waits] {
+			if v := c.waiting[k][i]; !math.IsNaN(v) {
+				c.sketches[i].add(m, v)
+			}
+		}
+	}
+	c.waits = 0
+	second := c.latest.number * minuteSlot
+	for _, s := range [...]*slot{c.windows.minute(second), c.windows.hour(second), c.windows.day(second)} {
+		s.add(&c.latest.count)
+	}
+	c.latest.count = slot{}
+}
+
+func (s *slot) add(o *slot) {
+	for i, n := range o.results {
+		s.results[i] += n
+	}
+	s.shadowErrors += o.shadowErrors
+	s.answered += o.answered
+	s.primaryTook += o.primaryTook
+	s.shadowTook += o.shadowTook
 }
 
 // seconds is d in seconds. Duration.Seconds is exact to the last bit, and slower.

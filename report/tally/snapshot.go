@@ -64,6 +64,16 @@ type Weights struct {
 	Mismatch   float64 `json:"mismatch"`
 	Failed     float64 `json:"failed"`
 	Uncompared float64 `json:"uncompared"`
+
+	// Those of Route, weighted.
+	Noisy        float64 `json:"noisy"`
+	Expected     float64 `json:"expected"`
+	ShadowErrors float64 `json:"shadowErrors"`
+	Correlated   float64 `json:"correlated"`
+
+	// Greatest is the greatest weight of a result. If All is Greatest times the number of
+	// results they all weigh the same.
+	Greatest float64 `json:"greatest"`
 	// Squares is the sum of the squared weights. All()²/Squares is the effective number of
 	// results (Kish 1965): a bound on a weighted rate goes by it, and not by the results.
 	Squares float64 `json:"squares"`

@@ -16,7 +16,7 @@
 //
 // With the default Options a Tally holds at most 1,000 routes, 10,000 fields and 1,000
 // groups; what comes after that is counted as [Other]. A route of usual latencies takes
-// about 15 KB, and 165 KB at most; docs/insight.md has the figures.
+// 12 KB, and 90 KB at most; docs/insight.md has the figures.
 package tally
 
 import (
@@ -25,7 +25,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"math"
 	"runtime"
 	"strings"
@@ -33,6 +32,7 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+	"unique"
 
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
 
@@ -97,8 +97,9 @@ type Tally struct {
 	suggests suggester
 	since    time.Time
 
-	seed   maphash.Seed
-	shards [64]shard // of the series, by route
+	seed  maphash.Seed
+	known atomic.Pointer[index] // of the series
+	grows sync.Mutex            // of those who add one
 
 	routes, fields, groups atomic.Int64 // how many there are
 	spare                  atomic.Int64 // cells beyond one for each series
@@ -113,10 +114,31 @@ type Tally struct {
 	acknowledged map[string]Acknowledgement
 }
 
-// shard holds some of the series. Readers take no lock: the map is replaced, not changed.
-type shard struct {
-	known atomic.Pointer[map[seriesKey]*series]
-	mu    sync.Mutex // of those who replace it
+// index is a hash table of series with linear probing. Readers take no lock: a slot is filled
+// once, and an index that is half full gives way to a larger one.
+type index []atomic.Pointer[series]
+
+// find returns the series of k, or the slot where it belongs.
+func (x index) find(seed maphash.Seed, k seriesKey) (s *series, free int) {
+	i := int(maphash.String(seed, k.route) % uint64(len(x)))
+	for {
+		if s = x[i].Load(); s == nil || s.key == k {
+			return s, i
+		}
+		i = (i + 1) % len(x)
+	}
+}
+
+// grown returns an index of twice the size.
+func (x index) grown(seed maphash.Seed) index {
+	grown := make(index, 2*len(x))
+	for i := range x {
+		if s := x[i].Load(); s != nil {
+			_, free := grown.find(seed, s.key)
+			grown[free].Store(s)
+		}
+	}
+	return grown
 }
 
 type seriesKey struct{ mirror, target, route string }
@@ -138,6 +160,7 @@ type writer struct {
 	hashes []uint64
 	seen   []seen // the differences of the result, those of Result.Diffs first
 	group  *group // of the result; nil where it has no differences
+
 }
 
 // New returns a Tally. What is wrong with o is reported at once, in one error.
@@ -197,6 +220,7 @@ func New(o Options) (*Tally, error) {
 		seed:    maphash.MakeSeed(),
 		watched: map[string]func() shadow.Stats{}, events: map[eventKey]*Event{}, acknowledged: map[string]Acknowledgement{},
 	}
+	t.known.Store(&index{{}, {}})
 	t.writers.New = func() any { return &writer{ticket: t.tickets.Add(1)} }
 	return t, nil
 }
@@ -206,13 +230,15 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 	now := time.Now()
 	w := t.writers.Get().(*writer)
 	defer t.writers.Put(w)
-	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); w.last == nil || w.last.key != k {
-		w.last = t.series(k)
+	s := w.last
+	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); s == nil || s.key != k {
+		s = t.series(k)
+		w.last = s
 	}
-	w.look(t, w.last, r)
-	w.last.count(t, w, r, now)
+	w.look(t, s, r)
+	s.count(t, w, r, now)
 	if g := w.group; g != nil && g.fingerprint != 0 {
-		g.show(t, w.last, w.shape(r.Diffs), r)
+		g.show(t, s, w.shape(r.Diffs), r)
 	}
 	return nil
 }
@@ -293,47 +319,38 @@ func cut(s string, n int) string {
 
 // series returns that of k, or one of Other where there is no room for it.
 func (t *Tally) series(k seriesKey) *series {
-	for _, try := range [...]struct {
-		key   seriesKey
-		limit int64
-	}{
-		{k, int64(t.options.Routes)},
-		{seriesKey{k.mirror, k.target, Other}, int64(t.options.Routes) + maxOthers},
-	} {
-		if s := t.find(try.key, try.limit); s != nil {
-			return s
-		}
+	limit := int64(t.options.Routes)
+	if s := t.find(k, limit); s != nil {
+		return s
+	}
+	if s := t.find(seriesKey{k.mirror, k.target, Other}, limit+maxOthers); s != nil {
+		return s
 	}
 	return t.find(seriesKey{Other, Other, Other}, math.MaxInt64)
 }
 
 // find returns the series of k, which is made unless there are limit of them already.
 func (t *Tally) find(k seriesKey, limit int64) *series {
-	shard := &t.shards[maphash.String(t.seed, k.route)%uint64(len(t.shards))]
-	if known := shard.known.Load(); known != nil {
-		if s := (*known)[k]; s != nil {
-			return s
-		}
+	if s, _ := t.known.Load().find(t.seed, k); s != nil {
+		return s
 	}
 	if t.routes.Load() >= limit {
 		return nil
 	}
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	known := map[seriesKey]*series{}
-	if old := shard.known.Load(); old != nil {
-		if s := (*old)[k]; s != nil {
-			return s
-		}
-		known = maps.Clone(*old)
+	t.grows.Lock()
+	defer t.grows.Unlock()
+	known := *t.known.Load()
+	s, free := known.find(t.seed, k)
+	if s != nil || t.routes.Load() >= limit {
+		return s
 	}
-	if !reserve(&t.routes, 1, limit) {
-		return nil
+	if 2*t.routes.Add(1) > int64(len(known)) {
+		known = known.grown(t.seed)
+		_, free = known.find(t.seed, k)
+		t.known.Store(&known)
 	}
-	k = seriesKey{strings.Clone(k.mirror), strings.Clone(k.target), strings.Clone(k.route)}
-	s := newSeries(k)
-	known[k] = s
-	shard.known.Store(&known)
+	s = newSeries(seriesKey{unique.Make(k.mirror).Value(), unique.Make(k.target).Value(), strings.Clone(k.route)})
+	known[free].Store(s)
 	return s
 }
 

@@ -86,7 +86,8 @@ func TestARouteTellsWhatCameOfIt(t *testing.T) {
 		assert.Equal(t, tally.Counts{Match: 1, Mismatch: 1, Failed: 2, Uncompared: 2}, r.Results)
 		assert.EqualValues(t, 6, r.Results.All())
 		assert.EqualValues(t, 2, r.Compared())
-		assert.Equal(t, tally.Weights{Match: 2, Mismatch: 4, Failed: 2, Uncompared: 2, Squares: 4 + 16 + 4, Unknown: 4}, r.Weighted)
+		assert.Equal(t, tally.Weights{Match: 2, Mismatch: 4, Failed: 2, Uncompared: 2,
+			ShadowErrors: 6, Correlated: 6, Greatest: 4, Squares: 4 + 16 + 4, Unknown: 4}, r.Weighted)
 		assert.EqualValues(t, 10, r.Weighted.All())
 		assert.InDelta(t, 4.0/6, r.Weighted.DiffRate(), 1e-12)
 		assert.InDelta(t, 100.0/24, r.Weighted.Effective(), 1e-12)
@@ -513,7 +514,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	throw(40_000)
 	after := heap()
 	t.Logf("%.1f MB", float64(after-before)/1e6)
-	assert.Less(t, after-before, uint64(80<<20))
+	assert.Less(t, after-before, uint64(40<<20))
 	throw(40_000)
 	assert.Less(t, heap()-after, uint64(8<<20), "it does not grow any more")
 
@@ -522,6 +523,39 @@ func TestMemoryIsBounded(t *testing.T) {
 	assert.LessOrEqual(t, len(s.Fields), 10_000+len(s.Routes))
 	assert.LessOrEqual(t, len(s.Groups), 1000+len(s.Routes))
 	runtime.KeepAlive(x)
+}
+
+// The figures of docs/insight.md: what a route takes, usually and at most.
+func TestARouteTakesTwelveKilobytesAndNinetyAtMost(t *testing.T) {
+	const routes = 200
+	r := rand.New(rand.NewPCG(1, 2))
+	anything := func() time.Duration { return time.Duration(math.Exp(43 * r.Float64())) } // to a century
+	for name, c := range map[string]struct {
+		spread func(*shadow.Result)
+		limit  uint64
+	}{
+		"usual": {func(*shadow.Result) {}, 13 << 10},
+		"spread": {func(r *shadow.Result) {
+			for _, m := range []*shadow.Message{r.Primary, r.Shadow} {
+				m.Took, m.TTFB, m.Size = anything(), anything(), int64(anything())
+			}
+			r.Start = time.Now().Add(-anything())
+		}, 90 << 10},
+	} {
+		x, list := newTally(t, tally.Options{}), matches(400, oneRoute)
+		before := heap()
+		for i := range routes {
+			for _, result := range list {
+				result.Route = fmt.Sprint("GET /", i)
+				c.spread(result)
+				report(t, x, result)
+			}
+		}
+		took := (heap() - before) / routes
+		t.Logf("%s: %d bytes", name, took)
+		assert.Less(t, took, c.limit, name)
+		runtime.KeepAlive(x)
+	}
 }
 
 // One route with endless places leaves room for the others.
