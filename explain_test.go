@@ -356,6 +356,7 @@ pass     budget: not used up
 pass     breaker: closed, or it wants probes
 pass     overhead: within its limit
 pass     pressure: none that stops all copies
+pass     queue: it had room for the copy before
 pass     upgrade: it stays with HTTP
 pass     resource: it has a URL
 pass     loop: it is no shadow copy

@@ -1,8 +1,10 @@
 package tally
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
 )
@@ -52,7 +54,7 @@ func (d *Distribution) AtRank(rank uint64) float64 {
 	case rank <= d.Zeros:
 		return 0
 	}
-	m, err := mapping.NewCubicallyInterpolatedMapping(d.Accuracy)
+	m, err := newMapping(d.Accuracy)
 	if err != nil {
 		return math.NaN()
 	}
@@ -238,12 +240,21 @@ func (c *collector) keep(counts []uint64) []uint64 {
 	return kept
 }
 
+// newMapping returns the bins of an accuracy. Those of sketches-go have wrong values where an
+// int has 32 bits.
+func newMapping(accuracy float64) (*mapping.CubicallyInterpolatedMapping, error) {
+	if strconv.IntSize < 64 {
+		return nil, errors.New("distributions need an int of 64 bits: build for another platform")
+	}
+	return mapping.NewCubicallyInterpolatedMapping(accuracy)
+}
+
 // check tells what is wrong with a distribution that comes from elsewhere.
 func (d *Distribution) check() error {
 	if !validAccuracy(d.Accuracy) {
 		return fmt.Errorf("accuracy %v is not within %v and %v", d.Accuracy, minAccuracy, maxAccuracy)
 	}
-	m, err := mapping.NewCubicallyInterpolatedMapping(d.Accuracy)
+	m, err := newMapping(d.Accuracy)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ func TestABinHasNoEnd(t *testing.T) {
 	c := newCollector(defaultAccuracy)
 	c.add(&s)
 	d := c.take()
-	assert.EqualValues(t, math.MaxUint32+4, d.Count())
+	assert.EqualValues(t, uint64(math.MaxUint32+4), d.Count())
 	assert.InEpsilon(t, 3, d.Quantile(0.5), defaultAccuracy)
 	assert.EqualValues(t, 5, d.Max)
 }

@@ -160,10 +160,10 @@ type writer struct {
 	hashes []uint64
 	seen   []seen // the differences of the result, those of Result.Diffs first
 	group  *group // of the result; nil where it has no differences
-
 }
 
-// New returns a Tally. What is wrong with o is reported at once, in one error.
+// New returns a Tally. What is wrong with o is reported at once, in one error. So is a
+// platform whose int has 32 bits, where distributions would be wrong.
 func New(o Options) (*Tally, error) {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("tally: Options."+format, args...)) }
@@ -211,9 +211,9 @@ func New(o Options) (*Tally, error) {
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	bins, err := mapping.NewCubicallyInterpolatedMapping(o.Accuracy)
+	bins, err := newMapping(o.Accuracy)
 	if err != nil {
-		return nil, fmt.Errorf("tally: Options.Accuracy: %w", err)
+		return nil, fmt.Errorf("tally: %w", err)
 	}
 	t := &Tally{
 		options: o, mapping: bins, suggests: suggests, since: time.Now().UTC().Round(0),
