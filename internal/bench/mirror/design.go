@@ -42,12 +42,13 @@ type design struct {
 	loses bool
 }
 
-// The designs that the tables refer to.
+// The designs that tables and tests refer to.
 var (
 	bare = design{"bare", func(primary http.Handler, _ *candidate) (http.Handler, func(), error) {
 		return primary, func() {}, nil
 	}, true}
 	telemetry = design{"otelhttp, noop providers", instrument, true}
+	refused   = design{"shadow, recorded", recorded, true}
 )
 
 // designs are the rows of the tables.
@@ -55,6 +56,7 @@ var designs = []design{
 	bare,
 	telemetry,
 	{"shadow, not sampled", unsampled, true},
+	refused,
 	{"shadow, queue full", full, true},
 	{"shadow, copied", copied, false},
 	{"shadow, copied and compared", compared, false},
@@ -85,8 +87,16 @@ func unsampled(primary http.Handler, c *candidate) (http.Handler, func(), error)
 	return mirrored(primary, shadow.InProcess("candidate", c), shadow.WithSampler(shadow.Rate(1e-12)))
 }
 
-// full makes every copy and loses it at the queue: what remains is what the library does
-// on the goroutine of the request.
+// recorded has the primary answer 503, whose exchanges are recorded and then not copied: that
+// is what the library does on the goroutine of the request.
+func recorded(primary http.Handler, c *candidate) (http.Handler, func(), error) {
+	return mirrored(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		primary.ServeHTTP(w, r)
+	}), shadow.InProcess("candidate", c))
+}
+
+// full has a candidate that is taken and a queue that is full: nothing is recorded.
 func full(primary http.Handler, _ *candidate) (http.Handler, func(), error) {
 	started, held := make(chan struct{}, 2), make(chan struct{})
 	holding := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
