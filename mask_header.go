@@ -170,12 +170,14 @@ func (m *hideCredentials) Mask(msg *Message) error { return m.headers.credential
 // credentials masks the fields of m, and removes user information from the URL of msg and
 // from those in its query, its fragment and other fields.
 func (m *maskHeaders) credentials(msg *Message) error {
-	if u := msg.URL; u != nil && (u.User != nil || u.Opaque != "" || u.RawQuery != "" || u.Fragment != "") {
-		u := *u
-		u.User, u.Opaque = nil, redact.WithoutUser(u.Opaque)
-		u.RawQuery = redact.WithoutUser("?" + u.RawQuery)[1:]
-		maskFragment(&u, redact.WithoutUser)
-		msg.URL = &u
+	if u := msg.URL; u != nil {
+		opaque, query := redact.WithoutUser(u.Opaque), redact.WithoutUserInQuery(u.RawQuery)
+		if u.User != nil || opaque != u.Opaque || query != u.RawQuery || u.Fragment != "" {
+			u := *u
+			u.User, u.Opaque, u.RawQuery = nil, opaque, query
+			maskFragment(&u, redact.WithoutUser)
+			msg.URL = &u
+		}
 	}
 	for _, h := range [...]http.Header{msg.Header, msg.Trailer} {
 		for name, values := range h {

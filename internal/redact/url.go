@@ -33,16 +33,24 @@ func URLs(value string, edit func(u string) string) string {
 
 // WithoutUser removes the user information from every URL in text (RFC 3986 section
 // 3.2.1), also from those that are percent-encoded, up to four times, as values in other URLs are.
-func WithoutUser(text string) string {
-	if !strings.Contains(text, "@") && !strings.Contains(text, "40") {
+func WithoutUser(text string) string { return withoutUser(text, ends) }
+
+// WithoutUserInQuery does so for what stands behind the ? of a URL.
+func WithoutUserInQuery(query string) string { return withoutUser(query, ends+"&") }
+
+// ends are what an authority ends with. In a query a & is one, too.
+const ends = "/?#<>\" "
+
+func withoutUser(text, stops string) string {
+	if strings.IndexByte(text, '@') < 0 && (strings.IndexByte(text, '%') < 0 || !strings.Contains(text, "40")) {
 		return text
 	}
-	e, stops := edit{doc: []byte(text)}, "/?#<>\" "
+	e := edit{doc: []byte(text)}
 	for at := 0; at < len(text); {
 		slash, level, end := decoded(text, at)
 		at = end
-		if slash == '?' { // here begin fields, which an authority ends with
-			stops = "/?#<>\" &"
+		if slash == '?' {
+			stops = ends + "&"
 		}
 		next, deeper, end := decoded(text, at)
 		if slash != '/' || next != '/' {
