@@ -180,8 +180,8 @@ func (c *coverage) add(route string) *routeEnds {
 	return ends
 }
 
-// byRoute tells whether w, found before the primary runs, is about the request: it was
-// sampled, and nobody stopped all of them. Only then it is worth while to know its route.
+// byRoute tells whether w, found before the primary runs, is about the request, or that there
+// was no room for its copy. Where something stopped all requests their routes do not matter.
 func (w why) byRoute() bool {
 	switch w {
 	case whyLoop, whyUpgrade, whyInvalid, whyBodyTooLarge, whyQueueFull, whyBytesFull:

@@ -620,6 +620,19 @@ func TestABudgetOfBytes(t *testing.T) {
 	}, shadow.WithBudget(shadow.Budget{Window: time.Hour, Bytes: 4500}), allMethods)
 }
 
+// An answer to HEAD has the length of a body, and no body.
+func TestALengthWithoutABodyIsNotUsed(t *testing.T) {
+	target := shadow.Target{Name: "v2", Discard: true, Transport: rounds(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, ContentLength: 2 << 20, Body: http.NoBody}, nil
+	})}
+	inBubble(t, fine, target, func(t *testing.T, m *limited) {
+		m.h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("HEAD", "/", nil))
+		rest()
+		assert.Equal(t, shadow.Usage{Requests: 1}, m.Stats().Targets["v2"].Usage)
+		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"), "nor is it endless")
+	}, shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
+}
+
 // The CPU of a handler in process is the time it runs; of others, nothing is known.
 func TestABudgetOfCPU(t *testing.T) {
 	busy := (&switched{}).to(sleeping(time.Second))

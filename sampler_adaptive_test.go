@@ -491,6 +491,25 @@ func TestAdaptiveLearnsFromTheMirror(t *testing.T) {
 	}
 }
 
+// A request is asked for its rate, and never waits until those of all routes are planned.
+func TestAdaptivePlansNothingWhileARequestWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := simulate(1, 2, shadow.AdaptiveOptions{Share: 0.01, Burst: 10})
+		var last shadow.Draw
+		for range 5000 { // which uses the budget up, many times over
+			for _, r := range s.routes {
+				if d := s.sampler.Draw(r.request); d.Sampled {
+					last = d
+				}
+			}
+		}
+		unplanned := map[string]float64{"GET /route-aa/{}": 1, "GET /route-ab/{}": 1}
+		assert.Equal(t, unplanned, s.sampler.Rates())
+		s.sampler.Report(t.Context(), resultOf(last, shadow.Match))
+		assert.NotEqual(t, unplanned, s.sampler.Rates())
+	})
+}
+
 func TestAdaptiveIsSafeForManyGoroutines(t *testing.T) {
 	s := shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.1, PerSecond: 1e6, MaxRoutes: 20})
 	var all sync.WaitGroup

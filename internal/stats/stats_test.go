@@ -271,7 +271,7 @@ func FuzzBoundsAreAlwaysAnInterval(f *testing.F) {
 	f.Add(uint64(7), uint64(1<<40), 0.5)
 	f.Fuzz(func(t *testing.T, k, n uint64, alpha float64) {
 		if !(alpha >= 1e-12 && alpha <= 0.5) {
-			t.Skip("no level that anybody asks for")
+			alpha = 0.05 // nobody asks for such a level
 		}
 		for name, test := range tests {
 			lower, upper := test.Lower(k, n, alpha), test.Upper(k, n, alpha)

@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/flush"
 	"github.com/goshadow/shadow/report/tally"
 )
 
@@ -159,7 +160,7 @@ type Reporter struct {
 	done         chan struct{} // nil before the first alert
 
 	wake    chan struct{} // has one element where something is due earlier than it was
-	flush   chan chan struct{}
+	flush   flush.Requests
 	closing context.Context // ends with Close
 	stop    context.CancelFunc
 }
@@ -201,7 +202,7 @@ func New(o Options) (*Reporter, error) {
 		o: o, routes: map[routeKey]*route{}, alerts: map[key]*known{},
 		client: &http.Client{Transport: o.Transport, Timeout: postTimeout,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		wake: make(chan struct{}, 1), flush: make(chan chan struct{}),
+		wake: make(chan struct{}, 1), flush: make(flush.Requests),
 	}
 	r.closing, r.stop = context.WithCancel(context.Background())
 	return r, nil

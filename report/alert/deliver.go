@@ -238,23 +238,7 @@ func (r *Reporter) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	done := r.done
 	r.mu.Unlock()
-	if done == nil {
-		return nil
-	}
-	flushed := make(chan struct{})
-	select {
-	case r.flush <- flushed:
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-flushed:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return r.flush.Wait(ctx, done)
 }
 
 // Close tries once more to deliver what waits, which takes 20 s at most, and stops. The error

@@ -14,6 +14,7 @@
 package file
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/flush"
 )
 
 // Options say where results are kept, and how many. Only Dir has to be given.
@@ -97,7 +99,7 @@ type Writer struct {
 	work    chan struct{} // has one element where there are lines
 	closed  bool
 	closing chan struct{}
-	flush   chan chan struct{}
+	flush   flush.Requests
 	done    chan struct{} // nil before the first record
 
 	written, dropped, failed atomic.Uint64
@@ -149,21 +151,13 @@ func New(o Options) (*Writer, error) {
 	if o.Keep == nil {
 		o.Keep = []shadow.Outcome{shadow.Mismatch, shadow.Failed, shadow.Uncompared}
 	}
-	o.Name = or(o.Name, defaultName)
-	o.SegmentSize = or(o.SegmentSize, defaultSegmentSize)
-	o.SegmentAge = or(o.SegmentAge, defaultSegmentAge)
-	o.Segments = or(o.Segments, defaultSegments)
-	o.Queue = or(o.Queue, defaultQueue)
+	o.Name = cmp.Or(o.Name, defaultName)
+	o.SegmentSize = cmp.Or(o.SegmentSize, defaultSegmentSize)
+	o.SegmentAge = cmp.Or(o.SegmentAge, defaultSegmentAge)
+	o.Segments = cmp.Or(o.Segments, defaultSegments)
+	o.Queue = cmp.Or(o.Queue, defaultQueue)
 	return &Writer{o: o, work: make(chan struct{}, 1), room: make(chan struct{}),
-		closing: make(chan struct{}), flush: make(chan chan struct{})}, nil
-}
-
-func or[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
+		closing: make(chan struct{}), flush: make(flush.Requests)}, nil
 }
 
 // Report keeps r, if its outcome is to be kept. It hands the record over and does not wait
@@ -318,23 +312,7 @@ func (w *Writer) Flush(ctx context.Context) error {
 	w.mu.Lock()
 	done := w.done
 	w.mu.Unlock()
-	if done == nil {
-		return nil
-	}
-	flushed := make(chan struct{})
-	select {
-	case w.flush <- flushed:
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case <-flushed:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return w.flush.Wait(ctx, done)
 }
 
 // Stats reads the counts.

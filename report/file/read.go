@@ -3,6 +3,7 @@ package file
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ const maxLine = 64 << 20
 //	for record, err := range file.Read(os.DirFS("/var/lib/orders/shadow"), "") {
 func Read(dir fs.FS, name string) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		names, err := list(dir, or(name, defaultName))
+		names, err := list(dir, cmp.Or(name, defaultName))
 		if err != nil {
 			yield(nil, fmt.Errorf("file: %w", err))
 			return

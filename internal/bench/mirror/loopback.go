@@ -79,17 +79,7 @@ func (g *rig) rate(each time.Duration) (float64, error) {
 		if g.load.method == "POST" {
 			body = bytes.NewReader(content)
 		}
-		r, err := http.NewRequest(g.load.method, srv.URL+"/items/1?q=1", body)
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(r)
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		_, err = io.Copy(io.Discard, resp.Body)
-		return err
+		return exchange(client, g.load.method, srv.URL+"/items/1?q=1", body)
 	}
 	var answered atomic.Int64
 	var clients sync.WaitGroup
