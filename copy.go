@@ -53,6 +53,7 @@ type job struct {
 
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
+	places   []placed      // of the values of the differences, from compare to finish
 	pass     *pass         // from run on
 
 	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
@@ -405,14 +406,16 @@ func (s *second) wait() bool {
 
 // compare compares the answers, takes the noise out and finishes j.
 func (m *Mirror) compare(j *job, res *Result, control *second) {
-	diffs, more, err := m.diff(&res.Exchange)
-	diffs, echoed, more := m.echoes(&res.Exchange, m.tokens.candidate, diffs, more)
+	got := m.diff(&res.Exchange)
+	err := got.Err
+	j.places = got.places
+	diffs, echoed, more := m.echoes(&res.Exchange, m.tokens.candidate, got.Diffs, got.More)
 	if control != nil && control.wait() && control.err == nil {
 		x := res.Exchange
 		x.Shadow = control.answer
-		noise, others, failed := m.diff(&x)
-		noise, _, others = m.echoes(&x, m.tokens.control, noise, others)
-		if err == nil && failed == nil && !more && !others { // all of both is known
+		again := m.diff(&x)
+		noise, _, others := m.echoes(&x, m.tokens.control, again.Diffs, again.More)
+		if err == nil && again.Err == nil && !more && !others { // all of both is known
 			res.Controlled, res.Control = true, append(slices.Clip(noise), echoed...)
 		}
 		diffs, res.Noise = subtract(diffs, noise)
@@ -433,18 +436,16 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 
 var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise or left out, and there are more", ErrBody)
 
-// diff calls the Comparator. The error says why the answers could not be compared.
-func (m *Mirror) diff(x *Exchange) (diffs []Diff, more bool, err error) {
+// diff calls the Comparator.
+func (m *Mirror) diff(x *Exchange) (got Comparison) {
 	defer m.limits.compared(time.Now())
-	failed := m.guard("Comparator", func() error {
-		if own, ok := m.comparator.(*comparator); ok {
-			diffs, more, err = own.compare(x)
-		} else {
-			diffs, more = compareBy(m.comparator, x)
-		}
+	if failed := m.guard("Comparator", func() error {
+		got = compareBy(m.comparator, x)
 		return nil
-	})
-	return diffs, more, errors.Join(failed, err)
+	}); failed != nil {
+		got = Comparison{Err: failed}
+	}
+	return got
 }
 
 // places are the places and kinds of diffs, array indexes aside, each once.
@@ -483,7 +484,7 @@ func subtract(diffs, noise []Diff) (rest, noisy []Diff) {
 // finish masks and reports res. It is called once for each job, by the one who claimed
 // it, who settles the job then.
 func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
-	res.Outcome, res.Err = o, err
+	res.Outcome, res.Err = o, resultErr(err)
 	m.guard("MeterProvider", func() error { m.record(j, res); return nil }) //nolint:errcheck // logged
 	if len(m.listeners) == 0 {
 		return
@@ -494,7 +495,7 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 			m.unreported.Add(1)
 		}
 	}()
-	if err := m.guard("Masker", func() error { return m.maskRecord(res) }); err != nil {
+	if err := m.guard("Masker", func() error { return m.maskRecord(j, res) }); err != nil {
 		m.maskFailed(&res.Exchange, "a result was not reported", err)
 		return
 	}
@@ -546,7 +547,7 @@ func (m *Mirror) record(j *job, res *Result) {
 
 // maskRecord turns res into what may be reported: its messages masked in place, and
 // the values of its differences read from them. An error means that it may not be.
-func (m *Mirror) maskRecord(res *Result) error {
+func (m *Mirror) maskRecord(j *job, res *Result) error {
 	primary, shadow := original(res.Primary), original(res.Shadow)
 	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
 		if msg == nil {
@@ -556,8 +557,8 @@ func (m *Mirror) maskRecord(res *Result) error {
 			return err
 		}
 	}
-	fill(m.places, res.Diffs, res.Primary, res.Shadow, primary, shadow)
-	fill(m.places, res.Noise, res.Primary, res.Shadow, primary, shadow)
+	fill(m.places, res.Diffs, j.places, res.Primary, res.Shadow, primary, shadow)
+	fill(m.places, res.Noise, j.places, res.Primary, res.Shadow, primary, shadow)
 	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
 		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
 		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)

@@ -9,7 +9,6 @@ import (
 	"net/textproto"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/goshadow/shadow/internal/bodies"
@@ -70,8 +69,8 @@ const defaultMaxDiffs = 100
 // field, multipart by part, XML by structure, text by line, and everything else by its
 // bytes. A body that was not kept as a whole is compared by length and hash. The error
 // names everything that is wrong with o.
-func NewComparator(o CompareOptions) (Comparator, error) {
-	c := &comparator{statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
+func NewComparator(o CompareOptions) (*RuleComparator, error) {
+	c := &RuleComparator{statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
 	var errs []error
 	fail := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("shadow: CompareOptions."+format, args...))
@@ -136,16 +135,6 @@ func NewComparator(o CompareOptions) (Comparator, error) {
 	return c, nil
 }
 
-// RuleCounter is a Comparator that counts how often its rules take effect, as that of
-// NewComparator does. A rule that stays at zero while answers differ matches nothing, or
-// nothing that ever differs: it may be misspelt.
-type RuleCounter interface {
-	Comparator
-	// Rules returns the rules in the order Ignore, Unordered, Keyed, Tolerances, and
-	// their counts so far.
-	Rules() []RuleUse
-}
-
 // RuleUse is one rule of CompareOptions and how often it took effect: on so many pairs of
 // values that are not the same bytes. What is only tried, to find out which elements of
 // an array belong together, does not count.
@@ -169,8 +158,10 @@ func ruleNames(o CompareOptions) (rules []RuleUse) {
 	return rules
 }
 
-// Rules counts how often the rules took effect.
-func (c *comparator) Rules() []RuleUse {
+// Rules returns the rules in the order Ignore, Unordered, Keyed, Tolerances, and how often
+// they have taken effect. A rule that stays at zero while answers differ matches nothing, or
+// nothing that ever differs: it may be misspelt.
+func (c *RuleComparator) Rules() []RuleUse {
 	m := c.json.Matches()
 	counts := slices.Concat(m.Ignore, m.Unordered, m.Keyed, m.Tolerances)
 	rules := slices.Clone(c.rules)
@@ -181,7 +172,7 @@ func (c *comparator) Rules() []RuleUse {
 }
 
 // register makes own the comparator of bodies of a media type.
-func (c *comparator) register(name string, own Comparator) error {
+func (c *RuleComparator) register(name string, own Comparator) error {
 	if err := faultOf(fmt.Sprintf("%q", name), own); err != nil {
 		return err
 	}
@@ -202,7 +193,7 @@ func (c *comparator) register(name string, own Comparator) error {
 
 // registered returns the comparator that was registered for a Content-Type, or nil: the
 // most specific one.
-func (c *comparator) registered(contentType string) Comparator {
+func (c *RuleComparator) registered(contentType string) Comparator {
 	if len(c.own) == 0 {
 		return nil
 	}
@@ -220,7 +211,7 @@ func (c *comparator) registered(contentType string) Comparator {
 	return c.own[major+"/*"]
 }
 
-func (c *comparator) parts() []any {
+func (c *RuleComparator) parts() []any {
 	parts := make([]any, 0, len(c.own))
 	for _, own := range c.own {
 		parts = append(parts, own)
@@ -228,8 +219,8 @@ func (c *comparator) parts() []any {
 	return parts
 }
 
-// comparator is the built-in Comparator.
-type comparator struct {
+// RuleComparator is the built-in Comparator: see NewComparator.
+type RuleComparator struct {
 	headers     []string // canonical, sorted
 	statusClass bool
 	maxDiffs    int
@@ -239,78 +230,36 @@ type comparator struct {
 	own         map[string]Comparator // by media type, +suffix or type/*, in lower case
 }
 
-// Compare compares the two answers of x. Bodies that cannot be compared are a difference
-// at /body: whoever calls a Comparator takes no differences for a match.
-func (c *comparator) Compare(x *Exchange) []Diff {
-	diffs, more, err := c.compare(x)
-	if err != nil && len(diffs) == 0 {
-		diffs = append(diffs, Diff{Path: "/body", Kind: Changed})
+// Compare compares the two answers of x. Where the bodies cannot be compared and all else
+// is the same there is a difference at /body besides the error.
+func (c *RuleComparator) Compare(x *Exchange) Comparison {
+	got := c.compare(x)
+	if got.Err != nil && len(got.Diffs) == 0 {
+		got.Diffs = append(got.Diffs, Diff{Path: "/body", Kind: Changed})
 	}
-	fill(c.set, diffs, x.Primary, x.Shadow, original(x.Primary), original(x.Shadow))
-	x.aside.keep(x, diffs, more)
-	for i := range diffs {
-		diffs[i].place = bodies.Place{}
-	}
-	return diffs
+	fill(c.set, got.Diffs, got.places, x.Primary, x.Shadow, original(x.Primary), original(x.Shadow))
+	return got
 }
 
-// aside is what Compare knows and cannot say in diffs, for a Comparator that calls it and
-// hands on what it likes. A nil aside keeps nothing.
-type aside struct {
-	primary, shadow *Message // the places are in their bodies
-
-	mu     sync.Mutex
-	places map[where][]bodies.Place // in the order of the diffs
-	more   bool
+// compareBy returns what own finds in x: without values, and with places only where they are
+// in the messages of x.
+func compareBy(own Comparator, x *Exchange) Comparison {
+	if builtIn, ok := own.(*RuleComparator); ok {
+		return builtIn.compare(x)
+	}
+	got := own.Compare(x)
+	got.Diffs = slices.Clone(got.Diffs) // they may be others' too
+	if got.Err != nil {
+		got.Diffs = slices.DeleteFunc(got.Diffs, func(d Diff) bool { return d.Path == "/body" })
+	}
+	if got.primary != x.Primary || got.shadow != x.Shadow {
+		got.places = nil
+	}
+	return got
 }
 
-// where is what tells differences apart.
-type where struct {
-	path string
-	kind DiffKind
-}
-
-// keep notes the places of diffs, unless other messages were compared, and whether there
-// are more.
-func (a *aside) keep(x *Exchange, diffs []Diff, more bool) {
-	if a == nil {
-		return
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.more = a.more || more
-	if x.Primary != a.primary || x.Shadow != a.shadow {
-		return
-	}
-	for _, d := range diffs {
-		if d.place != (bodies.Place{}) {
-			at := where{d.Path, d.Kind}
-			a.places[at] = append(a.places[at], d.place)
-		}
-	}
-}
-
-// compareBy returns what own says about x, with what the Comparators of this package that
-// it called know besides.
-func compareBy(own Comparator, x *Exchange) (diffs []Diff, more bool) {
-	known := &aside{primary: x.Primary, shadow: x.Shadow, places: map[where][]bodies.Place{}}
-	y := *x
-	y.aside = known
-	diffs = slices.Clone(own.Compare(&y)) // they may be others' too
-	known.mu.Lock()
-	defer known.mu.Unlock()
-	for i := range diffs {
-		d := &diffs[i]
-		if list := known.places[where{d.Path, d.Kind}]; len(list) > 0 {
-			d.place, known.places[where{d.Path, d.Kind}] = list[0], list[1:]
-		}
-	}
-	return diffs, known.more
-}
-
-// compare returns the differences without their values. More means that there are
-// others; an error that the bodies could not be compared.
-func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
+// compare returns the differences without their values.
+func (c *RuleComparator) compare(x *Exchange) (got Comparison) {
 	p, s := x.Primary, x.Shadow
 	own := c.registered(p.Header.Get("Content-Type"))
 	if p.Truncated || s.Truncated {
@@ -318,12 +267,12 @@ func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 	}
 	switch own := own.(type) {
 	case nil:
-		diffs, more, err = c.bodies(p, s)
-	case *comparator:
-		diffs, more, err = own.bodies(p, s)
+		got = c.bodies(p, s)
+	case *RuleComparator:
+		got = own.bodies(p, s)
 	default:
-		diffs, more = compareBy(own, x)
-		diffs = slices.DeleteFunc(diffs, func(d Diff) bool { // those are ours
+		got = compareBy(own, x)
+		got.Diffs = slices.DeleteFunc(got.Diffs, func(d Diff) bool { // those are ours
 			return d.Path == "/status" || strings.HasPrefix(d.Path, "/header/") || strings.HasPrefix(d.Path, "/trailer/")
 		})
 	}
@@ -335,34 +284,38 @@ func (c *comparator) compare(x *Exchange) (diffs []Diff, more bool, err error) {
 		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, slices.Sorted(maps.Keys(union(p.Trailer, s.Trailer))))...)
 	}
 	if len(rest) > c.maxDiffs {
-		rest, more = rest[:c.maxDiffs], true
+		rest, got.More = rest[:c.maxDiffs], true
 	}
-	if room := c.maxDiffs - len(rest); len(diffs) > room { // a body does not crowd out the rest
-		diffs, more = diffs[:room], true
+	if room := c.maxDiffs - len(rest); len(got.Diffs) > room { // a body does not crowd out the rest
+		got.Diffs, got.More = got.Diffs[:room], true
 	}
-	return append(diffs, rest...), more, err
+	got.Diffs = append(got.Diffs, rest...)
+	got.primary, got.shadow = p, s
+	return got
 }
 
-func (c *comparator) sameStatus(a, b int) bool {
+func (c *RuleComparator) sameStatus(a, b int) bool {
 	return a == b || c.statusClass && a/100 == b/100
 }
 
 // bodies compares two bodies.
-func (c *comparator) bodies(p, s *Message) (diffs []Diff, more bool, err error) {
+func (c *RuleComparator) bodies(p, s *Message) (got Comparison) {
 	if p.Truncated || s.Truncated {
 		return c.hashes(p, s)
 	}
 	if bytes.Equal(p.Body, s.Body) {
-		return nil, false, nil
+		return got
 	}
-	got := c.set.For(p.Header.Get("Content-Type"), s.Header.Get("Content-Type")).Compare(p.Body, s.Body, "/body")
-	if len(got.Diffs) > 0 {
-		diffs = make([]Diff, len(got.Diffs))
+	found := c.set.For(p.Header.Get("Content-Type"), s.Header.Get("Content-Type")).Compare(p.Body, s.Body, "/body")
+	if len(found.Diffs) > 0 {
+		got.Diffs, got.places = make([]Diff, len(found.Diffs)), make([]placed, len(found.Diffs))
 	}
-	for i, d := range got.Diffs {
-		diffs[i] = Diff{Path: d.Path, Kind: kinds[d.Kind], Class: classes[d.Class], place: d.Place}
+	for i, d := range found.Diffs {
+		got.Diffs[i] = Diff{Path: d.Path, Kind: kinds[d.Kind], Class: classes[d.Class]}
+		got.places[i] = placed{where{d.Path, kinds[d.Kind]}, d.Place}
 	}
-	return diffs, got.More, nil
+	got.More = found.More
+	return got
 }
 
 func bodyKind(p, s []byte) DiffKind {
@@ -376,26 +329,27 @@ func bodyKind(p, s []byte) DiffKind {
 }
 
 // hashes compares bodies of which not all was kept: their bytes, as far as is known.
-func (c *comparator) hashes(p, s *Message) ([]Diff, bool, error) {
-	different := []Diff{{Path: "/body", Kind: bodyKind(p.Body, s.Body)}}
-	same := p.summed && s.summed && p.sum == s.sum && p.Size == s.Size
+func (c *RuleComparator) hashes(p, s *Message) Comparison {
+	different := Comparison{Diffs: []Diff{{Path: "/body", Kind: bodyKind(p.Body, s.Body)}}}
+	summed := p.Digest != 0 && s.Digest != 0
+	same := summed && p.Digest == s.Digest && p.Size == s.Size
 	codings := func(m *Message) []string { return content.Codings(m.Header["Content-Encoding"]) }
 	if len(codings(p))+len(codings(s)) > 0 {
 		switch {
 		case same && slices.Equal(codings(p), codings(s)):
-			return nil, false, nil
+			return Comparison{}
 		case differ(p, s):
-			return different, false, nil
+			return different
 		}
-		return nil, false, fmt.Errorf("%w: one of them is coded and was not kept as a whole", ErrBody)
+		return Comparison{Err: fmt.Errorf("%w: one of them is coded and was not kept as a whole", ErrBody)}
 	}
 	switch {
 	case same:
-		return nil, false, nil
-	case p.Size != s.Size || p.summed && s.summed:
-		return different, false, nil
+		return Comparison{}
+	case p.Size != s.Size || summed:
+		return different
 	}
-	return nil, false, fmt.Errorf("%w: one of them is over the limit and was not seen (sendfile)", ErrBody)
+	return Comparison{Err: fmt.Errorf("%w: one of them is over the limit and was not seen (sendfile)", ErrBody)}
 }
 
 // differ tells whether what is known of two bodies cannot be of the same one.

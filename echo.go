@@ -36,12 +36,12 @@ func (m *Mirror) echoes(x *Exchange, tokens *maskAll, diffs []Diff, more bool) (
 	if m.guard("Masker", func() error { return tokens.mask(y.Primary) }) != nil { // it cannot be read
 		return diffs, nil, more
 	}
-	again, unknown, err := m.diff(&y)
-	if err != nil || unknown {
+	again := m.diff(&y)
+	if again.Err != nil || again.More {
 		return diffs, nil, more
 	}
-	echoed, rest = subtract(diffs, again)
-	if len(again) > 0 && len(rest) == 0 { // it is another difference now, of which we know too little
+	echoed, rest = subtract(diffs, again.Diffs)
+	if len(again.Diffs) > 0 && len(rest) == 0 { // it is another difference now, of which we know too little
 		return diffs, nil, more
 	}
 	return rest, echoed, more && len(rest) > 0

@@ -324,7 +324,7 @@ func ExampleNewComparator() {
 	for _, d := range comparator.Compare(&shadow.Exchange{
 		Primary: answer(`{"requestId": "a1", "total": 10.00, "items": [{"sku": "x", "n": 1}, {"sku": "y", "n": 2}]}`),
 		Shadow:  answer(`{"requestId": "b2", "total": 10.004, "items": [{"sku": "y", "n": 3}, {"sku": "x", "n": 1}]}`),
-	}) {
+	}).Diffs {
 		fmt.Printf("%s %s: %s, %s\n", d.Path, d.Kind, d.Primary, d.Shadow)
 	}
 
@@ -357,6 +357,15 @@ func ExampleComparator() {
 	//   /body/hits/0/id changed: 1, 2
 }
 
+// exceptTimes leaves out the differences between times.
+type exceptTimes struct{ base shadow.Comparator }
+
+func (e exceptTimes) Compare(x *shadow.Exchange) shadow.Comparison {
+	got := e.base.Compare(x)
+	got.Diffs = slices.DeleteFunc(got.Diffs, func(d shadow.Diff) bool { return d.Class == shadow.ClassTimestamp })
+	return got
+}
+
 // A comparator may call another and hand on what it likes of what that finds: here all but
 // times. Values are found where they are, wherever they have moved to.
 func ExampleComparator_wrapping() {
@@ -364,12 +373,8 @@ func ExampleComparator_wrapping() {
 	if err != nil {
 		panic(err)
 	}
-	exceptTimes := shadow.ComparatorFunc(func(x *shadow.Exchange) []shadow.Diff {
-		return slices.DeleteFunc(base.Compare(x), func(d shadow.Diff) bool { return d.Class == shadow.ClassTimestamp })
-	})
-
 	mirror, err := shadow.New(shadow.InProcess("v2", replying(`{"at": "2026-01-01T00:00:02Z", "items": [{"id": 8}, {"id": 7, "n": 2}]}`)),
-		shadow.WithComparator(exceptTimes),
+		shadow.WithComparator(exceptTimes{base}),
 		shadow.WithReporter(printing))
 	if err != nil {
 		panic(err)

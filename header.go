@@ -14,7 +14,7 @@ import (
 )
 
 // fieldDiffs compares the named fields of two headers.
-func (c *comparator) fieldDiffs(prefix string, p, s http.Header, list []string) (diffs []Diff) {
+func (c *RuleComparator) fieldDiffs(prefix string, p, s http.Header, list []string) (diffs []Diff) {
 	for _, name := range list {
 		a, b := p.Values(name), s.Values(name)
 		name = http.CanonicalHeaderKey(name)

@@ -170,6 +170,7 @@ func (m *maskAll) record(msg *Message) error {
 		msg.Body, msg.Truncated = nil, true
 	}
 	if !bytes.Equal(body, msg.Body) {
+		msg.Digest = 0
 		eachValue(msg, func(name, value string) string {
 			if name = http.CanonicalHeaderKey(name); name == "Etag" || slices.Contains(digests[:], name) {
 				return maskedText

@@ -54,13 +54,13 @@ func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
 func (m *Mirror) content(msg *Message, buf *capture.Buffer) {
 	msg.Size = buf.Size()
 	if buf.Cut() {
-		msg.sum, msg.summed = buf.Sum()
+		msg.Digest, _ = buf.Sum()
 		m.decode(msg, buf.Bytes())
 		msg.Truncated = true
 		return
 	}
 	if raw := buf.Bytes(); !m.decode(msg, raw) {
-		msg.sum, msg.summed = m.pool.Sum(raw), true
+		msg.Digest = m.pool.Sum(raw)
 		msg.Truncated = true
 	}
 }
@@ -134,6 +134,23 @@ func isIdentifier(s string) bool {
 	}
 	return len(s) > 32 || strings.ContainsAny(s, "0123456789@%:")
 }
+
+// resultError is an error of a Result. Go-cmp can compare it, whatever it wraps.
+type resultError struct{ error }
+
+func resultErr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return resultError{err}
+}
+
+// Equal reports whether both say the same.
+func (e resultError) Equal(other resultError) bool { return e.Error() == other.Error() }
+
+func (e resultError) Unwrap() error { return e.error }
+
+func (e resultError) Format(s fmt.State, _ rune) { io.WriteString(s, e.Error()) }
 
 // panicError is a panic of the user's code.
 type panicError struct {

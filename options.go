@@ -450,8 +450,9 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		cmp, err := NewComparator(*c.compare)
 		if err != nil {
 			c.errs = append(c.errs, err)
+		} else {
+			c.comparator = cmp
 		}
-		c.comparator = cmp
 	}
 	if c.control != nil && c.control.Name == target.Name {
 		c.fail("WithControl: %q is the name of the target too", target.Name)

@@ -207,7 +207,7 @@ func TestNewReportsBadInput(t *testing.T) {
 // never is a Comparator and a Handler that can be compared with others.
 type never struct{ id int }
 
-func (never) Compare(*shadow.Exchange) []shadow.Diff          { return nil }
+func (never) Compare(*shadow.Exchange) shadow.Comparison      { return shadow.Comparison{} }
 func (never) ServeHTTP(http.ResponseWriter, *http.Request)    {}
 func (never) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrUseLastResponse }
 

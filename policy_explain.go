@@ -186,10 +186,10 @@ func inBody(before, after *Message) []Diff {
 	if bytes.Equal(before.Body, after.Body) {
 		return nil
 	}
-	whole := &comparator{set: bodies.NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: math.MaxInt}), math.MaxInt)}
-	diffs, _, err := whole.bodies(before, after)
-	if err != nil || len(diffs) == 0 { // it is in what is not compared
+	whole := &RuleComparator{set: bodies.NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: math.MaxInt}), math.MaxInt)}
+	got := whole.bodies(before, after)
+	if got.Err != nil || len(got.Diffs) == 0 { // it is in what is not compared
 		return []Diff{{Path: "/body", Kind: Changed}}
 	}
-	return diffs
+	return got.Diffs
 }

@@ -110,6 +110,24 @@ func (r Result) Format(s fmt.State, _ rune) { io.WriteString(s, text(r)) }
 // MarshalJSON returns LogValue as JSON.
 func (r Result) MarshalJSON() ([]byte, error) { return object(r) }
 
+// LogValue describes c without values.
+func (c Comparison) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.Int("diffs", len(c.Diffs)), slog.Any("paths", paths(c.Diffs)), slog.Bool("more", c.More)}
+	if c.Err != nil {
+		attrs = append(attrs, slog.String("error", c.Err.Error()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// String is LogValue as text.
+func (c Comparison) String() string { return text(c) }
+
+// Format writes String for every verb.
+func (c Comparison) Format(s fmt.State, _ rune) { io.WriteString(s, text(c)) }
+
+// MarshalJSON returns LogValue as JSON.
+func (c Comparison) MarshalJSON() ([]byte, error) { return object(c) }
+
 // LogValue describes d without its values.
 func (d Diff) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("path", d.Path), slog.String("kind", string(d.Kind))}

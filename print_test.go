@@ -32,6 +32,8 @@ var printable = map[string]struct {
 	"Message":         {shadow.Message{}, []string{"Method"}},
 	"Exchange":        {shadow.Exchange{}, []string{"ID", "Route", "Method"}},
 	"Diff":            {shadow.Diff{}, []string{"Path", "Kind", "Class"}},
+	"Comparison":      {shadow.Comparison{}, []string{"Path", "Kind", "Class"}},
+	"RuleComparator":  {(*shadow.RuleComparator)(nil), nil}, // rules alone
 	"Result":          {shadow.Result{}, []string{"ID", "Route", "Mirror", "Target", "Outcome", "Note", "Method", "Path", "Kind", "Class"}},
 	"Target":          {shadow.Target{}, []string{"Name"}},
 	"Event":           {shadow.Event{}, []string{"Kind", "Mirror", "Target", "ID", "Route", "Text"}}, // all of it is made to be shown

@@ -332,9 +332,9 @@ type (
 	hearingComparator struct{ ears }
 )
 
-func (*hearingSampler) Sample(*http.Request) bool                 { return true }
-func (*hearingMasker) Mask(*shadow.Message) error                 { return nil }
-func (*hearingComparator) Compare(*shadow.Exchange) []shadow.Diff { return nil }
+func (*hearingSampler) Sample(*http.Request) bool                     { return true }
+func (*hearingMasker) Mask(*shadow.Message) error                     { return nil }
+func (*hearingComparator) Compare(*shadow.Exchange) shadow.Comparison { return shadow.Comparison{} }
 
 func TestPartsThatAreReportersAreToldOnce(t *testing.T) {
 	// Each place is a set of options with ears in them, which are told once a request.

@@ -78,8 +78,10 @@ type Message struct {
 	TTFB time.Duration // of a response: from the start to its status line
 	Took time.Duration // of a response: from the start to its last byte
 
-	sum    uint64 // hash of the content as transferred, where it is Truncated and summed
-	summed bool
+	// Digest is a hash of the content as transferred, where Truncated is set and all of it
+	// was seen; else it is 0. The key of the hash is a secret of the Mirror, so digests are
+	// compared with those of the same Mirror only, and say nothing to anybody else.
+	Digest uint64
 }
 
 // Clone returns a deep copy of m.
@@ -109,8 +111,6 @@ type Exchange struct {
 	Request *Message
 	Primary *Message
 	Shadow  *Message // nil where the shadow did not answer, or its answer was discarded
-
-	aside *aside // while a Comparator that is not one of NewComparator compares
 }
 
 // DiffKind is how two values differ.
@@ -153,8 +153,6 @@ type Diff struct {
 	// Primary and Shadow are the two values as JSON, nil where there is none. In a
 	// Result they are read from the masked answers.
 	Primary, Shadow json.RawMessage
-
-	place bodies.Place // of the values, in the bodies that were compared
 }
 
 // Outcome is how the copy of a request ended.
@@ -235,17 +233,40 @@ type Masker interface {
 }
 
 // Comparator says how the shadow's answer differs from the primary's. It must not
-// change x. No differences means that the answers match. Both x.Primary and x.Shadow
-// are there. Compare is called by many goroutines at a time; a panic counts the
-// request as Uncompared.
-//
-// The values of the diffs it returns are replaced by what the masked answers hold at
-// their paths, and by nothing where those have no such path. Diffs that it got from a
-// Comparator of NewComparator for the same two messages keep their places besides: a
-// value that has moved in an array is found. Result.More is set where that Comparator had
-// more to say.
+// change x. Both x.Primary and x.Shadow are there. Compare is called by many goroutines
+// at a time; a panic counts the request as Uncompared.
 type Comparator interface {
-	Compare(x *Exchange) []Diff
+	Compare(x *Exchange) Comparison
+}
+
+// Comparison is what a Comparator found. The answers match if it is empty.
+//
+// The values of its Diffs are replaced by what the masked answers hold at their paths, and
+// by nothing where those have no such path. A Comparator that calls one of NewComparator,
+// with the same two messages, and returns the Comparison it got with fewer Diffs keeps more
+// than that: the places of values that have moved, More and Err.
+type Comparison struct {
+	Diffs []Diff // in path order
+	More  bool   // there are more differences than Diffs holds
+	// Err says why the bodies could not be compared. Without other Diffs the outcome is
+	// Uncompared. A Diff whose path is /body is not counted then: it stands for the error.
+	Err error
+
+	places          []placed // of the values of Diffs
+	primary, shadow *Message // whose bodies the places are in
+}
+
+// placed is where the values of the differences of a path and kind are. Of several the
+// first is that of the first Diff.
+type placed struct {
+	where where
+	place bodies.Place
+}
+
+// where is what tells differences apart.
+type where struct {
+	path string
+	kind DiffKind
 }
 
 // Reporter is told of every Result. Report runs on a worker of the Mirror, many at a
@@ -271,11 +292,12 @@ type MaskerFunc func(m *Message) error
 // Mask calls f.
 func (f MaskerFunc) Mask(m *Message) error { return f(m) }
 
-// ComparatorFunc is a function that compares.
+// ComparatorFunc is a function that compares. It cannot return all of a Comparison: what
+// calls another Comparator implements Comparator instead.
 type ComparatorFunc func(x *Exchange) []Diff
 
 // Compare calls f.
-func (f ComparatorFunc) Compare(x *Exchange) []Diff { return f(x) }
+func (f ComparatorFunc) Compare(x *Exchange) Comparison { return Comparison{Diffs: f(x)} }
 
 // ReporterFunc is a function that reports.
 type ReporterFunc func(ctx context.Context, r *Result) error

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,17 +34,13 @@ func original(m *Message) unmasked {
 }
 
 // fill gives diffs the values that stand at their places in the messages primary and
-// shadow, which are masked by now. P and s are what they were when they were compared.
-func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked) {
+// shadow, which are masked by now. P and s are what they were when they were compared, and
+// known says where in them values are.
+func fill(set *bodies.Set, diffs []Diff, known []placed, primary, shadow *Message, p, s unmasked) {
 	if len(diffs) == 0 {
 		return
 	}
-	var places []bodies.Place
-	for _, d := range diffs {
-		if d.place != (bodies.Place{}) {
-			places = append(places, d.place)
-		}
-	}
+	at, places := placesOf(diffs, known)
 	goneP, goneS := gone(primary, p), gone(shadow, s)
 	var shown []bodies.Values
 	if len(places) > 0 {
@@ -51,7 +48,7 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 	}
 	for i := range diffs {
 		d := &diffs[i]
-		if d.place != (bodies.Place{}) {
+		if at[i] != (bodies.Place{}) {
 			d.Primary, d.Shadow = shown[0].A, shown[0].B
 			shown = shown[1:]
 			if (d.Primary == nil || goneP) && d.Kind != Extra {
@@ -70,6 +67,25 @@ func fill(set *bodies.Set, diffs []Diff, primary, shadow *Message, p, s unmasked
 			d.Shadow = valueAt(shadow, d.Path)
 		}
 	}
+}
+
+// placesOf returns the place of each of diffs, and those that are any.
+func placesOf(diffs []Diff, known []placed) (at, all []bodies.Place) {
+	at = make([]bodies.Place, len(diffs))
+	first := make(map[where]int, len(known)) // index of the next place, plus one
+	next := make([]int, len(known))
+	for i, p := range slices.Backward(known) {
+		first[p.where], next[i] = i+1, first[p.where]
+	}
+	for i, d := range diffs {
+		if k := first[where{d.Path, d.Kind}]; k > 0 {
+			first[where{d.Path, d.Kind}] = next[k-1]
+			if at[i] = known[k-1].place; at[i] != (bodies.Place{}) {
+				all = append(all, at[i])
+			}
+		}
+	}
+	return at, all
 }
 
 // gone tells whether the record does without the body of a message.

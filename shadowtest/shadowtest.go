@@ -115,7 +115,7 @@ type found struct {
 func (r *report) compare(c shadow.Comparator, s sample[*shadow.Exchange]) (got found) {
 	x, w := watchExchange(s.of)
 	var diffs []shadow.Diff
-	if got.ok = r.call(s.name, func() { diffs = c.Compare(x) }); !got.ok {
+	if got.ok = r.call(s.name, func() { diffs = c.Compare(x).Diffs }); !got.ok {
 		return got
 	}
 	got.diffs = diffs

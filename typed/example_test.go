@@ -88,7 +88,7 @@ func ExampleDecoded() {
 		Primary: &shadow.Message{Body: []byte(`{"amount": 9007199254740993, "currency": "EUR"}`)},
 		Shadow:  &shadow.Message{Body: []byte(`{"amount": 9007199254740993}`)},
 	})
-	for _, d := range diffs {
+	for _, d := range diffs.Diffs {
 		fmt.Println(d.Path, d.Kind, d.Class, string(d.Shadow))
 	}
 

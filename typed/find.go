@@ -44,6 +44,7 @@ type finder struct {
 	trees [2]node
 	found map[string]int // by path
 	diffs []shadow.Diff
+	more  bool // there are more
 }
 
 // What ends a comparison half-way.
@@ -256,6 +257,7 @@ func (f *finder) add(at place) {
 		return
 	}
 	if len(f.diffs) == maxDiffs {
+		f.more = true
 		panic(errEnough)
 	}
 	if f.found == nil {
@@ -302,7 +304,7 @@ func (f *finder) describe(p, s json.RawMessage) (shadow.DiffKind, shadow.DiffCla
 	diffs := f.untyped.Compare(&shadow.Exchange{
 		Primary: &shadow.Message{Header: header, Body: p},
 		Shadow:  &shadow.Message{Header: header, Body: s},
-	})
+	}).Diffs
 	if len(diffs) == 1 && diffs[0].Path == root {
 		return diffs[0].Kind, diffs[0].Class
 	}

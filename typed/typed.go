@@ -97,13 +97,13 @@ type comparator[T any] struct {
 }
 
 // Compare compares the bodies of x.
-func (c *comparator[T]) Compare(x *shadow.Exchange) []shadow.Diff {
+func (c *comparator[T]) Compare(x *shadow.Exchange) shadow.Comparison {
 	p, s := x.Primary, x.Shadow
 	if p.Truncated || s.Truncated {
-		return []shadow.Diff{undecodable(p, s, wholeness(p), wholeness(s))}
+		return shadow.Comparison{Diffs: []shadow.Diff{undecodable(p, s, wholeness(p), wholeness(s))}}
 	}
 	if bytes.Equal(p.Body, s.Body) {
-		return nil
+		return shadow.Comparison{}
 	}
 	f := &finder{untyped: c.untyped, primary: p.Body, shadow: s.Body, steps: maxSteps(p.Body, s.Body)}
 	f.guard(func() {
@@ -115,7 +115,7 @@ func (c *comparator[T]) Compare(x *shadow.Exchange) []shadow.Diff {
 		}
 		cmp.Equal(a, b, cmp.Reporter(f), cmp.FilterPath(f.visit, cmp.Ignore()), c.options)
 	})
-	return f.sorted()
+	return shadow.Comparison{Diffs: f.sorted(), More: f.more}
 }
 
 // wholeness is why a body cannot be decoded before it was tried.

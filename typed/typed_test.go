@@ -139,7 +139,7 @@ func TestDifferencesLeadToTheJSONTheyComeFrom(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := exchange(c.primary, c.shadow)
-			got := written(typed.Comparator[person](allowEmbedded).Compare(x))
+			got := written(typed.Comparator[person](allowEmbedded).Compare(x).Diffs)
 			if len(c.want) == 0 {
 				assert.Empty(t, got)
 				return
@@ -154,7 +154,7 @@ func TestDifferencesLeadToTheJSONTheyComeFrom(t *testing.T) {
 func TestElementsThatMovedAndChangedAreTwoDifferences(t *testing.T) {
 	got := typed.Comparator[person](allowEmbedded).Compare(exchange(
 		`{"pets":[{"name":"x","age":0},{"name":"a","age":1},{"name":"b","age":2},{"name":"c","age":3}]}`,
-		`{"pets":[{"name":"a","age":1},{"name":"b","age":7},{"name":"c","age":3}]}`))
+		`{"pets":[{"name":"a","age":1},{"name":"b","age":7},{"name":"c","age":3}]}`)).Diffs
 	assert.Equal(t, []string{
 		`/body/pets/0 missing: {"age":0,"name":"x"}, `,
 		`/body/pets/1 extra: , {"age":7,"name":"b"}`,
@@ -167,12 +167,12 @@ func TestPathsEndWhereATransformerBegins(t *testing.T) {
 	sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
 	upper := cmp.Transformer("upper", strings.ToUpper)
 	tags := typed.Comparator[map[string][]string](sorted)
-	assert.Empty(t, tags.Compare(exchange(`{"a":["x","y"]}`, `{"a":["y","x"]}`)))
+	assert.Empty(t, tags.Compare(exchange(`{"a":["x","y"]}`, `{"a":["y","x"]}`)).Diffs)
 	assert.Equal(t, []string{`/body/a changed: ["z","x","y"], ["y","x","q"]`},
-		written(tags.Compare(exchange(`{"a":["z","x","y"]}`, `{"a":["y","x","q"]}`))), "one, however many there are inside")
+		written(tags.Compare(exchange(`{"a":["z","x","y"]}`, `{"a":["y","x","q"]}`)).Diffs), "one, however many there are inside")
 	names := typed.Comparator[pet](upper)
-	assert.Empty(t, names.Compare(exchange(`{"name":"rex"}`, `{"name":"Rex"}`)))
-	assert.Equal(t, []string{`/body/name changed: "rex", "max"`}, written(names.Compare(exchange(`{"name":"rex"}`, `{"name":"max"}`))))
+	assert.Empty(t, names.Compare(exchange(`{"name":"rex"}`, `{"name":"Rex"}`)).Diffs)
+	assert.Equal(t, []string{`/body/name changed: "rex", "max"`}, written(names.Compare(exchange(`{"name":"rex"}`, `{"name":"max"}`)).Diffs))
 }
 
 // Both verdicts of each sort of option.
@@ -188,9 +188,9 @@ func TestOptionsDecideWhatIsTheSame(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			pets := typed.Comparator[pet](c.option)
-			assert.Empty(t, pets.Compare(exchange(c.primary, c.same)))
-			assert.Len(t, pets.Compare(exchange(c.primary, c.change)), 1)
-			assert.Len(t, typed.Comparator[pet]().Compare(exchange(c.primary, c.same)), 1, "without the option")
+			assert.Empty(t, pets.Compare(exchange(c.primary, c.same)).Diffs)
+			assert.Len(t, pets.Compare(exchange(c.primary, c.change)).Diffs, 1)
+			assert.Len(t, typed.Comparator[pet]().Compare(exchange(c.primary, c.same)).Diffs, 1, "without the option")
 		})
 	}
 }
@@ -206,10 +206,10 @@ func TestABodyThatDoesNotDecodeIsADifference(t *testing.T) {
 		{``, `{"age":1}`, `/body extra: ,  (undecodable)`},
 		{`{"age":1}`, `{"age":"1"}`, `/body changed: , "error: json: cannot unmarshal string into Go struct field pet.age of type int" (undecodable)`},
 	} {
-		assert.Equal(t, []string{c[2]}, written(pets.Compare(exchange(c[0], c[1]))), "%s, %s", c[0], c[1])
+		assert.Equal(t, []string{c[2]}, written(pets.Compare(exchange(c[0], c[1])).Diffs), "%s, %s", c[0], c[1])
 	}
-	assert.Empty(t, pets.Compare(exchange(`{"age":1`, `{"age":1`)), "the same bytes are the same")
-	assert.Empty(t, pets.Compare(exchange("", "")))
+	assert.Empty(t, pets.Compare(exchange(`{"age":1`, `{"age":1`)).Diffs, "the same bytes are the same")
+	assert.Empty(t, pets.Compare(exchange("", "")).Diffs)
 }
 
 // Of a prefix nobody knows whether the rest is the same.
@@ -220,7 +220,7 @@ func TestABodyThatIsNotThereAsAWholeIsADifference(t *testing.T) {
 	} {
 		x := exchange(`{"age":1}`, `{"age":1}`)
 		side(x).Truncated = true
-		got := typed.Comparator[pet]().Compare(x)
+		got := typed.Comparator[pet]().Compare(x).Diffs
 		require.Len(t, got, 1)
 		assert.Equal(t, "/body", got[0].Path)
 		assert.Equal(t, shadow.Changed, got[0].Kind)
@@ -228,7 +228,7 @@ func TestABodyThatIsNotThereAsAWholeIsADifference(t *testing.T) {
 	}
 	x := exchange(`{"age":1}`, ``)
 	x.Shadow.Truncated = true
-	assert.Equal(t, shadow.Changed, typed.Comparator[pet]().Compare(x)[0].Kind, "it is there, nobody knows what")
+	assert.Equal(t, shadow.Changed, typed.Comparator[pet]().Compare(x).Diffs[0].Kind, "it is there, nobody knows what")
 }
 
 type locked struct {
@@ -275,26 +275,26 @@ func TestPanicsAreFindings(t *testing.T) {
 			[]string{`/body changed: "panic: [1]", "panic: [1]" (panic)`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, c.want, written(c.by.Compare(exchange(c.primary, c.shadow))))
+			assert.Equal(t, c.want, written(c.by.Compare(exchange(c.primary, c.shadow)).Diffs))
 		})
 	}
 }
 
 func TestAnUnexportedFieldWithoutAnOptionIsAFindingAndSaysSo(t *testing.T) {
 	x := exchange(`{"value":1}`, `{"value":2}`)
-	got := typed.Comparator[*locked]().Compare(x)
+	got := typed.Comparator[*locked]().Compare(x).Diffs
 	require.Len(t, got, 1)
 	assert.Equal(t, "/body", got[0].Path)
 	assert.Equal(t, typed.ClassPanic, got[0].Class)
 	assert.Contains(t, string(got[0].Shadow), "cannot handle unexported field")
 	assert.Contains(t, string(got[0].Shadow), "mu")
 	assert.Equal(t, []string{`/body/value changed: 1, 2`},
-		written(typed.Comparator[*locked](cmpopts.IgnoreUnexported(locked{})).Compare(x)))
+		written(typed.Comparator[*locked](cmpopts.IgnoreUnexported(locked{})).Compare(x).Diffs))
 }
 
 // An option that go-cmp refuses is found with the first answers that differ.
 func TestAnOptionThatGoCmpRefusesIsAFinding(t *testing.T) {
-	got := typed.Comparator[pet](cmp.Ignore()).Compare(exchange(`{"age":1}`, `{"age":2}`))
+	got := typed.Comparator[pet](cmp.Ignore()).Compare(exchange(`{"age":1}`, `{"age":2}`)).Diffs
 	require.Len(t, got, 1)
 	assert.Equal(t, typed.ClassPanic, got[0].Class)
 	assert.Contains(t, string(got[0].Primary), "unfiltered option")
@@ -305,14 +305,14 @@ func TestHostileNestingIsGivenUp(t *testing.T) {
 	nested := func(n int, inner string) string { return strings.Repeat("[", n) + inner + strings.Repeat("]", n) }
 	values := typed.Comparator[any]()
 	for _, n := range []int{1, 5} {
-		got := values.Compare(exchange(nested(n, "1"), nested(n, "2")))
+		got := values.Compare(exchange(nested(n, "1"), nested(n, "2"))).Diffs
 		assert.Equal(t, []string{"/body" + strings.Repeat("/0", n) + " changed: 1, 2"}, written(got))
 	}
 	for _, n := range []int{100, 2000} {
-		got := values.Compare(exchange(nested(n, "1"), nested(n, "2")))
+		got := values.Compare(exchange(nested(n, "1"), nested(n, "2"))).Diffs
 		assert.Equal(t, []string{`/body changed: "too many steps", "too many steps" (unfinished)`}, written(got))
 	}
-	got := values.Compare(exchange(nested(10001, "1"), nested(10001, "2")))
+	got := values.Compare(exchange(nested(10001, "1"), nested(10001, "2"))).Diffs
 	require.Len(t, got, 1)
 	assert.Equal(t, typed.ClassUndecodable, got[0].Class)
 }
@@ -326,8 +326,8 @@ func TestDifferencesAreCapped(t *testing.T) {
 		return "{" + b.String()[1:] + "}"
 	}
 	numbers := typed.Comparator[map[string]json.Number]()
-	assert.Len(t, numbers.Compare(exchange(list(9_999, "1"), list(9_999, "2"))), 9_999)
-	assert.Len(t, numbers.Compare(exchange(list(10_001, "1"), list(10_001, "2"))), 10_000)
+	assert.Len(t, numbers.Compare(exchange(list(9_999, "1"), list(9_999, "2"))).Diffs, 9_999)
+	assert.Len(t, numbers.Compare(exchange(list(10_001, "1"), list(10_001, "2"))).Diffs, 10_000)
 }
 
 // Large bodies of many small values are compared to the end.
@@ -342,7 +342,7 @@ func TestLargeBodiesAreComparedToTheEnd(t *testing.T) {
 		require.NoError(t, err)
 		return string(text)
 	}
-	got := typed.Comparator[[]pet]().Compare(exchange(list(0, 1), list(7, 8)))
+	got := typed.Comparator[[]pet]().Compare(exchange(list(0, 1), list(7, 8))).Diffs
 	assert.Equal(t, []string{"/body/0/age changed: 0, 7", "/body/19999/age changed: 1, 8"}, written(got))
 }
 
@@ -356,7 +356,7 @@ func TestOtherFormatsHaveThePathsOfTheirValues(t *testing.T) {
 		err = xml.Unmarshal(body, &i)
 		return i, err
 	})
-	got := items.Compare(exchange(`<item><name>a</name><tag>x</tag><tag>y</tag></item>`, `<item><tag>x</tag><name>b</name></item>`))
+	got := items.Compare(exchange(`<item><name>a</name><tag>x</tag><tag>y</tag></item>`, `<item><tag>x</tag><name>b</name></item>`)).Diffs
 	assert.Equal(t, []string{`/body/name changed: , `, `/body/tags/1 missing: , `}, written(got))
 
 	lines := typed.Decoded(func(body []byte) (list []map[string]int, err error) {
@@ -367,7 +367,7 @@ func TestOtherFormatsHaveThePathsOfTheirValues(t *testing.T) {
 		}
 		return list, err
 	})
-	got = lines.Compare(exchange("{\"a\":1}\n{\"a\":2}\n", "{\"a\":1}\n{\"a\":2, \"b\":1}\n"))
+	got = lines.Compare(exchange("{\"a\":1}\n{\"a\":2}\n", "{\"a\":1}\n{\"a\":2, \"b\":1}\n")).Diffs
 	assert.Equal(t, []string{`/body/1/b extra: , `}, written(got))
 }
 
@@ -375,10 +375,10 @@ func TestOtherFormatsHaveThePathsOfTheirValues(t *testing.T) {
 func TestMapKeysAreNamedAsInJSON(t *testing.T) {
 	assert.Panics(t, func() { typed.Decoded[int](nil) })
 	times := typed.Comparator[map[time.Time]int]()
-	got := times.Compare(exchange(`{"2001-02-03T04:05:06Z":1}`, `{"2001-02-03T04:05:06Z":2}`))
+	got := times.Compare(exchange(`{"2001-02-03T04:05:06Z":1}`, `{"2001-02-03T04:05:06Z":2}`)).Diffs
 	assert.Equal(t, []string{`/body/2001-02-03T04:05:06Z changed: 1, 2`}, written(got))
 	keyed := typed.Decoded(func(body []byte) (map[uint8]string, error) { return map[uint8]string{7: string(body)}, nil })
-	assert.Equal(t, []string{`/body/7 changed: , `}, written(keyed.Compare(exchange("x", "y"))))
+	assert.Equal(t, []string{`/body/7 changed: , `}, written(keyed.Compare(exchange("x", "y")).Diffs))
 }
 
 // Registered for a media type, it does not keep the rest of the answers from being compared,
@@ -441,9 +441,9 @@ func TestGeoJSONIsComparedToTheEnd(t *testing.T) {
 		return `{"coordinates":[[[` + b.String() + `]]]}`
 	}
 	shapes := typed.Comparator[map[string]any]()
-	assert.Empty(t, shapes.Compare(exchange(shape("[%.5f,%.5f]", 1), shape("[%.5f, %.5f]", 1))))
+	assert.Empty(t, shapes.Compare(exchange(shape("[%.5f,%.5f]", 1), shape("[%.5f, %.5f]", 1))).Diffs)
 	assert.Equal(t, []string{"/body/coordinates/0/0/2000 changed: [1.00000,1.00000], [2.00000,2.00000]"},
-		written(shapes.Compare(exchange(shape("[%.5f,%.5f]", 1), shape("[%.5f, %.5f]", 2)))))
+		written(shapes.Compare(exchange(shape("[%.5f,%.5f]", 1), shape("[%.5f, %.5f]", 2))).Diffs))
 }
 
 // For any two documents: there are differences where the decoded values differ, and their
@@ -457,8 +457,8 @@ func FuzzDifferencesAreFoundAndHaveAPlace(f *testing.F) {
 	values := typed.Comparator[any]()
 	f.Fuzz(func(t *testing.T, primary, candidate string) {
 		x := exchange(primary, candidate)
-		diffs := values.Compare(x)
-		require.Equal(t, written(diffs), written(values.Compare(x)), "the same each time")
+		diffs := values.Compare(x).Diffs
+		require.Equal(t, written(diffs), written(values.Compare(x).Diffs), "the same each time")
 		var a, b any
 		errA, errB := json.Unmarshal([]byte(primary), &a), json.Unmarshal([]byte(candidate), &b)
 		if errA != nil || errB != nil {

@@ -297,7 +297,7 @@ type place struct {
 }
 
 func differences(c shadow.Comparator, x *shadow.Exchange) (list []place) {
-	for _, d := range c.Compare(x) {
+	for _, d := range c.Compare(x).Diffs {
 		list = append(list, place{Place{pointer.Fold(d.Path), d.Kind}, d.Path})
 	}
 	return list
