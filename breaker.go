@@ -61,7 +61,6 @@ func (s BreakerState) number() int64 {
 // WithBreaker replaces the defaults of BreakerOptions.
 func WithBreaker(o BreakerOptions) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithBreaker", o)
 		c.share("WithBreaker: Failures", o.Failures)
 		c.span("WithBreaker: Slow", o.Slow)
 		c.window("WithBreaker: Window", o.Window)

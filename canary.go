@@ -65,7 +65,6 @@ const (
 // masks that fail closed, and the canary that looks for what they missed.
 func WithCanary(o CanaryOptions) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithCanary", o)
 		if !(o.Rate > 0 && o.Rate <= 1) { // NaN too
 			c.fail("WithCanary: Rate %v is not a share of the copies: 1 checks all of them", o.Rate)
 		}

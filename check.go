@@ -91,6 +91,7 @@ const maxSkew = 2 * time.Second
 //
 // The error says that o is wrong; nothing was sent then.
 func (m *Mirror) Check(ctx context.Context, o CheckOptions) (CheckReport, error) {
+	m.mustExist("Check")
 	var errs []error
 	o.Method, o.Path = cmp.Or(o.Method, http.MethodHead), cmp.Or(o.Path, "/")
 	if o.Method != http.MethodHead && o.Method != http.MethodGet {

@@ -46,6 +46,7 @@ const maxCovered = 1000
 // looks at (Target.Discard and no Reporter) compares nothing, and counts by route only what
 // is lost.
 func (m *Mirror) Coverage(expected ...string) []RouteCoverage {
+	m.mustExist("Coverage")
 	routes := map[string]*routeEnds{}
 	maps.Copy(routes, m.coverage.known())
 	for _, route := range expected {

@@ -80,6 +80,7 @@ func (e Explanation) String() string {
 // probability, of PerSecond whether it has a token now, and SamplerFunc and Samplers of
 // other packages are not asked at all.
 func (m *Mirror) Explain(r *http.Request) Explanation {
+	m.mustExist("Explain")
 	var e Explanation
 	step := func(name string, w why, v Verdict, format string, args ...any) {
 		e.Steps = append(e.Steps, Step{name, v, reasons[w], fmt.Sprintf(format, args...)})

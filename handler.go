@@ -10,7 +10,8 @@ import (
 )
 
 // Handler returns a handler that serves as primary does and copies what it is asked.
-// The method value is a middleware: router.Use(mirror.Handler). A nil primary panics.
+// The method value is a middleware: router.Use(mirror.Handler). It panics where m or primary
+// is nil, and where primary is what Handler of the same Mirror returned.
 //
 // The primary is given the server's ResponseWriter behind one that has the same
 // optional interfaces and Unwrap, and the server's Request, or a shallow copy of it
@@ -25,8 +26,12 @@ import (
 // the primary, cannot tell net/http to close the connection after a body that is too
 // large. Wrap the Mirror's handler in http.MaxBytesHandler instead.
 func (m *Mirror) Handler(primary http.Handler) http.Handler {
+	m.mustExist("Handler")
 	if isNil(primary) {
 		panic("shadow: Mirror.Handler: nil primary")
+	}
+	if h, ok := primary.(*handler); ok && h.m == m {
+		panic("shadow: Mirror.Handler: this Mirror wraps the primary already: every request would be copied twice")
 	}
 	return &handler{m, primary}
 }

@@ -128,6 +128,7 @@ func (t *tally) read(w why) (n uint64) {
 
 // Stats reads the ledger at one instant.
 func (m *Mirror) Stats() Stats {
+	m.mustExist("Stats")
 	ends, queued, running := m.queue.Counts(make([]uint64, 0, numEnds))
 	s := Stats{
 		Skipped:     map[Reason]uint64{},

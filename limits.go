@@ -44,7 +44,6 @@ type PressureOptions struct {
 // WithPressure replaces the defaults of PressureOptions.
 func WithPressure(o PressureOptions) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithPressure", o)
 		c.span("WithPressure: Wait", o.Wait)
 		c.share("WithPressure: Heap", o.Heap)
 		c.pressure = o
@@ -73,7 +72,6 @@ type OverheadOptions struct {
 // WithOverhead replaces the defaults of OverheadOptions.
 func WithOverhead(o OverheadOptions) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithOverhead", o)
 		c.span("WithOverhead: P99", o.P99)
 		c.window("WithOverhead: Window", o.Window)
 		c.notNegative("WithOverhead: Min", int64(o.Min))
@@ -99,7 +97,6 @@ type Budget struct {
 // WithBudget sets a Budget. The default is none.
 func WithBudget(b Budget) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithBudget", b)
 		if b.Window == 0 {
 			c.fail("WithBudget: no Window")
 		}

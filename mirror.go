@@ -100,21 +100,34 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	return m, nil
 }
 
+// mustExist panics where m is nil: New has returned an error that nobody looked at. It panics
+// when the program is wired, and not with the first request.
+func (m *Mirror) mustExist(method string) {
+	if m == nil {
+		panic("shadow: Mirror." + method + ": nil *Mirror: handle the error of New")
+	}
+}
+
 // SetEnabled is the kill switch: while it is off requests go to the primary alone,
 // counted as ReasonDisabled. It takes effect with the next request; copies under way
 // go on. A new Mirror is enabled. After Shutdown it has no effect.
 func (m *Mirror) SetEnabled(on bool) {
+	m.mustExist("SetEnabled")
 	m.gate(stopOff)(!on)
 }
 
 // Enabled tells whether requests are copied, as far as SetEnabled and Shutdown go.
-func (m *Mirror) Enabled() bool { return m.stops.Load()&(stopOff|stopClosed) == 0 }
+func (m *Mirror) Enabled() bool {
+	m.mustExist("Enabled")
+	return m.stops.Load()&(stopOff|stopClosed) == 0
+}
 
 // Shutdown stops copying, waits until every copy under way has been reported, and
 // flushes the reporters that can be flushed. Primaries go on being served. If ctx ends
 // first, copies that wait are dropped as ReasonShutDown, those that run are cancelled,
 // and the error is that of ctx. It may be called again.
 func (m *Mirror) Shutdown(ctx context.Context) error {
+	m.mustExist("Shutdown")
 	m.stops.Or(stopClosed)
 	m.limits.stop()
 	settled := m.queue.Close()
@@ -142,6 +155,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 // Close is Shutdown without waiting: copies that wait are dropped, those that run are
 // cancelled. It may be called again.
 func (m *Mirror) Close() error {
+	m.mustExist("Close")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := m.Shutdown(ctx); !errors.Is(err, context.Canceled) {

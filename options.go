@@ -1,12 +1,14 @@
 package shadow
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -42,8 +44,10 @@ const (
 // defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
 var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
-// Option configures a Mirror. An option that sets one value may be given again only
-// with the same value: two different ones are an error of New.
+// Option configures a Mirror. Options are applied in order. Where one value is set twice
+// the last one wins, so that a preset can be overridden; WithMasker, WithReporter and
+// WithContextKeys add to what is there. An invalid value is an error of New, also where a
+// later option overrides it.
 type Option interface{ apply(*config) }
 
 type optionFunc func(*config)
@@ -54,14 +58,13 @@ func (f optionFunc) apply(c *config) { f(c) }
 type config struct {
 	target       Target
 	control      *Target
-	controlShare share // of the copies
+	controlShare share // of the copies; 0 until WithControlRate or the default sets it
 
 	name        string
 	methods     []string
 	sampler     Sampler
 	maskers     []Masker
 	comparator  Comparator
-	compare     *CompareOptions
 	reporters   []Reporter
 	route       func(*http.Request) string
 	timing      Timing
@@ -81,33 +84,15 @@ type config struct {
 	budget      Budget
 	canary      *canary
 
-	given map[string]any // the single-valued options so far
-	errs  []error
+	errs []error
 }
 
 func (c *config) fail(format string, args ...any) {
 	c.errs = append(c.errs, fmt.Errorf("shadow: "+format, args...))
 }
 
-// once notes that the option name was given value, and complains about a second,
-// different one.
-func (c *config) once(name string, value any) {
-	if old, ok := c.given[name]; ok && !same(old, value) {
-		c.fail("%s: given twice with different values", name)
-	}
-	c.given[name] = value
-}
-
-// same tells whether two values are equal; functions are where their code is one.
-func same(a, b any) bool {
-	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
-	if x.Kind() == reflect.Func && y.Kind() == reflect.Func {
-		return x.Pointer() == y.Pointer()
-	}
-	return reflect.DeepEqual(a, b)
-}
-
-// Options joins options into one, for presets that several mirrors share.
+// Options joins options into one, for presets that several mirrors share. Options that
+// follow a preset override it.
 func Options(o ...Option) Option {
 	return optionFunc(func(c *config) {
 		for _, option := range o {
@@ -128,7 +113,6 @@ func (c *config) add(o Option) {
 // its target.
 func WithName(name string) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithName", name)
 		if name == "" {
 			c.fail("WithName: empty name")
 		}
@@ -143,7 +127,6 @@ func WithName(name string) Option {
 // itself. Where the control fails nothing is taken for noise.
 func WithControl(t Target) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithControl", t)
 		t.check(c, "WithControl")
 		c.control = &t
 	})
@@ -154,7 +137,6 @@ func WithControl(t Target) Option {
 // package report/tally tells noise from differences by all of them together.
 func WithControlRate(p float64) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithControlRate", p)
 		if !(p > 0 && p <= 1) {
 			c.fail("WithControlRate: %v is not a probability above 0", p)
 		}
@@ -167,7 +149,6 @@ func WithControlRate(p float64) Option {
 // such that it does not: see middleware.ReadOnly.
 func WithMethods(methods ...string) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithMethods", methods)
 		if len(methods) == 0 {
 			c.fail("WithMethods: no method; use SetEnabled(false) to copy nothing")
 		}
@@ -175,8 +156,11 @@ func WithMethods(methods ...string) Option {
 			if !fields.IsToken(m) {
 				c.fail("WithMethods: %q is not a method (RFC 9110 section 9.1)", m)
 			}
-			if m == http.MethodConnect {
-				c.fail("WithMethods: CONNECT cannot be copied")
+			switch upper := strings.ToUpper(m); {
+			case m == http.MethodConnect:
+				c.fail("WithMethods: CONNECT cannot be copied: remove it")
+			case m != upper && standardMethod(upper):
+				c.fail("WithMethods: %q is no method that clients use: write %q (names are case-sensitive, RFC 9110 section 9.1)", m, upper)
 			}
 		}
 		c.methods = slices.Clone(methods)
@@ -186,7 +170,6 @@ func WithMethods(methods ...string) Option {
 // WithSampler says which requests are copied. The default is all of them.
 func WithSampler(s Sampler) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithSampler", s)
 		c.check("WithSampler", s)
 		c.sampler = s
 	})
@@ -203,10 +186,10 @@ func WithMasker(m Masker) Option {
 	})
 }
 
-// WithComparator replaces the comparator. The default is that of CompareOptions{}.
+// WithComparator replaces the comparator, as WithCompare does. The default is that of
+// CompareOptions{}.
 func WithComparator(cmp Comparator) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithComparator", cmp)
 		c.check("WithComparator", cmp)
 		c.comparator = cmp
 	})
@@ -216,8 +199,12 @@ func WithComparator(cmp Comparator) Option {
 // New.
 func WithCompare(o CompareOptions) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithCompare", o)
-		c.compare = &o
+		cmp, err := NewComparator(o)
+		if err != nil {
+			c.errs = append(c.errs, err)
+			return
+		}
+		c.comparator = cmp
 	})
 }
 
@@ -238,7 +225,6 @@ func WithReporter(r ...Reporter) Option {
 // segments that look like identifiers are "{}".
 func WithRoute(route func(*http.Request) string) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithRoute", route)
 		if route == nil {
 			c.fail("WithRoute: nil function")
 		}
@@ -251,7 +237,6 @@ func WithRoute(route func(*http.Request) string) Option {
 // is not counted.
 func WithConcurrency(n int) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithConcurrency", n)
 		c.positive("WithConcurrency", int64(n))
 		c.concurrency = n
 	})
@@ -264,7 +249,6 @@ func WithConcurrency(n int) Option {
 // found the queue full and no worker has become free since.
 func WithQueue(n int, bytes int64) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithQueue", [2]int64{int64(n), bytes})
 		c.positive("WithQueue: copies", int64(n))
 		c.positive("WithQueue: bytes", bytes)
 		c.queue, c.queueBytes = n, bytes
@@ -276,7 +260,6 @@ func WithQueue(n int, bytes int64) Option {
 // with a larger body is not copied. Larger answers are compared by length and hash.
 func WithMaxBody(bytes int64) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithMaxBody", bytes)
 		c.positive("WithMaxBody", bytes)
 		c.maxBody = bytes
 	})
@@ -303,7 +286,6 @@ func WithContextKeys(keys ...any) Option {
 // RoundTripper must not change its request. An empty name keeps the ID out of both.
 func WithRequestID(header string) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithRequestID", header)
 		if header != "" && !fields.IsToken(header) {
 			c.fail("WithRequestID: %q is not a header name", header)
 		}
@@ -315,7 +297,6 @@ func WithRequestID(header string) Option {
 // code. The default is to log nothing.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithLogger", l)
 		if isNil(l) {
 			c.fail("WithLogger: nil logger")
 		}
@@ -327,7 +308,6 @@ func WithLogger(l *slog.Logger) Option {
 // span of the primary. The default is no spans.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithTracerProvider", tp)
 		if isNil(tp) {
 			c.fail("WithTracerProvider: nil provider")
 		}
@@ -338,7 +318,6 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 // WithMeterProvider records metrics. The default is none. See docs/telemetry.md.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithMeterProvider", mp)
 		if isNil(mp) {
 			c.fail("WithMeterProvider: nil provider")
 		}
@@ -351,7 +330,6 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 // trace headers are never sent to a shadow: its spans are not part of that trace.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithPropagator", p)
 		if isNil(p) {
 			c.fail("WithPropagator: nil propagator")
 		}
@@ -415,6 +393,17 @@ func (c *config) check(name string, part any) {
 	}
 }
 
+// standardMethod reports whether name is a method that is registered and common: those of
+// net/http, and QUERY.
+func standardMethod(name string) bool {
+	switch name {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY":
+		return true
+	}
+	return false
+}
+
 func isNil(v any) bool {
 	if v == nil {
 		return true
@@ -429,35 +418,21 @@ func isNil(v any) bool {
 // newConfig adds up options over the defaults and reports everything that is wrong.
 func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
-		target:       target,
-		controlShare: whole,
-		methods:      defaultMethods[:],
-		queue:        defaultQueue,
-		queueBytes:   defaultQueueBytes,
-		maxBody:      defaultMaxBody,
-		requestID:    defaultRequestID,
-		logger:       slog.New(slog.DiscardHandler),
-		given:        map[string]any{},
+		target:     target,
+		methods:    defaultMethods[:],
+		queue:      defaultQueue,
+		queueBytes: defaultQueueBytes,
+		requestID:  defaultRequestID,
+		logger:     slog.New(slog.DiscardHandler),
 	}
 	target.check(c, "target")
 	for _, o := range opts {
 		c.add(o)
 	}
-	if c.compare != nil {
-		if c.comparator != nil {
-			c.fail("WithComparator and WithCompare: only one of them can compare")
-		}
-		cmp, err := NewComparator(*c.compare)
-		if err != nil {
-			c.errs = append(c.errs, err)
-		} else {
-			c.comparator = cmp
-		}
-	}
 	if c.control != nil && c.control.Name == target.Name {
 		c.fail("WithControl: %q is the name of the target too", target.Name)
 	}
-	if c.control == nil && c.given["WithControlRate"] != nil {
+	if c.control == nil && c.controlShare != 0 {
 		c.fail("WithControlRate: there is no control; add WithControl")
 	}
 	if c.control != nil && target.Discard {
@@ -467,10 +442,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		c.fail("WithControl: control %q has Discard set, so there is nothing to compare", c.control.Name)
 	}
 	if c.maxBody > c.queueBytes && c.queueBytes > 0 {
-		if c.given["WithMaxBody"] != nil {
-			c.fail("WithMaxBody: %d bytes are more than the %d bytes of WithQueue", c.maxBody, c.queueBytes)
-		}
-		c.maxBody = c.queueBytes
+		c.fail("WithMaxBody: %d bytes are more than the %d bytes of WithQueue: raise those", c.maxBody, c.queueBytes)
 	}
 	c.canary.idle(c)
 	if len(c.errs) > 0 {
@@ -479,6 +451,8 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	if c.name == "" {
 		c.name = target.Name
 	}
+	c.controlShare = cmp.Or(c.controlShare, whole)
+	c.maxBody = cmp.Or(c.maxBody, min(defaultMaxBody, c.queueBytes))
 	if c.comparator == nil {
 		c.comparator, _ = NewComparator(CompareOptions{})
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -153,30 +152,20 @@ func TestNewReportsBadInput(t *testing.T) {
 			opts: []shadow.Option{shadow.WithCompare(shadow.CompareOptions{Ignore: []string{"$.a["}, MaxDiffs: -1})},
 			want: []string{"CompareOptions.Ignore: ", "CompareOptions.MaxDiffs: -1 is negative"}},
 
-		// Twice.
-		"names":            {opts: []shadow.Option{shadow.WithName("a"), shadow.WithName("b")}, want: []string{"WithName: given twice"}},
-		"names in presets": {opts: []shadow.Option{shadow.Options(shadow.WithName("a")), shadow.Options(shadow.WithName("b"))}, want: []string{"WithName: given twice"}},
-		"method lists":     {opts: []shadow.Option{shadow.WithMethods("GET"), shadow.WithMethods("GET", "PUT")}, want: []string{"WithMethods: given twice"}},
-		"samplers":         {opts: []shadow.Option{shadow.WithSampler(shadow.Rate(0.1)), shadow.WithSampler(shadow.Rate(0.2))}, want: []string{"WithSampler: given twice"}},
-		"comparators":      {opts: []shadow.Option{shadow.WithComparator(never{1}), shadow.WithComparator(never{2})}, want: []string{"WithComparator: given twice"}},
-		"compares":         {opts: []shadow.Option{shadow.WithCompare(shadow.CompareOptions{MaxDiffs: 1}), shadow.WithCompare(shadow.CompareOptions{})}, want: []string{"WithCompare: given twice"}},
-		"controls":         {opts: []shadow.Option{shadow.WithControl(shadow.InProcess("a", never{})), shadow.WithControl(shadow.InProcess("b", never{}))}, want: []string{"WithControl: given twice"}},
-		"concurrencies":    {opts: []shadow.Option{shadow.WithConcurrency(1), shadow.WithConcurrency(2)}, want: []string{"WithConcurrency: given twice"}},
-		"queues":           {opts: []shadow.Option{shadow.WithQueue(1, 2), shadow.WithQueue(1, 3)}, want: []string{"WithQueue: given twice"}},
-		"bodies":           {opts: []shadow.Option{shadow.WithMaxBody(1), shadow.WithMaxBody(2)}, want: []string{"WithMaxBody: given twice"}},
-		"request IDs":      {opts: []shadow.Option{shadow.WithRequestID("A"), shadow.WithRequestID("")}, want: []string{"WithRequestID: given twice"}},
-		"loggers":          {opts: []shadow.Option{shadow.WithLogger(slog.New(slog.DiscardHandler)), shadow.WithLogger(slog.New(slog.NewTextHandler(&logged{}, nil)))}, want: []string{"WithLogger: given twice"}},
-		"tracer providers": {opts: []shadow.Option{shadow.WithTracerProvider(tracenoop.NewTracerProvider()), shadow.WithTracerProvider(otherTracers{})}, want: []string{"WithTracerProvider: given twice"}},
-		"propagators":      {opts: []shadow.Option{shadow.WithPropagator(propagation.TraceContext{}), shadow.WithPropagator(propagation.Baggage{})}, want: []string{"WithPropagator: given twice"}},
-		"breakers":         {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Min: 1}), shadow.WithBreaker(shadow.BreakerOptions{})}, want: []string{"WithBreaker: given twice"}},
-		"pressures":        {opts: []shadow.Option{shadow.WithPressure(shadow.PressureOptions{Off: true}), shadow.WithPressure(shadow.PressureOptions{})}, want: []string{"WithPressure: given twice"}},
-		"overheads":        {opts: []shadow.Option{shadow.WithOverhead(shadow.OverheadOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{})}, want: []string{"WithOverhead: given twice"}},
-		"budgets":          {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1}), shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 2})}, want: []string{"WithBudget: given twice"}},
-		"routes": {opts: []shadow.Option{shadow.WithRoute(func(*http.Request) string { return "a" }), shadow.WithRoute(func(*http.Request) string { return "b" })},
-			want: []string{"WithRoute: given twice"}},
+		// Numbers and names that cannot be meant.
+		"a rate in percent":      {opts: []shadow.Option{shadow.WithSampler(shadow.Rate(5))}, want: []string{"WithSampler: Rate: 5 is not a probability from 0 to 1: 5 % is 0.05"}},
+		"a negative rate":        {opts: []shadow.Option{shadow.WithSampler(shadow.Rate(-0.1))}, want: []string{"WithSampler: Rate: -0.1 is not a probability from 0 to 1"}},
+		"a rate that is NaN":     {opts: []shadow.Option{shadow.WithSampler(shadow.Rate(math.NaN()))}, want: []string{"WithSampler: Rate: NaN is not"}},
+		"rates deep in samplers": {opts: []shadow.Option{shadow.WithSampler(shadow.Any(shadow.All(shadow.Rate(2)), shadow.ByRoute(map[string]shadow.Sampler{"/": shadow.Rate(3)}, shadow.Rate(4)), shadow.Windowed(shadow.Rate(1.5), time.Hour, time.Minute)))}, want: []string{"Rate: 2", `ByRoute: otherwise: Rate: 4`, `"/": Rate: 3`, "Windowed: argument 1: Rate: 1.5"}},
+		"a share of keys":        {opts: []shadow.Option{shadow.WithSampler(shadow.ByKey(1.01, func(*http.Request) string { return "" }))}, want: []string{"ByKey: 1.01 is not"}},
+		"a negative PerSecond":   {opts: []shadow.Option{shadow.WithSampler(shadow.PerSecond(-1, 1))}, want: []string{"PerSecond: -1 requests a second, 1 at once: neither can be negative"}},
+		"PerSecond of NaN":       {opts: []shadow.Option{shadow.WithSampler(shadow.PerSecond(math.NaN(), 1))}, want: []string{"PerSecond: NaN"}},
+		"a negative burst":       {opts: []shadow.Option{shadow.WithSampler(shadow.PerSecond(1, -1))}, want: []string{"PerSecond: 1 requests a second, -1 at once"}},
+		"methods in lower case":  {opts: []shadow.Option{shadow.WithMethods("get", "Head")}, want: []string{`WithMethods: "get" is no method that clients use: write "GET"`, `"Head" is no method that clients use: write "HEAD"`}},
+		"CONNECT in lower case":  {opts: []shadow.Option{shadow.WithMethods("connect")}, want: []string{`"connect" is no method`}},
+		"overridden and wrong":   {opts: []shadow.Option{shadow.WithConcurrency(-1), shadow.WithConcurrency(1)}, want: []string{"WithConcurrency: -1 is not a positive number"}},
 
 		// Contradictions.
-		"two kinds of comparators": {opts: []shadow.Option{shadow.WithComparator(never{}), shadow.WithCompare(shadow.CompareOptions{})}, want: []string{"WithComparator and WithCompare"}},
 		"control of the same name": {opts: []shadow.Option{shadow.WithControl(candidate())}, want: []string{`WithControl: "candidate" is the name of the target too`}},
 		"control and Discard": {target: with(func(t *shadow.Target) { t.Discard = true }), opts: []shadow.Option{shadow.WithControl(shadow.InProcess("control", ok))},
 			want: []string{`WithControl: target "candidate" has Discard set`}},
@@ -219,11 +208,11 @@ func TestNewReportsEveryFaultAtOnce(t *testing.T) {
 		shadow.Options(shadow.WithMasker(shadow.MaskJSON("$[", "$..")), shadow.WithQueue(0, 0)),
 		shadow.WithName("a"), shadow.WithCompare(shadow.CompareOptions{Headers: []string{"a b"}}))
 	for i, want := range []string{"target: empty Name", "the scheme must be", "WithName: empty", "WithConcurrency", "nil Option", "WithSampler", "MaskJSON", "MaskJSON",
-		"WithQueue: copies", "WithQueue: bytes", "WithName: given twice", "CompareOptions.Headers"} {
+		"WithQueue: copies", "WithQueue: bytes", "CompareOptions.Headers"} {
 		require.Greater(t, len(lines), i, "%q", lines)
 		assert.Contains(t, lines[i], want)
 	}
-	assert.Len(t, lines, 12)
+	assert.Len(t, lines, 11)
 }
 
 func TestAFaultyPathIsReportedWithItsPosition(t *testing.T) {
@@ -244,31 +233,6 @@ func TestAFaultyPathIsReportedWithItsPosition(t *testing.T) {
 	}
 }
 
-// The same value twice is what presets come to that have something in common.
-func TestTheSameValueTwiceIsFine(t *testing.T) {
-	sampler, route, compare := &shadow.RateVar{}, shadow.WithRoute(func(*http.Request) string { return "" }), shadow.CompareOptions{Ignore: []string{"$.a"}}
-	for name, preset := range map[string]func() shadow.Option{
-		"values": func() shadow.Option {
-			return shadow.Options(shadow.WithName("a"), shadow.WithMethods("GET", "PUT"), shadow.WithConcurrency(1), shadow.WithQueue(2, 3<<20), shadow.WithMaxBody(4),
-				shadow.WithRequestID("X-Id"), shadow.WithCompare(compare), shadow.WithSampler(sampler), shadow.WithLogger(slog.Default()),
-				shadow.WithTracerProvider(tracenoop.NewTracerProvider()), shadow.WithMeterProvider(metricnoop.NewMeterProvider()), shadow.WithPropagator(propagation.Baggage{}))
-		},
-		"equal samplers":       func() shadow.Option { return shadow.WithSampler(shadow.Rate(0.5)) },
-		"a comparator":         func() shadow.Option { return shadow.WithComparator(never{}) },
-		"a control":            func() shadow.Option { return shadow.WithControl(shadow.InProcess("control", never{})) },
-		"one option twice":     func() shadow.Option { return route },
-		"options that add up":  func() shadow.Option { return shadow.WithReporter(&reports{}) },
-		"maskers that add up":  func() shadow.Option { return shadow.WithMasker(shadow.MaskHeaders("X-A")) },
-		"keys that add up":     func() shadow.Option { return shadow.WithContextKeys("a", 1, struct{}{}) },
-		"no options":           func() shadow.Option { return shadow.Options() },
-		"a request ID nowhere": func() shadow.Option { return shadow.WithRequestID("") },
-	} {
-		t.Run(name, func(t *testing.T) {
-			assert.Empty(t, faultsOf(t, candidate(), preset(), shadow.Options(preset()), preset()))
-		})
-	}
-}
-
 func TestGoodInputIsAccepted(t *testing.T) {
 	for _, target := range []shadow.Target{
 		shadow.Remote("v2", "http://h"), shadow.Remote("v2", "HTTPS://h:8443/base/"), shadow.Remote("v2", "http://[::1]:80/a%2Fb"),
@@ -286,6 +250,9 @@ func TestGoodInputIsAccepted(t *testing.T) {
 		"no reporter":            shadow.WithReporter(),
 		"no context key":         shadow.WithContextKeys(),
 		"a bare Comparator":      shadow.WithComparator(never{}),
+		"rates at the ends":      shadow.WithSampler(shadow.All(shadow.Rate(0), shadow.Rate(1), shadow.Rate(math.Copysign(0, -1)), shadow.ByKey(1, func(*http.Request) string { return "" }))),
+		"no PerSecond":           shadow.WithSampler(shadow.Any(shadow.PerSecond(0, 0), shadow.PerSecond(math.Inf(1), 1))),
+		"methods of their own":   shadow.WithMethods("GET", "QUERY", "PROPFIND", "purge", "M-SEARCH"),
 	} {
 		assert.Empty(t, faultsOf(t, candidate(), option), name)
 	}

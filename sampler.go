@@ -73,9 +73,32 @@ func (s share) draw() Draw { return Draw{Sampled: s.drawn(), Probability: s.prob
 // sampled is the Draw of a request that was drawn.
 func (s share) sampled() Draw { return Draw{Sampled: true, Probability: s.probability()} }
 
-// Rate samples each request with probability p, on its own: none where p is 0, less or
-// NaN, all where p is 1 or more.
-func Rate(p float64) Sampler { return fixedRate(newShare(p)) }
+// Rate samples each request with probability p, from 0 (none) to 1 (all), independently of
+// all others. Any other p samples nothing and is an error of New.
+func Rate(p float64) Sampler {
+	if err := checkProbability("Rate", p); err != nil {
+		return faultySampler{err}
+	}
+	return fixedRate(newShare(p))
+}
+
+// checkProbability returns an error if p is not a number from 0 to 1.
+func checkProbability(name string, p float64) error {
+	if p >= 0 && p <= 1 {
+		return nil
+	}
+	if p > 1 && p <= 100 {
+		return fmt.Errorf("%s: %v is not a probability from 0 to 1: %v %% is %v", name, p, p, p/100)
+	}
+	return fmt.Errorf("%s: %v is not a probability from 0 to 1", name, p)
+}
+
+// faultySampler stands for a Sampler that could not be made. It samples nothing.
+type faultySampler struct{ err error }
+
+func (s faultySampler) Sample(*http.Request) bool { return false }
+func (s faultySampler) Draw(*http.Request) Draw   { return Draw{} }
+func (s faultySampler) fault() error              { return s.err }
 
 type fixedRate share
 
@@ -89,13 +112,18 @@ type RateVar struct {
 	s atomic.Uint64 // the share of it
 }
 
-// Set changes the probability, with effect on the next request.
-func (v *RateVar) Set(p float64) {
+// Set changes the probability, with effect on the next request. A p that is not from 0 to 1
+// is an error, and changes nothing.
+func (v *RateVar) Set(p float64) error {
+	if err := checkProbability("RateVar", p); err != nil {
+		return fmt.Errorf("shadow: %w", err)
+	}
 	v.p.Store(math.Float64bits(p))
 	v.s.Store(uint64(newShare(p)))
+	return nil
 }
 
-// Get returns what Set was given last, 0 at first.
+// Get returns the probability that was set last, 0 at first.
 func (v *RateVar) Get() float64 { return math.Float64frombits(v.p.Load()) }
 
 // Sample draws.
@@ -107,14 +135,18 @@ func (v *RateVar) Draw(*http.Request) Draw { return v.share().draw() }
 func (v *RateVar) share() share { return share(v.s.Load()) }
 
 // PerSecond samples at most n requests a second, and up to burst at once after a quiet
-// time (a token bucket). It samples none where n or burst is 0 or less.
+// time (a token bucket). It samples none where n or burst is 0. A negative one, or NaN, is
+// an error of New.
 //
 // It is no Drawer. Which requests it samples follows from when they come: the first after
 // a pause, and in a crowd hardly any. A share of all requests, measured afterwards, is not
 // the probability of any one of them, and weights made of it would keep that bias and hide
 // it. Adaptive bounds copies per second with a known probability.
 func PerSecond(n float64, burst int) Sampler {
-	if !(n > 0) || burst <= 0 {
+	if !(n >= 0) || burst < 0 { // NaN too
+		return faultySampler{fmt.Errorf("PerSecond: %v requests a second, %d at once: neither can be negative", n, burst)}
+	}
+	if n == 0 || burst == 0 {
 		return Rate(0)
 	}
 	return &perSecond{rate.NewLimiter(rate.Limit(n), burst)}
@@ -128,24 +160,29 @@ func (s *perSecond) Sample(*http.Request) bool { return s.Allow() }
 // key decides alike in every process and at every time, and keys that are sampled at
 // one p are sampled at every larger one. A request whose key is empty is not sampled.
 //
+// A p that is not from 0 to 1 samples nothing and is an error of New.
+//
 // A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request
 // is p, taken over the keys: requests with one key come together or not at all, so that
 // estimates are as exact as the number of keys allows, not that of requests.
 func ByKey(p float64, key func(*http.Request) string) Sampler {
-	return &byKey{newShare(p), key}
+	s := &byKey{share: newShare(p), key: key, err: checkProbability("ByKey", p)}
+	if key == nil {
+		s.err = errors.Join(s.err, errors.New("ByKey: nil key function"))
+	}
+	if s.err != nil {
+		s.share = 0
+	}
+	return s
 }
 
 type byKey struct {
 	share share
 	key   func(*http.Request) string
+	err   error
 }
 
-func (s *byKey) fault() error {
-	if s.key == nil {
-		return errors.New("ByKey: nil key function")
-	}
-	return nil
-}
+func (s *byKey) fault() error { return s.err }
 
 func (s *byKey) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
 
@@ -263,20 +300,24 @@ type RouteRates struct {
 
 // Set changes the probability of what matches pattern, with effect on the next request.
 // The error says what is wrong with the pattern, or which other one it conflicts with;
-// nothing has changed then. A probability is taken as Rate takes it.
+// nothing has changed then. So does a p that is not from 0 to 1.
 func (v *RouteRates) Set(pattern string, p float64) error {
+	if err := checkProbability(fmt.Sprintf("RouteRates: %q", pattern), p); err != nil {
+		return fmt.Errorf("shadow: %w", err)
+	}
 	v.setting.Lock()
 	defer v.setting.Unlock()
 	rules := map[string]Sampler{}
 	if table := v.table.Load(); table != nil {
 		if rate, ok := table.rules[pattern]; ok {
-			rate.(*RateVar).Set(p)
-			return nil
+			return rate.(*RateVar).Set(p)
 		}
 		maps.Copy(rules, table.rules)
 	}
 	rate := new(RateVar)
-	rate.Set(p)
+	if err := rate.Set(p); err != nil {
+		return err
+	}
 	rules[pattern] = rate
 	table := newByRoute(rules, nil)
 	if err := errors.Join(table.errs...); err != nil {

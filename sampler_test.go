@@ -51,34 +51,54 @@ func isFraction(t *testing.T, s shadow.Sampler, p float64) {
 	t.Errorf("not the share %v of %d", p, n)
 }
 
-// exactShares are rates that are no fraction, and whether they sample.
-var exactShares = map[float64]bool{
-	1: true, math.Nextafter(1, 2): true, 2: true, math.MaxFloat64: true, math.Inf(1): true,
-	0: false, math.Copysign(0, -1): false, -1: false, -math.SmallestNonzeroFloat64: false, -math.MaxFloat64: false, math.Inf(-1): false,
-}
-
-func eachExactShare(t *testing.T, test func(t *testing.T, p float64, want int)) {
-	const n = 10_000
-	for p, all := range exactShares {
-		want := 0
-		if all {
-			want = n
-		}
-		t.Run(fmt.Sprint(p), func(t *testing.T) { test(t, p, want) })
-	}
-	t.Run("NaN", func(t *testing.T) { test(t, math.NaN(), 0) }) // which is no key of a map twice
+// noProbabilities are numbers that are not from 0 to 1.
+var noProbabilities = []float64{
+	math.Nextafter(1, 2), 2, 5, 100, math.MaxFloat64, math.Inf(1),
+	-1, -math.SmallestNonzeroFloat64, -math.MaxFloat64, math.Inf(-1), math.NaN(),
 }
 
 func TestRateIsExactAtTheEnds(t *testing.T) {
-	eachExactShare(t, func(t *testing.T, p float64, want int) {
+	for p, want := range map[float64]int{1: 10_000, 0: 0, math.Copysign(0, -1): 0} {
 		assert.Equal(t, want, sampledOf(shadow.Rate(p), 10_000))
 		var v shadow.RateVar
-		v.Set(p)
+		require.NoError(t, v.Set(p))
 		assert.Equal(t, want, sampledOf(&v, 10_000))
 		key := 0
 		byKey := shadow.ByKey(p, func(*http.Request) string { key++; return strconv.Itoa(key) })
 		assert.Equal(t, want, sampledOf(byKey, 10_000))
-	})
+	}
+}
+
+// A number that is no probability never samples anything, and New refuses it.
+func TestWhatIsNoProbabilitySamplesNothing(t *testing.T) {
+	for _, p := range noProbabilities {
+		key := 0
+		for name, s := range map[string]shadow.Sampler{
+			"Rate": shadow.Rate(p), "ByKey": shadow.ByKey(p, func(*http.Request) string { key++; return strconv.Itoa(key) }),
+		} {
+			assert.Zero(t, sampledOf(s, 1000), "%s %v", name, p)
+			lines := faultsOf(t, candidate(), shadow.WithSampler(s))
+			require.Len(t, lines, 1)
+			assert.Contains(t, lines[0], fmt.Sprintf("%s: %v is not a probability from 0 to 1", name, p))
+		}
+	}
+}
+
+// At run time a number that is no probability is an error, and the rate stays as it was.
+func TestARateThatIsSetToNoProbabilityStaysAsItWas(t *testing.T) {
+	var v shadow.RateVar
+	var routes shadow.RouteRates
+	require.NoError(t, v.Set(1))
+	require.NoError(t, routes.Set("/", 1))
+	for _, p := range noProbabilities {
+		assert.ErrorContains(t, v.Set(p), "is not a probability from 0 to 1")
+		assert.ErrorContains(t, routes.Set("/", p), `"/": `)
+		assert.ErrorContains(t, routes.Set("/new", p), "is not a probability from 0 to 1")
+	}
+	assert.Equal(t, 1.0, v.Get())
+	assert.Equal(t, 1000, sampledOf(&v, 1000))
+	assert.Equal(t, 1.0, routes.Get("/"))
+	assert.Equal(t, 1000, sampledOf(&routes, 1000))
 }
 
 func TestRateSamplesAFraction(t *testing.T) {
@@ -101,12 +121,10 @@ func TestRateVar(t *testing.T) {
 	var v shadow.RateVar
 	assert.Zero(t, v.Get())
 	assert.Zero(t, sampledOf(&v, 1000))
-	for _, p := range []float64{1, 0.25, 0, -3, 17, math.Inf(1)} {
-		v.Set(p)
+	for _, p := range []float64{1, 0.25, 0} {
+		require.NoError(t, v.Set(p))
 		assert.Equal(t, p, v.Get())
 	}
-	v.Set(math.NaN())
-	assert.True(t, math.IsNaN(v.Get()))
 }
 
 func TestRateVarMayBeSetWhileItSamples(t *testing.T) {

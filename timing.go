@@ -39,7 +39,6 @@ const (
 // WithTiming says when copies are sent. The default is AfterPrimary.
 func WithTiming(t Timing) Option {
 	return optionFunc(func(c *config) {
-		c.once("WithTiming", t)
 		if t != AfterPrimary && t != Parallel {
 			c.fail("WithTiming: %q is neither AfterPrimary nor Parallel", string(t))
 		}

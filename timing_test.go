@@ -807,6 +807,4 @@ func TestTheLedgerAddsUpBesideThePrimary(t *testing.T) {
 func TestATimingThatIsNoneIsRefused(t *testing.T) {
 	_, err := shadow.New(shadow.InProcess("v2", fine), shadow.WithTiming("later"))
 	require.ErrorContains(t, err, `WithTiming: "later" is neither AfterPrimary nor Parallel`)
-	_, err = shadow.New(shadow.InProcess("v2", fine), shadow.WithTiming(shadow.AfterPrimary), parallel)
-	require.ErrorContains(t, err, "WithTiming: given twice")
 }

@@ -14,10 +14,15 @@ import (
 // asked; nil is http.DefaultTransport. Timing and errors are those of primary, and the
 // request is not changed. An exchange is complete when the caller has read the body of the
 // response to its end or closed it; one whose body was closed before its end is
-// ReasonPrimaryIncomplete.
+// ReasonPrimaryIncomplete. Transport panics where m is nil, and where primary is what
+// Transport of the same Mirror returned.
 func (m *Mirror) Transport(primary http.RoundTripper) http.RoundTripper {
+	m.mustExist("Transport")
 	if isNil(primary) {
 		primary = http.DefaultTransport
+	}
+	if t, ok := primary.(*transport); ok && t.m == m {
+		panic("shadow: Mirror.Transport: this Mirror wraps the primary already: every request would be copied twice")
 	}
 	return &transport{m, primary}
 }
