@@ -1,25 +1,117 @@
 package detect
 
-import "strings"
+import (
+	"bytes"
+	"strconv"
+	"strings"
+)
 
-// cardForms are the ways to write a payment card number: in one, or in the groups in which
-// it is embossed, with spaces, hyphens or dots.
+// cardForms returns the ways to write a payment card number: in one, or in the groups in
+// which it is embossed, with spaces, hyphens or dots.
 func cardForms() (list []form) {
 	for n := 19; n >= 13; n-- {
 		list = append(list, form{Card, strings.Repeat("9", n), isCard})
 	}
-	for _, groups := range []string{
+	return append(list, grouped(Card, isCard, " -.",
 		"9999 9999 9999 9999 999", // UnionPay, Maestro
 		"9999 9999 9999 9999",
 		"9999 999999 99999", // American Express
 		"9999 999999 9999",  // Diners Club
-		"999999 9999999999", "999999 9999999999999",
-	} {
-		for _, sign := range []string{" ", "-", "."} {
-			list = append(list, form{Card, strings.ReplaceAll(groups, " ", sign), isCard})
+		"999999 9999999999", "999999 9999999999999")...)
+}
+
+// run returns the place of a card number whose digits stand between letters in the word from
+// start to end, as on a magnetic stripe: "B4111111111111111". End is 0 where there is none.
+func (s *scanner) run(start, end int) (from, to int) {
+	for from = start; from < end; from = to + 1 {
+		for to = from; to < end && isDigit(s.text[to]); to++ {
+		}
+		if n := to - from; n < 14 || n > 19 || from == start && s.before(start) == joined { // 13 digits have too weak a check
+			continue
+		}
+		c := code{n: to - from}
+		copy(c.b[:], s.text[from:to])
+		if isCard(c) {
+			return from, to
 		}
 	}
-	return list
+	return 0, 0
+}
+
+// scientific returns where the number that starts at start ends, if it has an exponent and
+// its value is a card number, as spreadsheets write one: "4.111111111111111E+15".
+func (s *scanner) scientific(start int) int {
+	const longest = len("0.0000000000000000004111111111111111E+34")
+	end, point, exponent := start, false, false
+scan:
+	for ; end < len(s.text) && end-start < longest; end++ {
+		switch c := s.text[end]; {
+		case isDigit(c):
+		case c == '.' && !point && !exponent:
+			point = true
+		case c|0x20 == 'e' && !exponent:
+			exponent = true
+		case (c == '+' || c == '-') && s.text[end-1]|0x20 == 'e':
+		default:
+			break scan
+		}
+	}
+	var c code
+	if !exponent || s.before(start) == joined || s.behind(end) == joined || !c.value(s.text[start:end]) || c.n < 13 || !isCard(c) {
+		return 0
+	}
+	return end
+}
+
+// value sets c to the digits of a number of JSON, if its value is whole and has maxForm
+// digits at most.
+func (c *code) value(number []byte) bool {
+	c.n = 0
+	zeros, scale := 0, 0 // zeros that may be the last ones; powers of ten
+	point := false
+	number = bytes.TrimPrefix(number, []byte("-"))
+	for i, b := range number {
+		switch {
+		case b == '.':
+			point = true
+			continue
+		case b|0x20 == 'e':
+			exponent, err := strconv.Atoi(string(number[i+1:]))
+			if err != nil || max(exponent, -exponent) > 1<<20 {
+				return false
+			}
+			scale += exponent
+			return c.scale(zeros + scale)
+		case b == '0' && c.n == 0:
+		case b == '0':
+			zeros++
+		case c.n+zeros >= maxForm:
+			return false
+		default:
+			for ; zeros > 0; zeros-- {
+				c.b[c.n] = '0'
+				c.n++
+			}
+			c.b[c.n] = b
+			c.n++
+		}
+		if point {
+			scale--
+		}
+	}
+	return c.scale(zeros + scale)
+}
+
+// scale appends as many zeros as c has powers of ten.
+func (c *code) scale(zeros int) bool {
+	if zeros < 0 || c.n+zeros > maxForm {
+		return false
+	}
+	for range zeros {
+		c.b[c.n] = '0'
+		c.n++
+	}
+	return true
 }
 
 // issuers are the first four digits of the networks' numbers, and how long those are (ISO/IEC 7812;

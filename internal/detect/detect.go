@@ -18,6 +18,8 @@
 // All functions are safe for concurrent use, and keep nothing.
 package detect
 
+import "unicode/utf8"
+
 // Kind is what a finding looks like.
 type Kind uint8
 
@@ -146,6 +148,9 @@ var classes = func() (t [256]class) {
 	for _, c := range "@+(-%&\\" {
 		t[c] = sign
 	}
+	for _, c := range []byte(foldable) {
+		t[c] = sign
+	}
 	return t
 }()
 
@@ -158,6 +163,8 @@ type scanner struct {
 	kinds   Kinds
 	found   []Finding
 	earlier int // findings that are not of this text
+	first   int // where the first part of what looked like a JWT ends
+	tried   int // how often one was looked for in that part
 	encoded bool
 }
 
@@ -171,19 +178,29 @@ func (s *scanner) word(start, end int, seen class) int {
 	first := s.text[start]
 	for i := range tokensBy[first] {
 		t := &tokensBy[first][i]
-		if hasPrefix(s.text[start:], t.prefix) && s.kinds.Has(t.kind) {
+		if s.kinds.Has(t.kind) && t.begins(s.text[start:]) {
 			if from, to := t.match(s.text, start, start+len(t.prefix)); to > 0 {
 				return s.add(t.kind, from, to)
 			}
 		}
 	}
+	if first == 'e' && s.kinds.Has(JWT) && hasPrefix(s.text[start:], "eyJ") {
+		if to := s.jwt(start); to > 0 {
+			return s.add(JWT, start, to)
+		}
+	}
 	n := end - start
-	if seen&digit == 0 && (seen != upper || n != 2) {
+	if seen&digit == 0 && (n > maxForm || !lettersFirst[n]) {
 		return end
 	}
-	if seen&lower == 0 && n <= maxForm {
+	if n <= maxForm {
 		if k, to := s.form(start, end); to > 0 {
 			return s.add(k, start, to)
+		}
+	}
+	if isDigit(first) && s.kinds.Has(Card) && n <= maxForm && end < len(s.text) && (s.text[end] == '.' || seen != digit) {
+		if to := s.scientific(start); to > 0 {
+			return s.add(Card, start, to)
 		}
 	}
 	switch {
@@ -194,6 +211,11 @@ func (s *scanner) word(start, end int, seen class) int {
 	case !isDigit(first) && n >= 4 && isDigit(s.text[start+2]) && isDigit(s.text[start+3]) && s.kinds.Has(IBAN):
 		if to := s.iban(start); to > 0 {
 			return s.add(IBAN, start, to)
+		}
+	}
+	if n > 13 && seen != digit && s.kinds.Has(Card) {
+		if from, to := s.run(start, end); to > 0 {
+			return s.add(Card, from, to)
 		}
 	}
 	return end
@@ -222,8 +244,12 @@ func (s *scanner) sign(i int) int {
 				return s.add(PrivateKey, i, i+to)
 			}
 		}
-	default:
+	case '%', '&', '\\':
 		s.encoded = true
+	default:
+		if r, _ := utf8.DecodeRune(s.text[i:]); fold(r) != r {
+			s.encoded = true
+		}
 	}
 	return i + 1
 }

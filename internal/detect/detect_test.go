@@ -107,15 +107,16 @@ func TestAFormIsReadWithAndWithoutItsPluses(t *testing.T) {
 func TestJSONIsReadByItsStringsAndNumbers(t *testing.T) {
 	for doc, want := range map[string]string{
 		`{"a":4111111111111111}`:                                    "card:4111111111111111",
-		`[-4111111111111111,4111111111111111.0,4111111111111111e0]`: "card:-4111111111111111 card:4111111111111111.0",
-		`{"a":"ann@example.com","ann@example.org":1}`:               "email:ann@example.com email:ann@example.org",
-		`"ann\u0040example.com"`:                                    `email:ann\u0040example.com`,
-		`"\nann@example.com\n"`:                                     "email:ann@example.com",
-		`"\\nann@example.com"`:                                      `email:nann@example.com`,
-		`"https:\/\/x\/?e=ann%40example.com"`:                       "email:ann%40example.com",
-		`"{\"e\":\"ann\\u0040example.com\"}"`:                       `email:ann\\u0040example.com`,
-		`["4111","1111","1111","1111"]`:                             "",
-		`{"a":1.5,"b":null,"c":true,"d":[],"e":{},"f":""}`:          "",
+		`[-4111111111111111,4111111111111111.0,4111111111111111e0]`: "card:-4111111111111111 card:4111111111111111.0 card:4111111111111111e0",
+		`[4.111111111111111E15,41111111111111110e-1,0.004111111111111111e+18,4.111111111111111E14,1e99999999999,1e-9]`: "card:4.111111111111111E15 card:41111111111111110e-1 card:0.004111111111111111e+18",
+		`{"a":"ann@example.com","ann@example.org":1}`:                                                                  "email:ann@example.com email:ann@example.org",
+		`"ann\u0040example.com"`:                           `email:ann\u0040example.com`,
+		`"\nann@example.com\n"`:                            "email:ann@example.com",
+		`"\\nann@example.com"`:                             `email:nann@example.com`,
+		`"https:\/\/x\/?e=ann%40example.com"`:              "email:ann%40example.com",
+		`"{\"e\":\"ann\\u0040example.com\"}"`:              `email:ann\\u0040example.com`,
+		`["4111","1111","1111","1111"]`:                    "",
+		`{"a":1.5,"b":null,"c":true,"d":[],"e":{},"f":""}`: "",
 	} {
 		found, err := JSON(nil, []byte(doc), All)
 		require.NoError(t, err)
@@ -128,10 +129,12 @@ func TestJSONIsReadByItsStringsAndNumbers(t *testing.T) {
 	}
 }
 
+func encodes(r rune) bool { return strings.ContainsRune(`%&\`, r) || fold(r) != r }
+
 func TestTextThatHoldsNothingCostsNoAllocation(t *testing.T) {
 	var clean []byte
 	for _, l := range corpus(t) {
-		if len(l.Spans) == 0 && len(Text(nil, []byte(l.Text), All)) == 0 && !strings.ContainsAny(l.Text, `%&\`) {
+		if len(l.Spans) == 0 && len(Text(nil, []byte(l.Text), All)) == 0 && !strings.ContainsFunc(l.Text, encodes) {
 			clean = append(append(clean, l.Text...), "\n\n"...)
 		}
 	}

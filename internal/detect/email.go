@@ -1,5 +1,7 @@
 package detect
 
+import "bytes"
+
 // Limits of RFC 5321 section 4.5.3.1.
 const (
 	maxLocal  = 64
@@ -13,13 +15,13 @@ const (
 // "{value}". What an earlier finding has of the address becomes part of it.
 func (s *scanner) email(i int) int {
 	start := i
-	for start > 0 && isLocal[s.text[start-1]] && i-start <= maxLocal {
+	for start > 0 && isLocal[s.text[start-1]] && i-start < maxLocal {
 		start--
 	}
 	for start < i && !isWord(s.text[start]) && s.text[start] < 0x80 && s.text[start] != '_' && s.text[start] != '+' {
 		start++
 	}
-	if start == i || i-start > maxLocal || s.text[i-1] == '.' {
+	if start == i {
 		return i + 1
 	}
 	end := domain(s.text, i+1)
@@ -33,54 +35,61 @@ func (s *scanner) email(i int) int {
 	return s.add(Email, start, end)
 }
 
-// domain returns where the domain name that starts at i ends, or -1: two labels at
+// domain returns where the longest domain name that starts at i ends, or -1: two labels at
 // least, the last of them letters (or an A-label, RFC 5890), and not a version number or
-// the name of a file, as in "lib@v1.2.3" and "icon@2x.png".
+// the name of a file, as in "lib@v1.2.3" and "icon@2x.png". What follows the last label that
+// may be a top-level domain, such as "-->" or ".1", is not a part of it.
 func domain(text []byte, i int) int {
 	end := -1
-	first, label := i, i
+	label := i
 	for at := i; at-i <= maxDomain; at++ {
 		if at < len(text) && isDomain[text[at]] {
 			continue
 		}
-		if at == label || at-label > maxLabel || text[label] == '-' || text[at-1] == '-' {
+		if at == label || at-label > maxLabel || text[label] == '-' {
 			break
 		}
-		if label > first && isTop(text[label:at]) {
-			end = at
-		}
-		if at == len(text) || text[at] != '.' {
-			if end != at {
-				end = -1
+		if label > i {
+			if top := topEnd(text[label:at]); top > 0 {
+				end = label + top
 			}
+		}
+		if at == len(text) || text[at] != '.' || text[at-1] == '-' {
 			break
 		}
 		label = at + 1
 	}
-	if end < 0 || isVersion(text[first:end]) {
+	if end < 0 || isVersion(text[i:end]) || isFile(text[i:end]) {
 		return -1
 	}
 	return end
 }
 
-// isTop tells whether label may be a top-level domain.
-func isTop(label []byte) bool {
+// topEnd returns where the top-level domain that label begins with ends, or 0.
+func topEnd(label []byte) int {
 	if len(label) > 4 && hasPrefix(label, "xn--") {
-		return true
+		return len(bytes.TrimRight(label, "-"))
 	}
-	for _, c := range label {
-		if c < 0x80 && !isWord(c) || isDigit(c) {
-			return false
-		}
+	n := 0
+	for n < len(label) && (label[n] >= 0x80 || isWord(label[n]) && !isDigit(label[n])) {
+		n++
 	}
-	switch string(label) {
-	case "png", "jpg", "jpeg", "gif", "webp", "svg", "css", "js", "mjs", "ts", "json", "html", "tgz":
-		return false
+	if n < 2 || n < len(label) && label[n] != '-' {
+		return 0
 	}
-	return len(label) > 1
+	return n
 }
 
-// isVersion tells whether a domain begins as v1.2 does.
+// isFile reports whether a domain ends as the name of a file does.
+func isFile(domain []byte) bool {
+	switch string(domain[bytes.LastIndexByte(domain, '.')+1:]) {
+	case "png", "jpg", "jpeg", "gif", "webp", "svg", "css", "js", "mjs", "ts", "json", "html", "tgz":
+		return true
+	}
+	return false
+}
+
+// isVersion reports whether a domain begins as v1.2 does.
 func isVersion(domain []byte) bool {
 	return len(domain) > 3 && domain[0] == 'v' && isDigit(domain[1]) && domain[2] == '.' && isDigit(domain[3])
 }

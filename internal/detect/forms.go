@@ -1,15 +1,30 @@
 package detect
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // form is one way to write a number: a shape, and a check of what is in it.
 type form struct {
 	kind Kind
 	// shape is what the text looks like: '9' stands for a digit, 'A' for an upper case
-	// letter, 'X' for either, and everything else for itself.
+	// letter, 'a' for a letter, 'x' for a letter or a digit, ' ' for a space or a tab, and
+	// everything else for itself.
 	shape string
-	// check decides by the digits and letters alone. Nil takes everything.
+	// check decides by the digits and letters alone, in upper case. Nil takes everything.
 	check func(code) bool
+}
+
+// grouped returns a form of each shape for each separator, which stands in place of the
+// spaces in the shapes.
+func grouped(kind Kind, check func(code) bool, separators string, shapes ...string) (list []form) {
+	for _, shape := range shapes {
+		for _, separator := range separators {
+			list = append(list, form{kind, strings.ReplaceAll(shape, " ", string(separator)), check})
+		}
+	}
+	return list
 }
 
 // code is the digits and letters of a candidate. It is passed by value, so that it stays on
@@ -27,19 +42,30 @@ const maxForm = 20
 // formsBy are the forms by the length of the word that they begin with, which is 0 for
 // those that begin with a sign, and by the sign behind it. Cards come first: theirs are the
 // strongest checks.
-var formsBy = func() (by [maxForm + 1][5][]form) {
-	for _, list := range [][]form{cardForms(), idForms, phoneForms} {
-		for _, f := range list {
-			n := 0
-			for n < len(f.shape) && isWord(f.shape[n]) {
-				n++
-			}
-			sign := alone
-			if n < len(f.shape) {
-				sign = signs[f.shape[n]]
-			}
-			by[n][sign] = append(by[n][sign], f)
+var formsBy = func() (by [maxForm + 1][6][]form) {
+	for _, f := range slices.Concat(cardForms(), idForms(), phoneForms()) {
+		n := firstWord(f.shape)
+		sign := alone
+		if n < len(f.shape) {
+			sign = signs[f.shape[n]]
 		}
+		by[n][sign] = append(by[n][sign], f)
+	}
+	return by
+}()
+
+func firstWord(shape string) (n int) {
+	for n < len(shape) && isWord(shape[n]) {
+		n++
+	}
+	return n
+}
+
+// lettersFirst has the lengths of the first words that are letters alone.
+var lettersFirst = func() (by [maxForm + 1]bool) {
+	for _, f := range idForms() {
+		n := firstWord(f.shape)
+		by[n] = by[n] || !strings.ContainsAny(f.shape[:n], "9x")
 	}
 	return by
 }()
@@ -48,13 +74,13 @@ var formsBy = func() (by [maxForm + 1][5][]form) {
 const alone uint8 = 0
 
 // signs are those behind the first word of a form, as they count in formsBy.
-var signs = [256]uint8{' ': 1, '-': 2, '.': 3, '(': 4}
+var signs = [256]uint8{' ': 1, '\t': 1, '-': 2, '.': 3, '(': 4, '+': 5}
 
 // form returns which form the text at start has, whose first word ends at next, and where
 // it ends, or 0.
 func (s *scanner) form(start, next int) (k Kind, end int) {
 	before := s.before(start)
-	if before == inNumber {
+	if before == joined {
 		return 0, 0
 	}
 	by := &formsBy[next-start]
@@ -92,8 +118,12 @@ func fit(text []byte, shape string) (c code, ok bool) {
 			ok = isDigit(b)
 		case 'A':
 			ok = isUpper(b)
-		case 'X':
-			ok = isDigit(b) || isUpper(b)
+		case 'a':
+			ok = isWord(b) && !isDigit(b)
+		case 'x':
+			ok = isWord(b)
+		case ' ':
+			ok = b == ' ' || b == '\t'
 		default:
 			ok = b == want
 		}
@@ -101,6 +131,9 @@ func fit(text []byte, shape string) (c code, ok bool) {
 			return c, false
 		}
 		if isWord(b) {
+			if classes[b] == lower {
+				b -= 'a' - 'A'
+			}
 			c.b[c.n] = b
 			c.n++
 		}
@@ -114,8 +147,9 @@ type beside uint8
 const (
 	nothing  beside = iota
 	inRow           // a number, behind a space
-	inCode          // letters, behind a hyphen or an underscore
-	inNumber        // digits, behind such a sign or a point: it is a part of them
+	inCode          // letters behind a hyphen, or digits behind an underscore
+	inNumber        // digits behind a hyphen
+	joined          // a letter or a digit with nothing between, or digits behind a point: it is a part of that
 )
 
 func (s *scanner) before(start int) beside {
@@ -123,7 +157,7 @@ func (s *scanner) before(start int) beside {
 	case start == 0:
 		return nothing
 	case s.text[start-1] == '+': // it is no phone number, but wants to be one
-		return inNumber
+		return joined
 	case start == 1:
 		return neighbour(s.text[0], 0)
 	}
@@ -143,7 +177,11 @@ func (s *scanner) behind(end int) beside {
 // neighbour looks at the byte beside a candidate, and the one beyond it.
 func neighbour(c, beyond byte) beside {
 	switch c {
-	case '-', '_':
+	case '_':
+		if isDigit(beyond) {
+			return inCode
+		}
+	case '-':
 		switch {
 		case isDigit(beyond):
 			return inNumber
@@ -152,29 +190,32 @@ func neighbour(c, beyond byte) beside {
 		}
 	case '.':
 		if isDigit(beyond) {
-			return inNumber
+			return joined
 		}
-	case ' ':
+	case ' ', '\t':
 		if isDigit(beyond) {
 			return inRow
 		}
 	default:
 		if isWord(c) {
-			return inNumber
+			return joined
 		}
 	}
 	return nothing
 }
 
-// fits tells whether f may stand there. The check of a card number is strong enough to find
-// it inside of a code, such as "card_4111111111111111", and beside other numbers.
+// fits reports whether f may stand there. The check of a card number is strong enough to find
+// it inside of a code, such as "card-4111111111111111", and beside other numbers. Any other
+// form stands beside letters if more than its digits tell it.
 func (f *form) fits(where beside) bool {
 	switch where {
 	case inRow:
 		return f.kind == Card || strings.IndexByte(f.shape, ' ') < 0
 	case inCode:
-		return f.kind == Card
+		return f.kind == Card || f.kind == NationalID && f.check != nil && strings.Trim(f.shape, "9") != ""
 	case inNumber:
+		return f.kind == Card
+	case joined:
 		return false
 	}
 	return true

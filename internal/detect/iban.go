@@ -11,7 +11,8 @@ const ibanLengths = "" +
 
 // iban returns where the account number at start ends, or 0: two letters of a country, its
 // length, and a remainder of 1 modulo 97 (ISO 7064). It may be written in one, or in groups
-// of four with spaces or hyphens, in upper or in lower case.
+// of four with spaces, hyphens or dots, in upper or in lower case. Its length is known, so
+// that whatever follows one in upper case is not a part of it.
 func (s *scanner) iban(start int) int {
 	small := classes[s.text[start]] == lower
 	country := [2]byte{s.text[start], s.text[start+1]}
@@ -38,7 +39,7 @@ func (s *scanner) iban(start int) int {
 		case isDigit(b) || isUpper(b) && !small:
 		case classes[b] == lower && small:
 			b -= 'a' - 'A'
-		case (b == ' ' || b == '-') && n%4 == 0 && n > 0 && (between == b || n == 4 && between == 0) && s.text[at-1] != b:
+		case (b == ' ' || b == '-' || b == '.' || b == '\t') && n%4 == 0 && n > 0 && (between == b || n == 4 && between == 0) && s.text[at-1] != b:
 			between = b
 			continue
 		default:
@@ -50,7 +51,7 @@ func (s *scanner) iban(start int) int {
 		c[n] = b
 		n++
 	}
-	if n < length || !isDigit(c[2]) || !isDigit(c[3]) || s.before(start) >= inCode || s.behind(at) >= inCode {
+	if n < length || !isDigit(c[2]) || !isDigit(c[3]) || s.before(start) == joined || small && at < len(s.text) && isWord(s.text[at]) {
 		return 0
 	}
 	remainder := 0

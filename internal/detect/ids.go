@@ -1,35 +1,44 @@
 package detect
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// idForms are the numbers that states give to persons, as far as a check digit, a date or a
+// idForms returns the numbers that states give to persons, as far as a check digit, a date or a
 // strict shape sets them apart from the numbers that every payload is full of. Those with
 // neither (a US number without hyphens, a Dutch BSN) are for rules that name their place.
-var idForms = []form{
-	{NationalID, "999-99-9999", isUS},                                    // US: SSN, ITIN
-	{NationalID, "999-999-999", isCA},                                    // CA: SIN
-	{NationalID, "AA999999A", isGB}, {NationalID, "AA 99 99 99 A", isGB}, // GB: NINO
-	{NationalID, "99999999999", isElevenDigits}, {NationalID, "99 999 999 999", isDE}, // DE: Steuer-ID; BR, NO
-	{NationalID, "999999X99999999", isFR}, {NationalID, "9 99 99 9X 999 999 99", isFR}, // FR: NIR
-	{NationalID, "99999999A", isES}, {NationalID, "99999999-A", isES}, // ES: DNI
-	{NationalID, "A9999999A", isES}, {NationalID, "A-9999999-A", isES}, // ES: NIE
-	{NationalID, "AAAAAAXXAXXAXXXA", isIT},                                // IT: codice fiscale
-	{NationalID, "999.999.999-99", isBR},                                  // BR: CPF
-	{NationalID, "99.999.999-X", isCL}, {NationalID, "9.999.999-X", isCL}, // CL: RUT
-	{NationalID, "AAAA999999AAAAAAX9", isMX},                              // MX: CURP
-	{NationalID, "9999 9999 9999", isIN}, {NationalID, "AAAPA9999A", nil}, // IN: Aadhaar, PAN of a person
-	{NationalID, "99999999999999999X", isCN},                               // CN: resident identity number
-	{NationalID, "999999-9999999", isKR},                                   // KR: RRN
-	{NationalID, "999999-9999", isSE}, {NationalID, "99999999-9999", isSE}, // SE: personnummer
-	{NationalID, "999999-999X", isFI}, {NationalID, "999999A999X", isFI}, // FI: henkilötunnus
-	{NationalID, "756.9999.9999.99", isCH}, {NationalID, "7569999999999", isCH}, // CH: AHV
-	{NationalID, "99.99.99-999.99", isBE}, {NationalID, "99.99.99.999.99", isBE}, // BE: Rijksregister
-	{NationalID, "999999 99999", isNO}, // NO: fødselsnummer
+func idForms() []form {
+	of := func(check func(code) bool, separators string, shapes ...string) []form {
+		return grouped(NationalID, check, separators, shapes...)
+	}
+	const one, weak, strong = " ", " -", " -." // a point is in ordinary numbers, too
+	return slices.Concat(
+		of(isUS, weak, "999 99 9999"),                               // US: SSN, ITIN
+		of(isCA, weak, "999 999 999"),                               // CA: SIN
+		of(isGB, one, "AA999999A"), of(isGB, weak, "AA 99 99 99 A"), // GB: NINO
+		of(isElevenDigits, one, "99999999999"), of(isDE, strong, "99 999 999 999"), // DE: Steuer-ID; BE, BR, NO
+		of(isFR, one, "999999x99999999"), of(isFR, strong, "9 99 99 9x 999 999 99"), // FR: NIR
+		of(isES, one, "99999999a", "99.999.999-a"), of(isES, strong, "99999999 a"), // ES: DNI
+		of(isES, one, "a9999999a"), of(isES, strong, "a 9999999 a"), // ES: NIE
+		of(isIT, one, "aaaaaaxxaxxaxxxa"), of(isIT, weak, "aaaaaa xxaxx axxxa"), // IT: codice fiscale
+		of(isBR, one, "999.999.999-99", "999999999-99"), of(isBR, strong, "999 999 999 99"), // BR: CPF
+		of(isCL, one, "99.999.999-x", "9.999.999-x", "99999999-x", "9999999-x"), // CL: RUT
+		of(isMX, one, "aaaa999999aaaaaax9"),                                     // MX: CURP
+		of(isIN, strong, "9999 9999 9999"), of(nil, one, "AAAPA9999A"),          // IN: Aadhaar, PAN of a person
+		of(isCN, one, "99999999999999999x"), of(isCN, weak, "999999 99999999 999x"), // CN: resident identity number
+		of(isKR, weak, "999999 9999999"),                                     // KR: RRN
+		of(isSE, one, "999999-9999", "99999999-9999", "999999+9999"),         // SE: personnummer
+		of(isFI, one, "999999-999x", "999999+999x", "999999a999x"),           // FI: henkilötunnus
+		of(isCH, one, "7569999999999"), of(isCH, strong, "756 9999 9999 99"), // CH: AHV
+		of(isBE, one, "99.99.99-999.99"), of(isBE, strong, "99 99 99 999 99"), // BE: Rijksregister
+		of(isNO, weak, "999999 99999"), // NO: fødselsnummer
+	)
 }
 
 // isElevenDigits takes the numbers of eleven digits that are written in one. Each of the
 // checks lets one number in a hundred pass, or fewer.
-func isElevenDigits(c code) bool { return isDE(c) || isBR(c) || isNO(c) }
+func isElevenDigits(c code) bool { return isDE(c) || isBE(c) || isBR(c) || isNO(c) }
 
 // isUS knows what is never given out (SSA, POMS RM 10201.035), and the groups of an ITIN
 // (IRS, Publication 1915).

@@ -1,6 +1,9 @@
 package detect
 
-import "net/netip"
+import (
+	"net/netip"
+	"strings"
+)
 
 // ip returns where the address ends whose first word is start to end, or 0. Only public
 // addresses are personal data: private, shared (RFC 6598), loopback, link-local,
@@ -49,11 +52,14 @@ func (s *scanner) ipv4(start int) int {
 	return at
 }
 
-// whole tells whether an address is not a part of something longer, nor a version.
+// whole reports whether an address is not a part of something longer, nor a version. It may
+// be one end of a range, or a part of a name: "203.0.113.9-203.0.113.20", "203.0.113.9.example".
 func (s *scanner) whole(start, end int) bool {
 	if start > 0 {
 		switch c := s.text[start-1]; {
-		case c == '.' || c == '-' || c == '_' || isWord(c):
+		case c == '.' || isWord(c):
+			return false
+		case c == '-' && start > 1 && isWord(s.text[start-2]) && !s.isRange(start-1):
 			return false
 		case c == '/' && s.product(start-1):
 			return false
@@ -61,22 +67,45 @@ func (s *scanner) whole(start, end int) bool {
 			return false
 		}
 	}
-	if end < len(s.text) {
-		var after byte
-		if end+1 < len(s.text) {
-			after = s.text[end+1]
-		}
-		switch c := s.text[end]; c {
-		case '.', '-', '_', '+':
+	if end+1 < len(s.text) {
+		switch c, after := s.text[end], s.text[end+1]; c {
+		case '.':
+			return !isDigit(after)
+		case '-':
+			return !isWord(after) || s.isRange(end)
+		case '+':
 			return !isWord(after)
 		default:
 			return !isWord(c)
 		}
 	}
-	return true
+	return end == len(s.text) || !isWord(s.text[end])
 }
 
-// product tells whether the slash at i stands between the name of a product and its
+// isRange reports whether an address of either version stands on both sides of the hyphen at i.
+func (s *scanner) isRange(i int) bool {
+	const longest = len("2001:0db8:85a3:0000:0000:8a2e:0370:7334")
+	from, to := i, i+1
+	for from > 0 && i-from < longest && isAddress[s.text[from-1]] {
+		from--
+	}
+	for to < len(s.text) && to-i <= longest && isAddress[s.text[to]] {
+		to++
+	}
+	_, left := netip.ParseAddr(string(s.text[from:i]))
+	_, right := netip.ParseAddr(strings.TrimRight(string(s.text[i+1:to]), ".:"))
+	return left == nil && right == nil
+}
+
+// isAddress has the bytes of which addresses are written.
+var isAddress = func() (t [256]bool) {
+	for c := range t {
+		t[c] = isHex(byte(c)) || c == '.' || c == ':'
+	}
+	return t
+}()
+
+// product reports whether the slash at i stands between the name of a product and its
 // version, and not in a path or a URL.
 func (s *scanner) product(i int) bool {
 	const longest = 32

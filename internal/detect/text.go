@@ -3,6 +3,7 @@ package detect
 import (
 	"bytes"
 	"cmp"
+	"html"
 	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -15,8 +16,8 @@ import (
 const maxLayers = 3
 
 // Text appends to dst what it finds in text as it stands, and in what it says behind
-// percent-encoding, character references of XML and HTML, and escapes of JSON and
-// JavaScript. Start and End are of the encoded text. It allocates nothing where text has no
+// percent-encoding, character references of XML and HTML, escapes of JSON and
+// JavaScript, and characters of Unicode that are forms of those of ASCII. Start and End are of the encoded text. It allocates nothing where text has no
 // such encoding and holds no finding.
 func Text(dst []Finding, text []byte, kinds Kinds) []Finding {
 	r := reader{kinds: kinds, found: dst}
@@ -38,7 +39,7 @@ func Form(dst []Finding, text []byte, kinds Kinds) []Finding {
 }
 
 // JSON appends to dst what it finds in the strings of doc, names of members included, and
-// in its numbers, where 1.0 is read as 1. A finding in a number is all of the number; one in
+// in its numbers, which are read by their value: 1.0 and 10e-1 are 1. A finding in a number is all of the number; one in
 // a string is inside of its quotes and cuts no escape sequence. The error says why doc is
 // not JSON.
 func JSON(dst []Finding, doc []byte, kinds Kinds) ([]Finding, error) {
@@ -47,6 +48,7 @@ func JSON(dst []Finding, doc []byte, kinds Kinds) ([]Finding, error) {
 	}
 	r := reader{kinds: kinds, found: dst}
 	first := len(dst)
+	var digits code
 	for i := 0; i < len(doc); {
 		switch c := doc[i]; {
 		case c == '"':
@@ -61,11 +63,11 @@ func JSON(dst []Finding, doc []byte, kinds Kinds) ([]Finding, error) {
 		case isDigit(c) || c == '-':
 			end, _ := jsonscan.Number(doc, i)
 			before := len(r.found)
-			whole, fraction, _ := bytes.Cut(doc[i:end], []byte("."))
-			if len(bytes.Trim(fraction, "0")) > 0 {
-				whole = doc[i:end]
+			number := doc[i:end]
+			if digits.value(number) && digits.n != len(number) && digits.n > 10 { // the shortest that has a check is longer
+				number = slices.Clone(digits.bytes())
 			}
-			if r.found = Scan(r.found, whole, kinds); len(r.found) > before {
+			if r.found = Scan(r.found, number, kinds); len(r.found) > before {
 				r.found = append(r.found[:before], Finding{r.found[before].Kind, i, end, true})
 			}
 			i = end
@@ -150,7 +152,9 @@ func (r *reader) decode(outer layer, depth int, enc encoding) layer {
 		case '\\':
 			c, n = unescape(text[i:], enc)
 		case '%':
-			c, n = unpercent(text[i:], enc)
+			if c, n = unpercentWide(text[i:], enc); n == 0 {
+				c, n = unpercent(text[i:], enc)
+			}
 		case '&':
 			c, n = dereference(text[i:], enc)
 		case '+':
@@ -162,7 +166,7 @@ func (r *reader) decode(outer layer, depth int, enc encoding) layer {
 		case n == 0: // itself
 			inner.text = append(inner.text, text[i])
 			n = 1
-		case text[i] == '%': // a byte, not a character
+		case text[i] == '%' && n == 3: // a byte, not a character
 			inner.text = append(inner.text, byte(c))
 		default:
 			inner.text = utf8.AppendRune(inner.text, c)
@@ -173,6 +177,7 @@ func (r *reader) decode(outer layer, depth int, enc encoding) layer {
 		i += n
 	}
 	inner.at = append(inner.at, int32(outer.start(len(text))))
+	inner.fold()
 	return *inner
 }
 
@@ -187,7 +192,18 @@ func unescape(s []byte, enc encoding) (c rune, n int) {
 		return rune(s[1]), 2
 	case 'b', 'f', 'n', 'r', 't':
 		return ' ', 2
+	case 'x':
+		if c, n = hexNumber(s[2:], 2, 2); n == 0 {
+			return 0, 0
+		}
+		return c, 4
 	case 'u':
+		if len(s) > 2 && s[2] == '{' {
+			if c, n = hexNumber(s[3:], 1, 6); n == 0 || len(s) <= 3+n || s[3+n] != '}' {
+				return 0, 0
+			}
+			return c, 4 + n
+		}
 		c, n = hexNumber(s[2:], 4, 4)
 		if n == 0 {
 			return 0, 0
@@ -212,55 +228,47 @@ func unpercent(s []byte, enc encoding) (c rune, n int) {
 	return c, 3
 }
 
-// dereference knows the references of XML, and of HTML those for signs that are part of
-// what is looked for.
-func dereference(s []byte, enc encoding) (c rune, n int) {
-	const longest = len("&#x0000040;")
-	semicolon := bytes.IndexByte(s[:min(len(s), longest)], ';')
-	if enc&references == 0 || semicolon < 0 {
+// unpercentWide is unpercent for what the function escape of JavaScript writes: "%u0040".
+func unpercentWide(s []byte, enc encoding) (c rune, n int) {
+	if enc&percents == 0 || len(s) < 6 || s[1] != 'u' {
 		return 0, 0
 	}
-	switch name := string(s[1:semicolon]); name {
-	case "amp":
-		c = '&'
-	case "lt":
-		c = '<'
-	case "gt":
-		c = '>'
-	case "quot":
-		c = '"'
-	case "apos":
-		c = '\''
-	case "commat":
-		c = '@'
-	case "period":
-		c = '.'
-	case "plus":
-		c = '+'
-	case "nbsp":
-		c = ' '
-	default:
-		if name == "" || name[0] != '#' {
-			return 0, 0
-		}
-		digits := s[2:semicolon]
-		if len(digits) > 0 && digits[0]|0x20 == 'x' {
-			if c, n = hexNumber(digits[1:], 1, len(digits)-1); n != len(digits)-1 {
-				return 0, 0
-			}
-			break
-		}
-		if len(digits) == 0 {
-			return 0, 0
-		}
-		for _, d := range digits {
-			if !isDigit(d) {
-				return 0, 0
-			}
-			c = c*10 + rune(d-'0')
+	if c, n = hexNumber(s[2:], 4, 4); n == 0 {
+		return 0, 0
+	}
+	return c, 6
+}
+
+// dereference returns what the character reference of XML or HTML at the start of s stands
+// for and its length, which is 0 where it is none. A number needs no semicolon in HTML.
+func dereference(s []byte, enc encoding) (c rune, n int) {
+	const longest = len("&CounterClockwiseContourIntegral;")
+	if enc&references == 0 || len(s) < 3 {
+		return 0, 0
+	}
+	n = 1
+	if s[1] == '#' {
+		n = 2
+		if s[2]|0x20 == 'x' {
+			n = 3
 		}
 	}
-	return c, semicolon + 1
+	from := n
+	for n < len(s) && n < longest && isWord(s[n]) && (s[1] != '#' || isDigit(s[n]) || from == 3 && isHex(s[n])) {
+		n++
+	}
+	if n == from || s[1] != '#' && (n == len(s) || s[n] != ';') {
+		return 0, 0
+	}
+	if n < len(s) && s[n] == ';' {
+		n++
+	}
+	plain := html.UnescapeString(string(s[:n]))
+	c, size := utf8.DecodeRuneInString(plain)
+	if plain[0] == '&' && plain != "&" || size != len(plain) {
+		return 0, 0
+	}
+	return c, n
 }
 
 // hexNumber reads up to most hexadecimal digits, and returns how many there were, or 0 if
