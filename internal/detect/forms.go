@@ -147,7 +147,7 @@ type beside uint8
 const (
 	nothing  beside = iota
 	inRow           // a number, behind a space
-	inCode          // letters behind a hyphen, or digits behind an underscore
+	inCode          // letters behind a hyphen
 	inNumber        // digits behind a hyphen
 	joined          // a letter or a digit with nothing between, or digits behind a point: it is a part of that
 )
@@ -177,10 +177,7 @@ func (s *scanner) behind(end int) beside {
 // neighbour looks at the byte beside a candidate, and the one beyond it.
 func neighbour(c, beyond byte) beside {
 	switch c {
-	case '_':
-		if isDigit(beyond) {
-			return inCode
-		}
+	case '_': // it separates, in names of files and of fields
 	case '-':
 		switch {
 		case isDigit(beyond):

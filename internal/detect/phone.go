@@ -50,7 +50,7 @@ const callingCodes = "1:10-10 7:10-10 20:8-10 27:9-9 30:10-10 31:9-9 32:8-9 33:9
 	"507:7-8 508:6-9 509:8-8 590:9-9 591:8-8 592:7-7 593:8-9 594:9-9 595:9-9 596:9-9 597:6-7 598:8-8 599:7-8 670:7-8 " +
 	"672:5-6 673:7-7 674:7-7 675:7-8 676:5-7 677:5-7 678:5-7 679:7-7 680:7-7 681:6-9 682:5-5 683:4-7 685:5-10 686:5-8 " +
 	"687:6-6 688:5-7 689:6-9 690:4-7 691:7-7 692:7-7 800:8-8 808:8-8 850:8-10 852:8-8 853:8-8 855:8-9 856:8-10 870:9-12 " +
-	"878:10-12 880:8-10 881:8-10 882:7-12 883:7-12 886:8-9 888:7-12 960:7-7 961:7-8 962:8-9 963:8-9 964:8-10 965:8-8 " +
+	"878:10-12 880:8-10 881:8-10 882:7-12 883:7-12 886:8-10 888:7-12 960:7-7 961:7-8 962:8-9 963:8-9 964:8-10 965:8-8 " +
 	"966:8-9 967:7-9 968:7-8 970:8-9 971:8-9 972:8-9 973:8-8 974:8-8 975:7-8 976:8-8 977:8-10 979:9-9 992:9-9 993:8-8 " +
 	"994:9-9 995:9-9 996:9-9 998:9-9"
 
@@ -66,7 +66,7 @@ var digitsBehind = func() (by [1000][2]uint8) {
 }()
 
 // phone returns where the international number (ITU-T E.123) that begins with the '+' at
-// start ends, or 0. Between its digits may stand a space, hyphen, dot or slash, of the last
+// start ends, or 0. Between its digits may stand a space, tab, hyphen, dot or slash, of the last
 // three always the same, and parentheses; a "(0)" does not count. Of digits that go on
 // after a space as many groups are taken as make a number.
 func (s *scanner) phone(start int) int {
@@ -100,7 +100,7 @@ scan:
 				break scan
 			}
 			sign = c
-		case c != ' ' && c != '(' && c != ')':
+		case c != ' ' && c != '\t' && c != '(' && c != ')':
 			break scan
 		}
 		if between++; between > 2 {
