@@ -169,7 +169,10 @@ var hostile = map[string]string{
 	"bearers": "Bearer ", "bearers in one": "Bearer=", "basics": "Basic ", "spaces": " ", "keys": "xoxb-", "other keys": "AIza", "longer keys": "sk_live_",
 	"PEM": "-----BEGIN ", "PEM keys": "-----BEGIN PRIVATE KEY-----", "PEM certificates": "-----BEGIN X-----", "dashes": "-", "countries": "GB82 ", "country": "GB82",
 	"percent": "%", "percents": "%25", "references": "&amp;", "ampersands": "&", "backslashes": `\`, "escapes": `\u005c`, "letters": "a", "capitals": "A",
-	"NUL": "\x00", "not UTF-8": "\xff",
+	"NUL": "\x00", "not UTF-8": "\xff", "exponents": "4e1", "fractions": "1.1e", "more exponents": "4.1E+1-", "no-break spaces": "\u00a0", "wide digits": "４",
+	"invisible": "\u200b", "wide at signs": "a＠", "references without semicolons": "&#160", "names of references": "&nbsp;", "wide percents": "%u0040",
+	"JWT parts in one that is cut": "eyJhbGciOiJub25lIn0-", "OpenAI": "sk-", "OpenAI apart": "sk- ", "GitLab": "glpat-", "AWS": "AKIA", "signatures": "sig=", "stripes": "B4111",
+	"ranges": "203.0.113.9-", "ranges of IPv6": "2001:db9::1-", "escapes of scripts": `\u{40}`, "six letters": "RSSMRA ",
 }
 
 // A megabyte takes some milliseconds. In quadratic time all of them would take days, and the
