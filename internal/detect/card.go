@@ -148,7 +148,7 @@ var issuers = [...]struct {
 	{9792, 9792, "\x10"},         // Troy
 }
 
-// isCard tells whether c is a number of a network and passes Luhn. Thirteen digits are
+// isCard reports whether c is a number of a network and passes Luhn. Thirteen digits are
 // those of an old Visa card and of an EAN-13, of which the ones that begin with 4 are on
 // goods from Germany and Japan: a valid EAN is taken for one.
 func isCard(code code) bool {

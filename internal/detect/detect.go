@@ -57,7 +57,7 @@ func Of(kinds ...Kind) (set Kinds) {
 	return set
 }
 
-// Has tells whether k is in the set.
+// Has reports whether k is in the set.
 func (s Kinds) Has(k Kind) bool { return s>>k&1 != 0 }
 
 // Names are those of the kinds in the set.
@@ -94,7 +94,7 @@ func Scan(dst []Finding, text []byte, kinds Kinds) []Finding {
 	return dst
 }
 
-// scan is Scan, and tells whether there are signs in text that something may be encoded
+// scan is Scan, and reports whether there are signs in text that something may be encoded
 // with.
 func scan(dst []Finding, text []byte, kinds Kinds) (found []Finding, encoded bool) {
 	s := scanner{text: text, kinds: kinds, found: dst, earlier: len(dst)}

@@ -262,7 +262,7 @@ func gs1(c []byte) bool {
 	return sum%10 == 0
 }
 
-// uniform tells whether all digits are the same, as placeholders have it.
+// uniform reports whether all digits are the same, as placeholders have it.
 func uniform(c []byte) bool {
 	for _, d := range c {
 		if d != c[0] {
@@ -272,11 +272,11 @@ func uniform(c []byte) bool {
 	return true
 }
 
-// monthDay tells whether c is MMDD.
+// monthDay reports whether c is MMDD.
 func monthDay(c []byte) bool {
 	month, day := number(c[:2]), number(c[2:4])
 	return 1 <= month && month <= 12 && 1 <= day && day <= 31
 }
 
-// dayMonth tells whether c is DDMM.
+// dayMonth reports whether c is DDMM.
 func dayMonth(c []byte) bool { return monthDay([]byte{c[2], c[3], c[0], c[1]}) }
