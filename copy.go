@@ -448,15 +448,19 @@ func (m *Mirror) diff(x *Exchange) (got Comparison) {
 	return got
 }
 
-// places are the places and kinds of diffs, array indexes aside, each once.
+// place is where and how answers differ, array indexes and keys of array elements aside.
+type place struct {
+	path string
+	kind DiffKind
+}
+
+func placeOf(d Diff) place { return place{pointer.Fold(d.Path), d.Kind} }
+
+// places returns the places of diffs, each once.
 func places(diffs []Diff) (list []Diff) {
-	type place struct {
-		path string
-		kind DiffKind
-	}
 	seen := make(map[place]bool, len(diffs))
 	for _, d := range diffs {
-		at := place{pointer.Fold(d.Path), d.Kind}
+		at := placeOf(d)
 		if !seen[at] {
 			seen[at] = true
 			list = append(list, Diff{Path: at.path, Kind: at.kind, Class: d.Class})
@@ -465,14 +469,16 @@ func places(diffs []Diff) (list []Diff) {
 	return list
 }
 
-// subtract takes from diffs those whose place, array indexes aside, is in noise too.
+// subtract splits diffs into those that the control does not show at the same place, and
+// the noise. The kind is part of the place: a value that is random in the control may
+// change, but may not be missing.
 func subtract(diffs, noise []Diff) (rest, noisy []Diff) {
-	at := make(map[string]bool, len(noise))
+	shown := make(map[place]bool, len(noise))
 	for _, d := range noise {
-		at[pointer.Fold(d.Path)] = true
+		shown[placeOf(d)] = true
 	}
 	for _, d := range diffs {
-		if at[pointer.Fold(d.Path)] {
+		if shown[placeOf(d)] {
 			noisy = append(noisy, d)
 		} else {
 			rest = append(rest, d)
@@ -482,23 +488,30 @@ func subtract(diffs, noise []Diff) (rest, noisy []Diff) {
 }
 
 // finish masks and reports res. It is called once for each job, by the one who claimed
-// it, who settles the job then.
+// it, who settles the job then. If the record cannot be masked, the result is reported
+// without its content: a reporter that counts must hear of it.
 func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 	res.Outcome, res.Err = o, resultErr(err)
 	m.guard("MeterProvider", func() error { m.record(j, res); return nil }) //nolint:errcheck // logged
 	if len(m.listeners) == 0 {
 		return
 	}
-	told := 0
+	told, masked := 0, false
 	defer func() {
-		if told < len(m.listeners) {
+		if !masked || told < len(m.listeners) {
 			m.unreported.Add(1)
 		}
 	}()
+	defer func() { // runs too if a Masker exits the goroutine
+		if !masked {
+			m.tell(m.listeners, m.withhold(j, res), &told)
+		}
+	}()
 	if err := m.guard("Masker", func() error { return m.maskRecord(j, res) }); err != nil {
-		m.maskFailed(&res.Exchange, "a result was not reported", err)
+		m.maskFailed(&res.Exchange, "a result was reported without its content", err)
 		return
 	}
+	masked = true
 	m.tell(m.listeners, res, &told)
 }
 
@@ -512,6 +525,38 @@ func (m *Mirror) tell(list []Reporter, res *Result, told *int) {
 	if m.guard("Reporter", func() error { return list[0].Report(m.base, res) }) == nil {
 		*told++
 	}
+}
+
+// withhold returns res without anything that a record mask might hide: no header, body, path
+// or difference, no ID that the client chose, and of its error only what is known by name.
+func (m *Mirror) withhold(j *job, res *Result) *Result {
+	message := func(m *Message) *Message {
+		if m == nil {
+			return nil
+		}
+		return &Message{StatusCode: m.StatusCode, Proto: m.Proto, Size: m.Size, Truncated: true, TTFB: m.TTFB, Took: m.Took}
+	}
+	w := &Result{
+		Exchange: Exchange{Route: res.Route, Request: message(res.Request), Primary: message(res.Primary), Shadow: message(res.Shadow)},
+		Mirror:   res.Mirror, Target: res.Target,
+		Outcome: res.Outcome, More: len(res.Diffs) > 0 || res.More,
+		Err:   resultErr(ErrWithheld),
+		Start: res.Start, Queued: res.Queued,
+		Probability: res.Probability,
+	}
+	if j.minted || m.requestID == "" { // the client did not choose it
+		w.ID = res.ID
+	}
+	if w.Request != nil {
+		w.Request.Method, w.Request.URL = j.method, &url.URL{Path: "/" + maskedText}
+	}
+	for _, known := range [...]error{ErrTimeout, ErrPanic, ErrExited, ErrBody, ErrTransport} {
+		if errors.Is(res.Err, known) {
+			w.Err = resultErr(fmt.Errorf("%w; %w", ErrWithheld, known))
+			break
+		}
+	}
+	return w
 }
 
 // record counts res in the metrics.

@@ -1,5 +1,7 @@
 package shadow
 
+import "github.com/goshadow/shadow/internal/pointer"
+
 // tokens are what makes the tokens that the targets of a Mirror are sent; nil where none is.
 type tokens struct{ candidate, control *maskAll }
 
@@ -40,9 +42,26 @@ func (m *Mirror) echoes(x *Exchange, tokens *maskAll, diffs []Diff, more bool) (
 	if again.Err != nil || again.More {
 		return diffs, nil, more
 	}
-	echoed, rest = subtract(diffs, again.Diffs)
+	echoed, rest = vanished(diffs, again.Diffs)
 	if len(again.Diffs) > 0 && len(rest) == 0 { // it is another difference now, of which we know too little
 		return diffs, nil, more
 	}
 	return rest, echoed, more && len(rest) > 0
+}
+
+// vanished splits diffs into those at whose path nothing differs again, and the rest. The kind does
+// not matter here: a difference that has become another one is still a difference.
+func vanished(diffs, again []Diff) (gone, rest []Diff) {
+	paths := make(map[string]bool, len(again))
+	for _, d := range again {
+		paths[pointer.Fold(d.Path)] = true
+	}
+	for _, d := range diffs {
+		if paths[pointer.Fold(d.Path)] {
+			rest = append(rest, d)
+		} else {
+			gone = append(gone, d)
+		}
+	}
+	return gone, rest
 }

@@ -360,7 +360,8 @@ func jsonDoc(doc string) http.HandlerFunc {
 	}
 }
 
-// What the control shows too is noise, array indexes aside; all else is a difference.
+// What the control shows at the same place and of the same kind is noise, array indexes aside;
+// all else is a difference.
 func TestNoiseIsSubtracted(t *testing.T) {
 	const primary = `{"at":1,"items":[{"t":1},{"t":2}],"v":1}`
 	for _, tt := range []struct {
@@ -374,6 +375,10 @@ func TestNoiseIsSubtracted(t *testing.T) {
 		{"some of it", `{"at":2,"items":[{"t":1},{"t":2}],"v":2}`, `{"at":3,"items":[{"t":1},{"t":2}],"v":1}`, shadow.Mismatch, []string{"/body/v"}, []string{"/body/at"}},
 		{"another element", `{"at":1,"items":[{"t":9},{"t":2}],"v":1}`, `{"at":1,"items":[{"t":1},{"t":8}],"v":1}`, shadow.Match, nil, []string{"/body/items/0/t"}},
 		{"no difference", primary, `{"at":3}`, shadow.Match, nil, nil},
+		{"missing where it changes", `{"items":[{"t":1},{"t":2}],"v":1}`, `{"at":3,"items":[{"t":1},{"t":2}],"v":1}`, shadow.Mismatch, []string{"/body/at"}, nil},
+		{"of another type where it changes", `{"at":"2","items":[{"t":1},{"t":2}],"v":1}`, `{"at":3,"items":[{"t":1},{"t":2}],"v":1}`, shadow.Mismatch, []string{"/body/at"}, nil},
+		{"changed where it is missing", `{"at":2,"items":[{"t":1},{"t":2}],"v":1}`, `{"items":[{"t":1},{"t":2}],"v":1}`, shadow.Mismatch, []string{"/body/at"}, nil},
+		{"missing in another element", `{"at":1,"items":[{},{"t":2}],"v":1}`, `{"at":1,"items":[{"t":1},{}],"v":1}`, shadow.Match, nil, []string{"/body/items/0/t"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, results := mirror(t, shadow.InProcess("v2", jsonDoc(tt.candidate)), shadow.WithControl(shadow.InProcess("v1", jsonDoc(tt.control))))

@@ -340,8 +340,8 @@ func uncovered(f media.Format) error {
 	return &maskError{"AllowBodies", fmt.Errorf("no rule looks into a body of type %.100q", f.Type)}
 }
 
-// EventMaskFailed is that a copy was not sent, or a result not reported, because a mask
-// could not do its work. It is told once for each rule, and says why where the rule is
+// EventMaskFailed is that a copy was not sent, or the content of a result not reported, because
+// a mask could not do its work. It is told once for each rule, and says why where the rule is
 // built in; Stats count the rest.
 const EventMaskFailed EventKind = "mask-failed"
 

@@ -514,5 +514,5 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 	told := &events{}
 	exchanged(t, saidJSON("{"), shadow.InProcess("v2", saidJSON("{}")), get(), shadow.WithReporter(told), shadow.WithMasker(shadow.MaskJSON("$.pin")))
 	require.Len(t, told.list, 1)
-	assert.Contains(t, told.list[0].Text, "a result was not reported: MaskJSON: invalid JSON at offset 1")
+	assert.Contains(t, told.list[0].Text, "a result was reported without its content: MaskJSON: invalid JSON at offset 1")
 }

@@ -177,8 +177,8 @@ func WithSampler(s Sampler) Option {
 
 // WithMasker adds to the record mask, which shapes what is reported: the headers that
 // carry credentials are masked always. What is sent is shaped by Target.Masker. A result
-// whose record cannot be masked is not reported; a body that no rule looks into is left out
-// of it: see AllowBodies.
+// whose record cannot be masked is reported without its content: see ErrWithheld. A body that
+// no rule looks into is left out of the record: see AllowBodies.
 func WithMasker(m Masker) Option {
 	return optionFunc(func(c *config) {
 		c.check("WithMasker", m)

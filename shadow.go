@@ -187,7 +187,7 @@ type Result struct {
 	Controlled bool
 	Control    []Diff
 
-	Err  error  // why the outcome is Failed or Uncompared
+	Err  error  // why the outcome is Failed or Uncompared, or ErrWithheld
 	Note string // what may explain the outcome, such as credentials the copy was sent without
 
 	Start  time.Time     // when the primary was given the request
@@ -208,6 +208,9 @@ var (
 	ErrPanic   = errors.New("shadow: panic")
 	ErrExited  = errors.New("shadow: goroutine exited without an answer")
 	ErrBody    = errors.New("shadow: body cannot be compared")
+	// ErrWithheld says that the record could not be masked. The Result has its outcome, route,
+	// target, statuses, times and sizes, and nothing else: no header, body, path or difference.
+	ErrWithheld = errors.New("shadow: the record could not be masked: its content is withheld")
 	// ErrTransport stands for an error of the Transport whose text might quote the answer.
 	// Errors.Is and errors.As see the Transport's own behind it.
 	ErrTransport = errors.New("shadow: the transport failed")
@@ -388,7 +391,9 @@ type Stats struct {
 	Running     int   // copies on their way to a Result
 	QueuedBytes int64 // bytes held for copies, those of requests that are still being answered included
 
-	Unreported uint64 // results that a Reporter, or the record mask, failed on
+	// Unreported are the results that a Reporter failed on, and those whose record could not be
+	// masked, which were reported without their content: see ErrWithheld.
+	Unreported uint64
 
 	Concurrency int                    // copies that may run at a time: WithConcurrency, less under pressure
 	Overhead    Overhead               // of the Mirror on the requests that it copied
