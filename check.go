@@ -36,7 +36,7 @@ type CheckReport struct {
 
 // CheckItem is one item of the checklist.
 type CheckItem struct {
-	Name    string  `json:"name"` // reachable, correlation, mark, masking, limits, clocks
+	Name    string  `json:"name"` // reachable, loop, correlation, mark, masking, limits, clocks
 	Verdict Verdict `json:"verdict"`
 	Text    string  `json:"text"`          // what was found
 	Fix     string  `json:"fix,omitempty"` // what to do where it is no pass
@@ -76,6 +76,8 @@ const maxSkew = 2 * time.Second
 // Check goes through what should be right before traffic is copied:
 //
 //   - reachable: the target answers, and not with a status of 500 or more
+//   - loop: the target is not the mirrored service itself; seen where a copy or the probe comes
+//     back to this Mirror
 //   - correlation: the request ID gets there; seen where the answer carries the same header
 //   - mark: the target knows a copy; seen where it answers with the field Shadow-Check of
 //     the probe, as middleware.Detect does
@@ -108,7 +110,7 @@ func (m *Mirror) Check(ctx context.Context, o CheckOptions) (CheckReport, error)
 	p := m.probe(ctx, &Message{Method: o.Method, URL: u, Host: o.Host, Proto: "HTTP/1.1", Header: http.Header{}})
 	return CheckReport{
 		Mirror: m.name, Target: m.target.Name, Time: time.Now(),
-		Items: []CheckItem{p.reachable(), p.correlation(), p.mark(), m.checkMasking(), m.checkLimits(), p.clocks()},
+		Items: []CheckItem{p.reachable(), p.loop(), p.correlation(), p.mark(), m.checkMasking(), m.checkLimits(), p.clocks()},
 	}, nil
 }
 
@@ -146,7 +148,7 @@ func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 	}
 	fields.StripHopByHop(p.sent)
 	var store [marks]string
-	bag := mark.Set(p.sent, p.id, &store)
+	bag := mark.Set(p.sent, p.id, m.nonce(t), &store)
 	p.sent[mark.Check] = []string{p.id}
 
 	// The context is fresh, as that of a copy: of ctx it has the end alone.
@@ -205,6 +207,15 @@ func (p *probe) reachable() CheckItem {
 		i.set(VerdictFail, quiet(p.err).Error(), "See that it runs, and that name, port, TLS and network policy let this process in")
 	case p.status >= http.StatusInternalServerError:
 		i.set(VerdictFail, i.Text, "See its log, or check another path")
+	}
+	return i
+}
+
+func (p *probe) loop() CheckItem {
+	i := p.item("loop", func(i *CheckItem) { i.Text = "the probe did not come back to this mirror, and no copy did" })
+	if n := p.m.loops.n.Load(); n > 0 {
+		i.set(VerdictFail, fmt.Sprintf("%d copies came back to this mirror, probes included: the target is the mirrored service itself, or passes copies on to it", n),
+			"Point the target at the candidate; a candidate that calls this service must not pass on "+mark.Mirror)
 	}
 	return i
 }

@@ -64,17 +64,17 @@ func TestCheckFindsWhatIsRightAndWhatIsNot(t *testing.T) {
 		{name: "all is well", target: remote(nil), options: []shadow.Option{rate}},
 		{name: "in process", target: func(*testing.T) shadow.Target { return shadow.InProcess("v2", text("ok")) }, options: []shadow.Option{rate}},
 		{name: "nobody there", target: func(*testing.T) shadow.Target { return shadow.Remote("v2", "http://127.0.0.1:1") }, options: []shadow.Option{rate},
-			want: verdicts{"reachable": fail, "correlation": unknown, "mark": unknown, "clocks": unknown}, fix: "See that it runs"},
+			want: verdicts{"reachable": fail, "loop": unknown, "correlation": unknown, "mark": unknown, "clocks": unknown}, fix: "See that it runs"},
 		{name: "it fails", target: remote(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }), options: []shadow.Option{rate},
 			want: verdicts{"reachable": fail}, fix: "See its log"},
 		{name: "it wants credentials", target: remote(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) }), options: []shadow.Option{rate}},
 		{name: "it hangs up", target: remote(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), options: []shadow.Option{rate},
-			want: verdicts{"reachable": fail, "correlation": unknown, "mark": unknown, "clocks": unknown}},
+			want: verdicts{"reachable": fail, "loop": unknown, "correlation": unknown, "mark": unknown, "clocks": unknown}},
 		{name: "it panics in process", options: []shadow.Option{rate},
 			target: func(*testing.T) shadow.Target {
 				return shadow.InProcess("v2", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("v2") }))
 			},
-			want: verdicts{"reachable": fail, "correlation": unknown, "mark": unknown, "clocks": unknown}},
+			want: verdicts{"reachable": fail, "loop": unknown, "correlation": unknown, "mark": unknown, "clocks": unknown}},
 
 		{name: "it makes an ID of its own", target: remote(set("X-Request-Id", "7")), options: []shadow.Option{rate},
 			want: verdicts{"correlation": fail}, fix: "keep an ID that is there"},
@@ -97,9 +97,9 @@ func TestCheckFindsWhatIsRightAndWhatIsNot(t *testing.T) {
 		{name: "half a mask", target: masked(shadow.MaskHeaders("Authorization")), options: []shadow.Option{rate}, want: verdicts{"masking": fail}},
 		{name: "credentials of its own", target: masked(shadow.MaskAll(shadow.DropCredentials(), shadow.SetHeader("Authorization", "Bearer x"))), options: []shadow.Option{rate}},
 		{name: "a mask that fails", target: masked(shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })), options: []shadow.Option{rate},
-			want: verdicts{"reachable": fail, "correlation": unknown, "mark": unknown, "masking": fail, "clocks": unknown}, fix: "correct the Masker"},
+			want: verdicts{"reachable": fail, "loop": unknown, "correlation": unknown, "mark": unknown, "masking": fail, "clocks": unknown}, fix: "correct the Masker"},
 		{name: "a mask that panics", target: masked(shadow.MaskerFunc(func(*shadow.Message) error { panic("no") })), options: []shadow.Option{rate},
-			want: verdicts{"reachable": fail, "correlation": unknown, "mark": unknown, "masking": fail, "clocks": unknown}},
+			want: verdicts{"reachable": fail, "loop": unknown, "correlation": unknown, "mark": unknown, "masking": fail, "clocks": unknown}},
 		{name: "a control without a mask", target: remote(nil),
 			options: []shadow.Option{rate, shadow.WithControl(shadow.Target{Name: "v1", Transport: shadow.Remote("v1", "http://127.0.0.1:1").Transport})},
 			want:    verdicts{"masking": fail}},
@@ -150,7 +150,7 @@ func TestCheckFindsWhatIsRightAndWhatIsNot(t *testing.T) {
 			assert.Equal(t, c.want, got, report)
 			assert.Equal(t, worst, report.Verdict())
 			assert.Contains(t, report.String(), c.fix)
-			assert.Equal(t, []string{"reachable", "correlation", "mark", "masking", "limits", "clocks"}, names)
+			assert.Equal(t, []string{"reachable", "loop", "correlation", "mark", "masking", "limits", "clocks"}, names)
 			assert.Zero(t, m.Stats().Requests, "it is no request")
 		})
 	}
@@ -175,6 +175,8 @@ func TestTheProbeOfCheckIsMarkedMaskedAndNoCopyOfTraffic(t *testing.T) {
 
 	assert.Equal(t, "GET /health?deep=1 orders.example", got.Method+" "+got.URL.RequestURI()+" "+got.Host)
 	id := got.Header.Get("Shadow-Request")
+	assert.Len(t, got.Header["Shadow-Mirror"], 1)
+	delete(got.Header, "Shadow-Mirror")
 	assert.Equal(t, http.Header{"Shadow-Request": {id}, "Shadow-Check": {id}, "X-Request-Id": {id}, "Baggage": {"shadow=true"}, "Authorization": {"Bearer of the shadow"}}, got.Header)
 	assert.True(t, shadowed)
 	assert.True(t, deadline)
@@ -235,5 +237,5 @@ func TestACheckReportHoldsNothingOfTheAnswer(t *testing.T) {
 	whole, err := json.Marshal(report)
 	require.NoError(t, err)
 	assert.NotContains(t, string(whole)+report.String(), "hush")
-	assert.Equal(t, 7, len(strings.Split(report.String(), "\n")))
+	assert.Equal(t, 8, len(strings.Split(report.String(), "\n")))
 }

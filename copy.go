@@ -135,6 +135,9 @@ func (j *job) begun() time.Time {
 	return j.ended
 }
 
+// deadline is when the copy of j to t is given up.
+func (j *job) deadline(t *Target) time.Time { return j.begun().Add(t.timeout()) }
+
 // routeName names the endpoint of r, on its goroutine. It is empty where r does not tell.
 func (m *Mirror) routeName(r *http.Request) (route string) {
 	if m.config.route == nil {
@@ -222,7 +225,7 @@ func (m *Mirror) run(j *job) {
 	}()
 	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
 	// code or a fault of our own, is settled on the way out, where user code may do so again.
-	claimed, end, deadline := false, unknown, time.Now().Add(m.target.timeout())
+	claimed, end, deadline := false, unknown, j.deadline(&m.target)
 	defer func() {
 		j.release()
 		all.candidate.buf.Release()
@@ -282,6 +285,10 @@ func (m *Mirror) run(j *job) {
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
+	if !time.Now().Before(deadline) {
+		claimed, end = j.claim(), whyEnd(whyExpired)
+		return
+	}
 	if w := m.limits.begin(j); w != whyCopied {
 		claimed, end = j.claim(), whyEnd(w)
 		return
@@ -289,13 +296,12 @@ func (m *Mirror) run(j *job) {
 	defer m.limits.end()
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, got: answers.shadow}
 	if j.pass.doubted {
-		control = &second{attempt: all.candidate, started: time.Now(), done: make(chan struct{})}
+		control = &second{attempt: all.candidate, done: make(chan struct{})}
 		control.target, control.got = m.control, new(Message)
 		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
 		go control.run()
 	}
-	deadline = time.Now().Add(m.target.timeout())
-	timer := time.AfterFunc(m.target.timeout(), func() { m.giveUp(j, res) })
+	timer := time.AfterFunc(time.Until(deadline), func() { m.giveUp(j, res) })
 	defer timer.Stop() // it holds the bodies: also where the candidate exits this goroutine
 	answer, err := all.candidate.send()
 	if claimed = j.claim(); !claimed {
@@ -378,10 +384,9 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 // second is the attempt at the control, side by side with the one at the candidate.
 type second struct {
 	attempt
-	started time.Time
-	answer  *Message
-	err     error
-	done    chan struct{}
+	answer *Message
+	err    error
+	done   chan struct{}
 }
 
 func (s *second) run() {
@@ -390,9 +395,9 @@ func (s *second) run() {
 	s.answer, s.err = s.send()
 }
 
-// wait waits for the control, not longer than its timeout, and tells whether it is done.
+// wait waits for the control until its deadline, and reports whether it is done.
 func (s *second) wait() bool {
-	expired := time.NewTimer(time.Until(s.started.Add(s.target.timeout())))
+	expired := time.NewTimer(time.Until(s.j.deadline(s.target)))
 	defer expired.Stop()
 	select {
 	case <-s.done:

@@ -49,6 +49,7 @@ func ExampleMirror_Check() {
 	// Output:
 	// fail of orders to v2
 	// pass     reachable: it answered 200
+	// pass     loop: the probe did not come back to this mirror, and no copy did
 	// pass     correlation: in this process: the handler gets the header X-Request-Id
 	// pass     mark: in this process: IsShadow is true for its context
 	// pass     masking: "v2" in this process: nothing leaves it

@@ -94,6 +94,7 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 		step(name, w, VerdictPass, "%s", fine)
 	}
 
+	unless(m.own(r), "return", whyLoop, "it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")
 	stops := m.stops.Load()
 	unless(stops&stopClosed != 0, "running", whyShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
 	unless(stops&stopOff != 0, "enabled", whyDisabled, "on", "SetEnabled(false) was called")
@@ -160,7 +161,7 @@ func (m *Mirror) later(r *http.Request) []Reason {
 	list := []Reason{
 		ReasonPrimaryPanicked, ReasonPrimaryFailed, ReasonPrimaryRefused, ReasonPrimaryIncomplete, ReasonUpgrade,
 		ReasonHijacked, ReasonClientGone, ReasonInvalid,
-		ReasonQueueFull, ReasonBytesFull, ReasonShutDown, ReasonBreakerOpen, ReasonPressure, ReasonOverhead,
+		ReasonQueueFull, ReasonBytesFull, ReasonShutDown, ReasonBreakerOpen, ReasonPressure, ReasonOverhead, ReasonExpired,
 	}
 	if m.config.budget != (Budget{}) {
 		list = append(list, ReasonBudget)

@@ -348,6 +348,7 @@ func TestAnExplanationIsReadable(t *testing.T) {
 	m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(shadow.All(
 		shadow.ByRoute(map[string]shadow.Sampler{"GET /orders/": shadow.Rate(0.5)}, nil), shadow.PerSecond(1e-9, 5))))
 	assert.Equal(t, `may be copied
+pass     return: it is no copy of this mirror
 pass     running: neither Shutdown nor Close was called
 pass     enabled: on
 pass     method: GET is one of GET, HEAD, OPTIONS

@@ -40,6 +40,7 @@ const (
 	whyPressure
 	whyOverhead
 	whyBudget
+	whyExpired
 )
 
 var reasons = [...]Reason{
@@ -68,6 +69,7 @@ var reasons = [...]Reason{
 	whyPressure:          ReasonPressure,
 	whyOverhead:          ReasonOverhead,
 	whyBudget:            ReasonBudget,
+	whyExpired:           ReasonExpired,
 }
 
 func (w why) dropped() bool { return w >= whyBodyTooLarge }
@@ -141,6 +143,7 @@ func (m *Mirror) Stats() Stats {
 		Running:     running,
 		QueuedBytes: m.pool.Held(),
 		Unreported:  m.unreported.Load(),
+		Loops:       m.loops.n.Load(),
 	}
 	m.limits.stats(&s)
 	s.Requests = s.Match + s.Mismatch + s.Failed + s.Uncompared + uint64(queued) + uint64(running)

@@ -235,7 +235,7 @@ func TestATargetThatHangsOpensTheBreaker(t *testing.T) {
 				s := m.Stats()
 				assert.EqualValues(t, 64, s.Failed)
 				if name == "obeys its context" {
-					assert.EqualValues(t, 200-64-s.Running, s.Dropped[shadow.ReasonBreakerOpen], "those that waited have waited in vain")
+					assert.EqualValues(t, 200-64-s.Running, s.Dropped[shadow.ReasonBreakerOpen]+s.Dropped[shadow.ReasonExpired], "those that waited have waited in vain")
 					assert.Less(t, s.Running, 20, "some began before that was known")
 				}
 				m.pass(2 * time.Hour)

@@ -45,6 +45,7 @@ type Mirror struct {
 	telemetry *telemetry.Telemetry
 	limits    limits
 	coverage  coverage
+	loops     loops
 
 	unreported atomic.Uint64
 	warned     atomic.Bool // of EventCredentials
@@ -65,7 +66,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.Masker = newMaskAll("Masker", []Masker{t.Masker}) // a rule alone is a list of one: see AllowBodies
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally(), loops: newLoops()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
 	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
@@ -190,6 +191,9 @@ func (m *Mirror) closeIdle() {
 // comes first, and the marks of other mirrors when the header is copied: see snapshot. It
 // notes in d what the Sampler said.
 func (m *Mirror) decide(r *http.Request, d *Draw) why {
+	if m.returned(r) {
+		return whyLoop
+	}
 	stops := m.stops.Load()
 	if stops&(stopClosed|stopOff) != 0 {
 		return whyStopped(stops)

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -466,6 +467,19 @@ func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shado
 		shadow.ReasonOverhead: limit(shadow.ReasonOverhead, ok, shadow.WithOverhead(shadow.OverheadOptions{Min: 1}),
 			shadow.WithRoute(func(*http.Request) string { time.Sleep(time.Second); return "/" })),
 		shadow.ReasonBudget: limit(shadow.ReasonBudget, ok, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1})),
+		shadow.ReasonExpired: func(t *testing.T) (m *shadow.Mirror) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate()
+				m, _ = mirror(t, within(time.Second, shadow.InProcess("v2", g)), shadow.WithConcurrency(1))
+				h := m.Handler(text("ok"))
+				getFrom(h, "/slow")
+				getFrom(h, "/waits")
+				time.Sleep(2 * time.Second)
+				close(g.open)
+				rest()
+			})
+			return m
+		},
 		shadow.ReasonLeak: serve(text("ok"), request("GET", "", "X-Contact", "ann@example.com"), shadow.Target{Name: "v2", Transport: ok.Transport,
 			Masker: shadow.DropCredentials()}, shadow.WithCanary(shadow.CanaryOptions{Rate: 1})),
 		shadow.ReasonShutDown: func(t *testing.T) *shadow.Mirror {
@@ -486,7 +500,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 		shadow.ReasonBodyTooLarge: true, shadow.ReasonBodyUnread: true, shadow.ReasonBodyFailed: true,
 		shadow.ReasonQueueFull: true, shadow.ReasonBytesFull: true, shadow.ReasonMaskFailed: true, shadow.ReasonShutDown: true,
 		shadow.ReasonBreakerOpen: true, shadow.ReasonPressure: true, shadow.ReasonOverhead: true, shadow.ReasonBudget: true,
-		shadow.ReasonLeak: true,
+		shadow.ReasonLeak: true, shadow.ReasonExpired: true,
 	}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
@@ -798,6 +812,8 @@ func TestACopyIsCleanOnTheWire(t *testing.T) {
 	assert.Equal(t, "DF 28", bag.Member("serverNode").Value())
 	assert.Equal(t, "3", bag.Member("third").Value())
 	delete(r.Header, "Baggage")
+	assert.Len(t, r.Header["Shadow-Mirror"], 1)
+	delete(r.Header, "Shadow-Mirror")
 	assert.Equal(t, http.Header{
 		"Shadow-Request":   {"req-1"},
 		"X-Request-Id":     {"req-1"},

@@ -90,9 +90,9 @@ func (a *attempt) send() (answer *Message, err error) {
 	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
 		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
 		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most}}
-	ctx, cancel := context.WithTimeoutCause(&c.context, t.timeout(), ErrTimeout)
+	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
-	if bag := mark.Set(h, j.id, &c.marks); bag.Len() > 1 {
+	if bag := mark.Set(h, j.id, m.nonce(t), &c.marks); bag.Len() > 1 {
 		ctx = baggage.ContextWithBaggage(ctx, bag)
 	}
 	if m.telemetry.Traced() {
@@ -112,6 +112,7 @@ func (a *attempt) send() (answer *Message, err error) {
 	start := time.Now()
 	defer a.spend(start)
 	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, h, body, length))
+	m.reportLoop()
 	switch {
 	case err == nil && resp == nil:
 		err = errors.New("shadow: the Transport returned neither a response nor an error")
@@ -194,7 +195,7 @@ func (a *attempt) limit() int64 {
 }
 
 // marks is how many header fields a copy has more than what it is a copy of.
-const marks = 2
+const marks = mark.Fields
 
 // header is the header of the copy that out describes.
 func (a *attempt) header(out *Message) http.Header {

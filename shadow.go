@@ -371,6 +371,7 @@ const (
 	ReasonPressure     Reason = "pressure"       // the process is under pressure: see PressureOptions
 	ReasonOverhead     Reason = "overhead"       // the Mirror takes too long itself: see OverheadOptions
 	ReasonBudget       Reason = "budget"         // all that copies may use is used: see Budget
+	ReasonExpired      Reason = "expired"        // the copy waited in the queue for longer than Target.Timeout: nothing was sent
 )
 
 // Stats is the ledger of a Mirror at one instant. Every request that reached a
@@ -394,6 +395,7 @@ type Stats struct {
 	// Unreported are the results that a Reporter failed on, and those whose record could not be
 	// masked, which were reported without their content: see ErrWithheld.
 	Unreported uint64
+	Loops      uint64 // copies that came back to this Mirror, also counted under ReasonLoop: see EventLoop
 
 	Concurrency int                    // copies that may run at a time: WithConcurrency, less under pressure
 	Overhead    Overhead               // of the Mirror on the requests that it copied

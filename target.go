@@ -25,8 +25,9 @@ type Target struct {
 	// Transport performs the copy. It must not be nil. A copy of a server request has
 	// the scheme, host and path that the client asked for.
 	Transport http.RoundTripper
-	// Timeout is how long a copy may take from its start to the last byte of the
-	// answer; 0 is 10 s.
+	// Timeout is how long a copy may take from when it was due (the primary has answered, or
+	// with Parallel the request body is complete) to the last byte of the answer; 0 is 10 s.
+	// A copy that waited in the queue for that long is not sent: ReasonExpired.
 	Timeout time.Duration
 	// Masker shapes what is sent; nil sends the request as it came. Its error means
 	// that nothing is sent.

@@ -15,10 +15,13 @@ import (
 
 // Header carries the correlation ID of a copy. BaggageMember is the key that travels
 // on beyond the first hop (W3C Baggage). Check is on the probe of Mirror.Check, and on the
-// answer of who knows it for a copy: a field of its own, as answers to copies are not touched.
+// answer of who knows it for a copy: a field of its own, as answers to copies are not touched. Mirror holds a random value
+// by which a mirror knows its own copies when they come back to it. It marks nothing for
+// anybody else, so Strip leaves it.
 const (
 	Header        = "Shadow-Request"
 	Check         = "Shadow-Check"
+	Mirror        = "Shadow-Mirror"
 	BaggageMember = "shadow"
 )
 
@@ -154,16 +157,16 @@ func Strip(h http.Header) {
 	}
 }
 
-// Set marks h as a copy with the given ID and returns the baggage that goes with it:
-// the members that h has, as far as they are valid, and shadow=true. The values are put
-// into store.
-func Set(h http.Header, id string, store *[2]string) baggage.Baggage {
+// Set marks h as a copy with the given ID that the mirror with the given nonce sends. It
+// returns the baggage that goes with it: the members that h has, as far as they are valid, and
+// shadow=true. The values are put into store.
+func Set(h http.Header, id, nonce string, store *[Fields]string) baggage.Baggage {
 	Strip(h)
-	*store = [2]string{id, memberText}
+	*store = [Fields]string{id, nonce, memberText}
 	values := store[:]
-	h[Header] = values[:1:1]
+	h[Header], h[Mirror] = values[:1:1], values[1:2:2]
 	lines := h["Baggage"]
-	h["Baggage"] = values[1:]
+	h["Baggage"] = values[2:]
 	if len(lines) == 0 {
 		return Only
 	}
@@ -172,9 +175,12 @@ func Set(h http.Header, id string, store *[2]string) baggage.Baggage {
 	if err != nil || bag.Len() > maxMembers || len(bag.String()) > maxBaggage {
 		return Only
 	}
-	values[1] = bag.String()
+	values[2] = bag.String()
 	return bag
 }
+
+// Fields is how many header fields Set sets.
+const Fields = 3
 
 const memberText = BaggageMember + "=true"
 

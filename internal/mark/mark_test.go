@@ -113,18 +113,19 @@ func TestSetMarksAndKeepsTheBaggageThatIsValid(t *testing.T) {
 			if c.in != nil {
 				h["Baggage"] = slices.Clone(c.in)
 			}
-			var store [2]string
-			bag := mark.Set(h, "42", &store)
+			var store [mark.Fields]string
+			bag := mark.Set(h, "42", "7", &store)
 			c.want["shadow"] = "true"
 			assert.Equal(t, c.want, members(bag))
 			sent, err := baggage.Parse(strings.Join(h["Baggage"], ","))
 			require.NoError(t, err)
 			assert.Equal(t, c.want, members(sent), "the header says what the context does")
 			delete(h, "Baggage")
-			assert.Equal(t, http.Header{"Accept": {"*/*"}, "Shadow-Request": {"42"}}, h)
+			assert.Equal(t, http.Header{"Accept": {"*/*"}, "Shadow-Request": {"42"}, "Shadow-Mirror": {"7"}}, h)
 			h.Add("Shadow-Request", "more")
-			assert.Equal(t, "42", store[0], "appending to one value does not reach the other")
-			assert.Contains(t, store[1], "shadow=true")
+			h.Add("Shadow-Mirror", "more")
+			assert.Equal(t, []string{"42", "7"}, store[:2], "appending to one value does not reach the next")
+			assert.Contains(t, store[2], "shadow=true")
 		})
 	}
 }
@@ -156,8 +157,8 @@ func FuzzSetIsFoundAndStripIsNot(f *testing.F) {
 		}
 		require.Equal(t, kept, normal(strings.Join(stripped["Baggage"], ",")), "only the mark is gone")
 
-		var store [2]string
-		bag := mark.Set(h, id, &store)
+		var store [mark.Fields]string
+		bag := mark.Set(h, id, "7", &store)
 		got, marked := mark.Find(&http.Request{Header: h})
 		require.True(t, marked)
 		require.Equal(t, id, got)
