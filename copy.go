@@ -166,7 +166,6 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 		return
 	}
 	if w == whyCopied {
-		j.trailer = fields.Take(r.Trailer, nil)
 		if w = m.put(j); w == whyCopied {
 			return
 		}

@@ -1,12 +1,13 @@
 package shadow
 
 import (
-	"iter"
+	"context"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/handback"
 )
 
 // Handler returns a handler that serves as primary does and copies what it is asked.
@@ -15,7 +16,9 @@ import (
 //
 // The primary is given the server's ResponseWriter behind one that has the same
 // optional interfaces and Unwrap, and the server's Request, or a shallow copy of it
-// where the request has a body. Neither is touched where a request is not copied.
+// where the request has a body: what the primary changes there in place, its context and
+// its path values included, the middleware around sees when the primary has returned.
+// Nothing of the request is changed. Neither is touched where a request is not copied.
 //
 // A request body that the primary did not read to its end, as with a 401 or a 413, is
 // completed after it has returned, but only from bytes that have arrived already (HTTP/1,
@@ -60,9 +63,11 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 type serving struct {
 	job
 	writer capture.Writer
-	server *http.Request // as the server made it
-	given  *http.Request // as the primary got it
-	body   *capture.Body // nil where there is none
+	server *http.Request   // as the server made it
+	ctx    context.Context // of server: the primary may put another one in its place
+	body   *capture.Body   // nil where there is none
+	given  *http.Request   // what the primary gets: server, or a copy of it with body in it
+	was    *http.Request   // given before the primary could change it; nil where it is server
 }
 
 // serve has primary serve r and copies it. Where r is not to be copied it says why, and
@@ -73,6 +78,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	if w := m.snapshot(&s.job, r); w != whyCopied {
 		return w
 	}
+	s.ctx = r.Context()
 	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
 	if r.TLS != nil {
 		s.scheme = "https"
@@ -86,12 +92,10 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 			}
 		}
 	}
-	if s.minted && r.Header != nil {
-		r.Header[m.requestID] = []string{s.id}
-	}
 	if s.body != nil {
 		*s.given = *r
 		s.given.Body = s.body
+		*s.was = *s.given
 		s.body.Init(r.Body, r.ContentLength, m.pool, m.maxBody)
 		s.body.Trailers(r, s.given)
 		if s.beside != nil {
@@ -119,10 +123,10 @@ func newServing(r *http.Request) *serving {
 	}
 	var s struct {
 		serving
-		given http.Request
-		body  capture.Body
+		given, was http.Request
+		body       capture.Body
 	}
-	s.server, s.serving.given, s.serving.body = r, &s.given, &s.body
+	s.server, s.serving.given, s.serving.was, s.serving.body = r, &s.given, &s.was, &s.body
 	return &s.serving
 }
 
@@ -130,56 +134,24 @@ func newServing(r *http.Request) *serving {
 func (m *Mirror) served(s *serving, w why) {
 	s.ended = s.start.Add(time.Since(s.start))
 	defer m.limits.added(s.before, s.ended)
-	if s.given != s.server {
-		s.handBack()
-	}
 	begun, end := s.join(), capture.Complete
 	if s.body != nil && !begun {
 		if w == whyCopied {
 			s.body.Finish()
 		}
 		s.job.body, end = s.body.Stop()
+		if s.body.Ended() {
+			s.trailer = fields.Take(s.server.Trailer, nil)
+		}
+	}
+	if s.was != nil {
+		handback.Changes(s.server, s.given, s.was)
 	}
 	s.resp = s.writer.Stop()
 	if w == whyCopied {
 		w = s.verdict(end)
 	}
 	m.primaryDone(&s.job, s.server, s.given, w)
-}
-
-// handBack gives the server's request what the primary made of its own: temporary files
-// of a form, which the server removes, and the route, for middleware around us. What did
-// not change is not written: somebody may be reading it.
-func (s *serving) handBack() {
-	from, to := s.given, s.server
-	if from.MultipartForm != to.MultipartForm {
-		to.MultipartForm = from.MultipartForm
-	}
-	if from.Form != nil && to.Form == nil {
-		to.Form = from.Form
-	}
-	if from.PostForm != nil && to.PostForm == nil {
-		to.PostForm = from.PostForm
-	}
-	if from.Pattern == to.Pattern {
-		return
-	}
-	to.Pattern = from.Pattern
-	for name := range wildcards(from.Pattern) {
-		to.SetPathValue(name, from.PathValue(name))
-	}
-}
-
-// wildcards yields the names of the wildcards in a pattern of http.ServeMux.
-func wildcards(pattern string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		for _, part := range strings.Split(pattern, "{")[1:] {
-			name, _, _ := strings.Cut(part, "}")
-			if name = strings.TrimSuffix(name, "..."); name != "" && name != "$" && !yield(name) {
-				return
-			}
-		}
-	}
 }
 
 // verdict tells why a request that was served is not copied after all.
@@ -189,7 +161,7 @@ func (s *serving) verdict(body capture.End) why {
 		return whyUpgrade
 	case s.resp.Hijacked:
 		return whyHijacked
-	case s.resp.Broken || s.server.Context().Err() != nil && !s.resp.Whole:
+	case s.resp.Broken || s.ctx.Err() != nil && !s.resp.Whole:
 		return whyClientGone
 	case s.resp.Short:
 		return whyPrimaryIncomplete

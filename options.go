@@ -281,9 +281,10 @@ func WithContextKeys(keys ...any) Option {
 
 // WithRequestID names the header that carries the correlation ID, X-Request-Id by
 // default. An inbound ID is kept, unless a mask hides that field of it: then the copy and its
-// Result have another one. Where there is none, Handler makes one and gives it
-// to primary and shadow alike; Transport gives it to the shadow only, because a
-// RoundTripper must not change its request. An empty name keeps the ID out of both.
+// Result have another one. Where there is none, one is made for the copy and its Result
+// only: nothing of the primary's request is changed. To give every request an ID, the
+// primary's too, put middleware.RequestID around the Mirror. With an empty name copies
+// carry no ID.
 func WithRequestID(header string) Option {
 	return optionFunc(func(c *config) {
 		if header != "" && !fields.IsToken(header) {

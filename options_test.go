@@ -358,7 +358,8 @@ func TestDefaults(t *testing.T) {
 	})
 	t.Run("request ID X-Request-Id", func(t *testing.T) {
 		var seen string
-		res := exchange(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Get("X-Request-Id") }), candidate(), get())
+		look := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen = r.Header.Get("X-Request-Id") })
+		res := exchange(t, text(""), shadow.InProcess("v2", look), get())
 		assert.Len(t, seen, 32)
 		assert.Equal(t, seen, res.ID)
 	})

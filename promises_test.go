@@ -829,12 +829,14 @@ func TestACopyIsCleanOnTheWire(t *testing.T) {
 	assert.Equal(t, []string{"Bearer secret"}, primary["Authorization"])
 }
 
-// A request without an ID is given one, the same for primary and shadow.
+// The copy of a request without an ID is given one. The primary is not: nothing of its
+// request is changed.
 func TestACorrelationIDIsMade(t *testing.T) {
 	for _, header := range []string{"", "X-Request-Id: \r\n"} {
 		raw, primary := copied(t, "GET / HTTP/1.1\r\nHost: a\r\n"+header+"\r\n")
 		r, _ := parse(t, raw)
-		id := primary.Get("X-Request-Id")
+		require.Empty(t, primary.Get("X-Request-Id"))
+		id := r.Header.Get("X-Request-Id")
 		require.Len(t, id, 32)
 		require.Equal(t, []string{id}, r.Header["X-Request-Id"])
 		require.Equal(t, []string{id}, r.Header["Shadow-Request"])

@@ -185,6 +185,7 @@ func (m *Mirror) called(c *calling, w why) {
 		discard(body)
 	} else if body != nil {
 		c.job.body, end = body.Stop()
+		c.trailer = fields.Take(c.request.Trailer, nil)
 	}
 	switch {
 	case w != whyCopied:

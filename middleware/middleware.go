@@ -14,6 +14,7 @@ import (
 	"slices"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/handback"
 	"github.com/goshadow/shadow/internal/mark"
 )
 
@@ -43,7 +44,8 @@ import (
 // marked as a copy is, carries its field Shadow-Check: so it sees that marks get through.
 //
 // The marks are on a shallow copy of the server's Request, with the same Body and
-// ResponseWriter. A request without a mark, and one that is known as a copy already
+// ResponseWriter. What the handler inside changes there in place, the middleware around
+// sees when it has returned. A request without a mark, and one that is known as a copy already
 // because an in-process target serves it, goes through as it is. Put Detect around
 // whatever reads the marks, OpenTelemetry's handler included: baggage that has been
 // read into a context is not taken back.
@@ -80,8 +82,7 @@ func (d *detector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		given.Header = r.Header.Clone()
 		mark.Strip(given.Header)
 	}
-	defer handBack(r, given) // also when next panics: the server cleans up then too
-	d.next.ServeHTTP(w, given)
+	handback.Serve(d.next, w, r, given)
 }
 
 // trusts asks trusted, which must be able to fail without failing the request.
@@ -95,15 +96,6 @@ func (d *detector) trusts(r *http.Request) (yes bool) {
 		}
 	}()
 	return d.trusted(r)
-}
-
-// handBack gives the server's request what became of the one that the handler got:
-// the temporary files of a form, which the server removes, and the route, for the
-// middleware around us.
-func handBack(server, given *http.Request) {
-	server.Pattern = given.Pattern
-	server.Form, server.PostForm = given.Form, given.PostForm
-	server.MultipartForm = given.MultipartForm
 }
 
 // FromNetworks returns a predicate for Detect: it trusts the peers whose connections

@@ -36,6 +36,7 @@ type Body struct {
 	end  End
 	buf  Buffer
 
+	ended   bool // the reader was told so before Stop
 	closed  bool // by the reader
 	over    bool // stopped
 	reading atomic.Int32
@@ -55,7 +56,7 @@ func (b *Body) Init(body io.ReadCloser, length int64, p *Pool, limit int64) {
 }
 
 // Trailers gives the request given the trailers of server, of which it is a copy, when the
-// body has ended: net/http sets them on its own request.
+// body has ended before Stop: net/http sets them on its own request.
 func (b *Body) Trailers(server, given *http.Request) { b.server, b.given = server, given }
 
 // Early has take asked with each read after which the recording is complete, also told the
@@ -67,11 +68,14 @@ func (b *Body) Read(p []byte) (int, error) {
 	b.reading.Add(1)
 	n, err := b.ReadCloser.Read(p)
 	b.reading.Add(-1)
-	if err == io.EOF && b.given != nil && b.given.Trailer == nil {
-		b.given.Trailer = b.server.Trailer
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err == io.EOF && !b.over {
+		b.ended = true
+		if b.given != nil && b.given.Trailer == nil {
+			b.given.Trailer = b.server.Trailer
+		}
+	}
 	if b.on {
 		b.record(p[:n], err)
 		if b.end == Complete && b.early != nil && b.early(&b.buf, err) {
@@ -149,6 +153,14 @@ func (b *Body) Close() error {
 	b.closed = true
 	b.mu.Unlock()
 	return b.ReadCloser.Close()
+}
+
+// Ended reports whether the end of the body was read before Stop. Else net/http may still
+// be about to write the request's trailers.
+func (b *Body) Ended() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ended
 }
 
 // Stop ends the recording and hands it over, empty unless Complete; a second call hands
