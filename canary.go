@@ -144,7 +144,18 @@ func (m *Mirror) checkRecord(res *Result) error {
 		return nil
 	}
 	return m.leaked(res.Target, res.ID, res.Route, "a result that was masked",
-		part{" of the request", res.Request}, part{" of the primary's answer", res.Primary}, part{" of the shadow's answer", res.Shadow})
+		reported(" of the request", res.Request), reported(" of the primary's answer", res.Primary), reported(" of the shadow's answer", res.Shadow))
+}
+
+// reported is the part of a record that msg is. Of a body that is not there as a whole no more
+// is reported.
+func reported(name string, msg *Message) part {
+	if msg != nil && msg.Truncated {
+		whole := *msg
+		whole.Truncated = false
+		msg = &whole
+	}
+	return part{name, msg}
 }
 
 // part is a message that is checked, and which of several it is.
@@ -161,7 +172,11 @@ func (m *Mirror) leaked(target, id, route, what string, parts ...part) error {
 			found.search(p)
 		}
 	}
-	if len(found.counts) == 0 {
+	switch {
+	case len(found.counts) > 0:
+	case found.unread != nil:
+		return &maskError{"WithCanary", found.unread}
+	default:
 		return nil
 	}
 	m.guard("MeterProvider", func() error { //nolint:errcheck // logged
@@ -186,6 +201,7 @@ type leaks struct {
 	counts map[detect.Kind]int
 	first  detect.Kind
 	place  string // of the first: a pointer as in Diff.Path, and the part it is in
+	unread error  // why a body could not be looked into
 }
 
 // look looks into text, which is read as r says. Place is the pointer to its offset at.
@@ -195,7 +211,7 @@ func (l *leaks) look(part string, text []byte, r reading, place func(at int) str
 	}
 	found, err := r.find(nil, text, l.kinds)
 	if err != nil { // it is not what it says it is
-		found = detect.Text(nil, text, l.kinds)
+		found = findRaw(nil, text, l.kinds)
 	}
 	for _, f := range found {
 		if l.counts == nil {
@@ -220,11 +236,35 @@ func (l *leaks) search(p part) {
 		l.look(p.name, []byte(u.EscapedFragment()), asURL, whole("/fragment"))
 		l.look(p.name, []byte(u.RawQuery), asURL, func(at int) string { return "/query" + l.field(u.RawQuery, at) })
 	}
-	r, err := bodyReading(msg)
+	l.body(p)
+}
+
+// body looks into the body of a message, through the gate of the masks.
+func (l *leaks) body(p part) {
+	kind, record := media.Of(p.of.Header.Get("Content-Type")).Kind, 0
+	_, err := openBody(p.of, &redact.Rule{
+		Looks: searched,
+		Leaf: func(leaf redact.Leaf) ([]byte, error) {
+			r, prefix := leafReading(leaf), "/body"
+			switch kind {
+			case media.Records:
+				prefix += "/" + strconv.Itoa(record)
+				record++
+			case media.Multipart, media.Events: // whose names are in no pointer
+				r.structure = anyText
+			}
+			l.look(p.name, leaf.Text, r, func(at int) string { return prefix + l.inText(leaf.Text, r, at) })
+			return leaf.Text, nil
+		},
+		Text: func(text []byte) []byte {
+			l.look(p.name, text, asText, func(int) string { return "/body" })
+			return text
+		},
+	})
 	if err != nil {
-		r = asText
+		l.unread = err
+		l.look(p.name, p.of.Body, asBytes, func(int) string { return "/body" })
 	}
-	l.look(p.name, msg.Body, r, func(at int) string { return "/body" + l.inBody(msg, at) })
 }
 
 func (l *leaks) fields(part, prefix string, h http.Header) {
@@ -238,22 +278,14 @@ func (l *leaks) fields(part, prefix string, h http.Header) {
 	}
 }
 
-// inBody is the pointer to what stands at offset at of the body of msg, as far as that has
+// inText is the pointer to what stands at offset at of a piece of a body, as far as that has
 // names in it.
-func (l *leaks) inBody(msg *Message, at int) string {
-	switch r, _ := bodyReading(msg); r.structure {
+func (l *leaks) inText(text []byte, r reading, at int) string {
+	switch r.structure {
 	case jsonText:
-		return l.inJSON(msg.Body, at)
+		return l.inJSON(text, at)
 	case formText:
-		return l.field(string(msg.Body), at)
-	case jsonRecords:
-		index := 0
-		for from, record := range media.Each(msg.Body) {
-			if at < from+len(record) {
-				return "/" + strconv.Itoa(index) + l.inJSON(record, at-from)
-			}
-			index++
-		}
+		return l.field(string(text), at)
 	}
 	return ""
 }

@@ -27,6 +27,8 @@ var allowed = map[string]string{
 	"go.opentelemetry.io/otel/propagation/...": "OpenTelemetry API: WithPropagator",
 	"go.opentelemetry.io/otel/semconv/...":     "OpenTelemetry API: constants inside of trace",
 	"go.opentelemetry.io/otel/trace/...":       "OpenTelemetry API: WithTracerProvider",
+	"golang.org/x/text/encoding/...":           "the tables of charsets with one byte for each character, which masks convert from and back to",
+	"golang.org/x/text/transform":              "inside of encoding",
 	"golang.org/x/time/rate":                   "PerSecond",
 }
 

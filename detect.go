@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/detect"
 	"github.com/goshadow/shadow/internal/jsonscan"
@@ -89,7 +87,7 @@ func (m *maskDetected) with(r redact.Replacement) Masker {
 }
 
 func (m *maskDetected) covers(l redact.Leaf) bool {
-	return l.Kind > media.Bytes || redact.IsText(l.Text)
+	return l.Kind != media.Multipart && (l.Kind > media.Bytes || redact.IsText(l.Text))
 }
 
 func (m *maskDetected) Mask(msg *Message) error {
@@ -174,37 +172,10 @@ func (m *maskDetected) url(msg *Message) error {
 }
 
 func (m *maskDetected) body(msg *Message) error {
-	if len(msg.Body) == 0 && !msg.Truncated {
-		return nil
-	}
-	if media.Of(msg.Header.Get("Content-Type")).Kind == media.Multipart {
-		return m.parts(msg)
-	}
-	r, err := bodyReading(msg)
-	switch {
-	case err != nil:
-	case r.find == nil:
-		return nil
-	case msg.Truncated:
-		err = errors.New("the body is not there as a whole")
-	default:
-		msg.Body, err = m.rewrite(msg.Body, r)
-	}
-	if err != nil {
-		return fmt.Errorf("shadow: MaskDetected: %w", err)
-	}
-	return nil
-}
-
-// parts masks a multipart body part by part.
-func (m *maskDetected) parts(msg *Message) error {
 	var failed error
 	err := maskBody("MaskDetected", msg, m, redact.Rule{
-		Leaf: func(l redact.Leaf) ([]byte, error) {
-			part := Message{Header: http.Header{"Content-Type": {l.Type}}, Body: l.Text}
-			err := m.body(&part)
-			return part.Body, err
-		},
+		Looks: searched,
+		Leaf:  func(l redact.Leaf) ([]byte, error) { return m.rewrite(l.Text, leafReading(l)) },
 		Text: func(text []byte) []byte {
 			masked, err := m.rewrite(text, asText)
 			failed = errors.Join(failed, err)
@@ -275,16 +246,14 @@ const (
 	anyText structure = iota
 	formText
 	jsonText
-	jsonRecords
 )
 
 var (
-	asJSON    = reading{jsonText, readJSON, writeJSON, detect.JSON}
-	asRecords = reading{jsonRecords, readJSON, writeJSON, findRecords}
-	asText    = reading{anyText, readText, writeText, findText}
-	asURL     = reading{formText, readForm, url.QueryEscape, findForm} // a form too
-	asPath    = reading{anyText, readPath, url.PathEscape, findForm}
-	asBytes   = reading{anyText, nil, nil, findNone} // which is an error, not a finding
+	asJSON  = reading{jsonText, readJSON, writeJSON, detect.JSON}
+	asText  = reading{anyText, readText, writeText, findText}
+	asURL   = reading{formText, readForm, url.QueryEscape, findForm} // a form too
+	asPath  = reading{anyText, readPath, url.PathEscape, findForm}
+	asBytes = reading{anyText, nil, nil, findNone} // which is an error, not a finding
 )
 
 // readJSON and writeJSON are about what is inside of the quotes.
@@ -317,48 +286,24 @@ func fieldReading(name string) reading {
 	return asText
 }
 
-// bodyReading is how the body of msg is read. It is empty where the body is not to be looked
-// into, an error where it cannot be read.
-func bodyReading(msg *Message) (reading, error) {
-	contentType := msg.Header.Get("Content-Type")
-	switch media.Of(contentType).Kind {
-	case media.JSON:
-		return asJSON, nil
-	case media.Records:
-		return asRecords, nil
-	}
-	t, params, _ := mime.ParseMediaType(contentType)
-	switch charset := strings.ToLower(params["charset"]); {
-	case strings.HasPrefix(charset, "utf-16"), strings.HasPrefix(charset, "utf-32"):
-		return reading{}, errors.New("text in UTF-16 or UTF-32 cannot be read")
-	}
-	major, _, _ := strings.Cut(t, "/")
-	switch {
-	case major == "image" && t != "image/svg+xml", major == "audio", major == "video", major == "font":
-		return reading{}, nil
-	case t == "application/x-www-form-urlencoded":
-		return asURL, nil
-	case redact.LooksLikeJSON(msg.Body) && jsonscan.Valid(msg.Body, 0) == nil:
-		return asJSON, nil
-	case utf8.Valid(msg.Body) && bytes.IndexByte(msg.Body, 0) < 0, major == "text", strings.HasSuffix(t, "xml"):
-		return asText, nil
-	}
-	return asBytes, nil
+// searched reports whether detectors look into a piece of a body: all but pictures, sound and
+// fonts.
+func searched(l redact.Leaf) bool {
+	major, _, _ := strings.Cut(l.Type, "/")
+	return major != "image" && major != "audio" && major != "video" && major != "font" || l.Kind == media.XML
 }
 
-func findRecords(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
-	for at, record := range media.Each(text) {
-		n := len(dst)
-		var err error
-		if dst, err = detect.JSON(dst, record, kinds); err != nil {
-			return nil, fmt.Errorf("record at offset %d: %w", at, err)
-		}
-		for i := range dst[n:] {
-			dst[n+i].Start += at
-			dst[n+i].End += at
-		}
+// leafReading is how a piece of a body is read that the gate has let pass.
+func leafReading(l redact.Leaf) reading {
+	switch {
+	case l.Kind == media.JSON || redact.LooksLikeJSON(l.Text) && jsonscan.Valid(l.Text, 0) == nil:
+		return asJSON
+	case l.Kind == media.Form:
+		return asURL
+	case l.Kind > media.Bytes || redact.IsText(l.Text):
+		return asText
 	}
-	return dst, nil
+	return asBytes
 }
 
 func findText(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
@@ -371,8 +316,17 @@ func findForm(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.F
 
 // findNone is for bytes that are no text: what is found there cannot be replaced.
 func findNone(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error) {
-	if found := detect.Scan(dst, text, kinds); len(found) > len(dst) {
-		return nil, fmt.Errorf("there is what looks like %s in a body that is no text", found[len(dst)].Kind)
+	if found := findRaw(nil, text, kinds); len(found) > 0 {
+		return nil, fmt.Errorf("there is what looks like %s in a body that is no text", found[0].Kind)
 	}
 	return dst, nil
+}
+
+// findRaw looks into bytes of which nobody knows what they are, as they are and as UTF-16.
+func findRaw(dst []detect.Finding, text []byte, kinds detect.Kinds) []detect.Finding {
+	n := len(dst)
+	if dst = detect.Text(dst, text, kinds); len(dst) == n && bytes.IndexByte(text, 0) >= 0 {
+		dst = detect.Text(dst, bytes.ReplaceAll(text, []byte{0}, nil), kinds)
+	}
+	return dst
 }

@@ -1,10 +1,10 @@
 package shadow
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/goshadow/shadow/internal/jsonpath"
@@ -21,49 +21,41 @@ type bodyRule interface {
 }
 
 var (
-	errWhole  = errors.New("the body is not there as a whole")
-	errCoding = errors.New("a part has a Content-Transfer-Encoding or Content-Encoding")
-	errForm   = errors.New("a form that is no text")
-	errTypes  = errors.New("several Content-Type fields that differ")
+	errWhole = errors.New("the body is not there as a whole")
+	errTypes = errors.New("several Content-Type fields that differ")
+	errStray = errors.New("a stream of events with a line that is no field of an event")
 )
 
-// maskBody masks the body of msg, if it is of a kind that the rule is about.
+// maskBody masks the body of msg, if it is of a kind that the rule is about. Every rule that
+// looks at bodies does so here: what it would look into, and cannot read, is an error.
 func maskBody(name string, msg *Message, rule bodyRule, walk redact.Rule) error {
-	if len(msg.Body) == 0 && !msg.Truncated {
-		return nil
+	if walk.Looks == nil {
+		walk.Looks = rule.covers
 	}
-	f, err := formatOf(msg)
-	if err == nil && msg.Truncated {
-		if f.Kind != media.Multipart && !rule.covers(redact.Leaf{Format: f, Text: msg.Body}) {
-			return nil
-		}
-		err = errWhole
-	}
-	leaf := walk.Leaf
-	walk.Leaf = func(l redact.Leaf) ([]byte, error) {
-		switch covered := len(l.Text) > 0 && rule.covers(l); {
-		case !covered:
-			return l.Text, nil
-		case l.Coding != "":
-			return nil, errCoding
-		}
-		if err := media.ReadableCharset(l.Charset); err != nil {
-			return nil, err
-		}
-		if l.Kind == media.Form && bytes.IndexByte(l.Text, 0) >= 0 { // compressed, or in UTF-16
-			return nil, errForm
-		}
-		return leaf(l)
-	}
-	var body []byte
-	if err == nil {
-		body, err = walk.Body(f, msg.Body)
-	}
+	body, err := openBody(msg, &walk)
 	if err != nil {
 		return &maskError{name, err}
 	}
 	msg.Body = body
 	return nil
+}
+
+// openBody walks through the body of msg and returns what walk makes of it.
+func openBody(msg *Message, walk *redact.Rule) ([]byte, error) {
+	if len(msg.Body) == 0 && !msg.Truncated {
+		return msg.Body, nil
+	}
+	f, err := formatOf(msg)
+	if err != nil {
+		return nil, err
+	}
+	if msg.Truncated {
+		if f.Kind != media.Multipart && !walk.Looks(redact.Leaf{Format: f, Text: msg.Body}) {
+			return msg.Body, nil
+		}
+		return nil, errWhole
+	}
+	return walk.Body(f, msg.Body)
 }
 
 // maskError is why a built-in rule failed. It quotes no more of a body than a character.
@@ -146,9 +138,19 @@ func (m *maskJSON) Mask(msg *Message) error {
 	if m.err != nil {
 		return m.err
 	}
-	return maskBody("MaskJSON", msg, m, redact.Rule{Leaf: func(l redact.Leaf) ([]byte, error) {
-		return redact.JSON(l.Text, m.set, m.r)
-	}})
+	return maskBody("MaskJSON", msg, m, redact.Rule{
+		Looks: func(l redact.Leaf) bool { return l.Type == eventStream || m.covers(l) },
+		Leaf: func(l redact.Leaf) ([]byte, error) {
+			switch {
+			case l.Kind != media.Lines || redact.LooksLikeJSON(l.Text):
+			case l.Stray:
+				return nil, errStray
+			default: // of a stream, as a rule a word
+				return l.Text, redact.Unread(l.Text, m.set)
+			}
+			return redact.JSON(l.Text, m.set, m.r)
+		},
+	})
 }
 
 // MaskForm replaces the named fields of forms by "[masked]": in urlencoded bodies, where
@@ -179,7 +181,11 @@ func (m *maskForm) with(r redact.Replacement) Masker {
 	return &changed
 }
 
-func (m *maskForm) covers(l redact.Leaf) bool { return l.Kind == media.Form || l.Named }
+// covers is about forms, and the fields of forms that come as parts. Files and documents in
+// such parts, and what only says that it is a form, are for other rules to look into.
+func (m *maskForm) covers(l redact.Leaf) bool {
+	return l.Plain || l.Kind == media.Form && redact.LooksLikeForm(l.Text)
+}
 
 func (m *maskForm) Mask(msg *Message) error {
 	if m.err != nil {
@@ -224,8 +230,10 @@ func (m *maskXML) with(r redact.Replacement) Masker {
 }
 
 func (m *maskXML) covers(l redact.Leaf) bool {
-	text := bytes.TrimLeft(l.Text, " \t\r\n\xef\xbb\xbf")
-	return l.Kind == media.XML || l.Kind <= media.Lines && (len(l.Text) == 0 || bytes.HasPrefix(text, []byte("<?xml")))
+	if l.Kind == media.XML || l.Kind <= media.Lines && len(l.Text) == 0 {
+		return true
+	}
+	return (l.Kind <= media.Lines || l.Kind == media.Form) && redact.LooksLikeXML(l.Text)
 }
 
 func (m *maskXML) Mask(msg *Message) error {
@@ -236,6 +244,8 @@ func (m *maskXML) Mask(msg *Message) error {
 		return redact.XML(l.Text, m.names, m.r)
 	}})
 }
+
+const eventStream = "text/event-stream"
 
 // AllowBodies lets bodies of the named media types pass although no rule looks into them:
 // "image/png", all of a type as "image/*", or "*/*" for everything.
@@ -304,16 +314,29 @@ func (m *maskAll) uncovered(msg *Message) error {
 	if f.Kind != media.Multipart || msg.Truncated {
 		return uncovered(f)
 	}
-	walk := redact.Rule{Leaf: func(l redact.Leaf) ([]byte, error) {
-		if len(l.Text) > 0 && !m.covers(l) {
-			return nil, uncovered(l.Format)
-		}
-		return l.Text, nil
-	}}
-	if _, err = walk.Body(f, msg.Body); err != nil && !errors.As(err, new(*maskError)) {
-		err = &maskError{"AllowBodies", err}
+	var other error
+	walk := redact.Rule{
+		Looks: func(l redact.Leaf) bool {
+			if other == nil && !m.covers(l) {
+				other = uncovered(l.Format)
+			}
+			return false
+		},
+		Part: func(name string) (redact.Replacement, bool) { return redact.Replacement{}, m.hides(name) },
 	}
-	return err
+	if _, err = walk.Body(f, msg.Body); err != nil {
+		return &maskError{"AllowBodies", err}
+	}
+	return other
+}
+
+// hides reports whether one of the rules of m hides the part of a form with that name,
+// whatever is in it.
+func (m *maskAll) hides(name string) bool {
+	return slices.ContainsFunc(m.list, func(masker Masker) bool {
+		form, ok := masker.(*maskForm)
+		return ok && form.names.HasField(name)
+	})
 }
 
 // looks tells whether one of the rules of m is about bodies.
@@ -324,6 +347,15 @@ func (m *maskAll) looks() bool {
 		}
 	}
 	return false
+}
+
+// reads reports whether one of the maskers of m may look at what is in bodies.
+func (m *maskAll) reads() bool {
+	return m.renames() || slices.ContainsFunc(m.list, func(masker Masker) bool {
+		_, rule := masker.(bodyRule)
+		_, list := masker.(*allowBodies)
+		return rule && !list
+	})
 }
 
 // covers tells whether one of the rules of m looks into a piece of body.

@@ -63,7 +63,7 @@ func (m *maskText) with(r redact.Replacement) Masker {
 }
 
 func (m *maskText) covers(l redact.Leaf) bool {
-	return l.Kind > media.Bytes || redact.IsText(l.Text)
+	return l.Kind != media.Multipart && (l.Kind > media.Bytes || redact.IsText(l.Text))
 }
 
 func (m *maskText) Mask(msg *Message) error {

@@ -79,8 +79,12 @@ func (a *attempt) send() (answer *Message, err error) {
 	h := a.header(out)
 	body, length := a.body(out, h)
 	a.credentials(h)
-	if err := m.checkCopy(t, j, a.route, a.in, out, h); err != nil {
+	switch err := m.checkCopy(t, j, a.route, a.in, out, h); {
+	case errors.Is(err, errLeak):
 		return nil, err
+	case err != nil:
+		m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
+		return nil, errMask
 	}
 
 	var c struct { // in one allocation
@@ -225,7 +229,8 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 		return a.j.body.Reader(), a.j.body.Size()
 	}
 	raw := a.raw
-	if !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil {
+	changed := !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil
+	if changed || a.rewrites() && !out.Truncated && !bytes.Equal(raw, out.Body) {
 		raw = out.Body
 		out.dropFields(digests[:])
 		fixHeader(h, len(raw))
@@ -234,6 +239,14 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 		return nil, 0
 	}
 	return io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+}
+
+// rewrites reports whether the copy is sent without its content coding although nothing in it
+// was masked: the rules have looked into what is decoded, and not at what else the coding
+// may hold, such as names and comments of gzip, or bytes behind its end.
+func (a *attempt) rewrites() bool {
+	mask, ok := a.target.Masker.(*maskAll)
+	return ok && mask.reads()
 }
 
 // fixHeader removes from h what no longer holds of a body that was masked, and gives it

@@ -3,6 +3,7 @@ package jsonpath
 import (
 	"cmp"
 	"encoding/binary"
+	"regexp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -31,6 +32,8 @@ type Set struct {
 	deferred  []deferredPath
 	start     State
 	nowhere   *state // where edges to the dead state lead
+	hint      func() *regexp.Regexp
+	unnamed   bool // a path ends in anything but names
 
 	mu     sync.Mutex
 	room   int // edges that may still be remembered
@@ -89,6 +92,14 @@ func NewSet(paths ...*Path) *Set {
 		states:  make(map[string]*state),
 		cores:   make(map[string]*core),
 	}
+	expression, unnamed := hintsOf(paths)
+	s.unnamed = unnamed
+	s.hint = sync.OnceValue(func() *regexp.Regexp {
+		if expression == "" {
+			return nil
+		}
+		return regexp.MustCompile(expression)
+	})
 	period := int64(1)
 	var start []int32
 	var ids []int

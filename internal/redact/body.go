@@ -16,7 +16,13 @@ type Rule struct {
 	Part func(name string) (r Replacement, ok bool)
 	// Text masks the header fields of a part. Nil leaves them alone.
 	Text func(text []byte) []byte
+	// Looks reports whether the rule looks into a piece: Leaf is called for no other. A body
+	// of pieces that cannot be read is an error where it reports true for all of it. Nil looks
+	// into everything.
+	Looks func(l Leaf) bool
 }
+
+func (r *Rule) looks(l Leaf) bool { return r.Looks == nil || r.Looks(l) }
 
 // Leaf is a piece of a body that is in one format: the body itself, or the content of a
 // part, a record, the data of an event.
@@ -24,6 +30,8 @@ type Leaf struct {
 	media.Format
 	Text   []byte
 	Coding string // that Text is still in, of a part; empty as a rule
+	Stray  bool   // a line of a stream of events that is no field of an event
+	Plain  bool   // a part of a form that is a field, and neither a file nor a document
 }
 
 var errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxNesting)
@@ -39,12 +47,27 @@ func (r *Rule) body(f media.Format, body []byte, level int) ([]byte, error) {
 			return nil, errNesting
 		}
 		return r.multipart(f, body, level)
-	case media.Events:
-		return r.events(f, body)
-	case media.Records:
+	case media.Events, media.Records:
+		whole := Leaf{Format: f, Text: body}
+		if r.looks(whole) {
+			if _, err := whole.readable(); err != nil {
+				return nil, err
+			}
+		}
+		if f.Kind == media.Events {
+			return r.events(f, body)
+		}
 		return r.records(f, body)
 	}
-	return r.Leaf(Leaf{Format: f, Text: body})
+	return r.leaf(Leaf{Format: f, Text: body})
+}
+
+// leaf masks a piece that the rule looks into, through the gate.
+func (r *Rule) leaf(l Leaf) ([]byte, error) {
+	if len(l.Text) == 0 || !r.looks(l) {
+		return l.Text, nil
+	}
+	return l.Open(r.Leaf)
 }
 
 // records masks JSON texts that are separated as in NDJSON or RFC 7464.
@@ -52,7 +75,7 @@ func (r *Rule) records(f media.Format, body []byte) ([]byte, error) {
 	e := edit{doc: body}
 	f.Kind = media.JSON
 	for at, record := range media.Each(body) {
-		masked, err := r.Leaf(Leaf{Format: f, Text: record})
+		masked, err := r.leaf(Leaf{Format: f, Text: record})
 		if err != nil {
 			return nil, fmt.Errorf("record at offset %d: %w", at, err)
 		}

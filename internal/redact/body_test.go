@@ -154,7 +154,7 @@ func TestCodingsOfParts(t *testing.T) {
 		"": "", "Content-Transfer-Encoding: BASE64\r\n": "base64", "Content-Encoding: gzip\r\n": "gzip", "Content-Transfer-Encoding: 8bit\r\n": "",
 	} {
 		var seen []string
-		rule := &redact.Rule{Leaf: func(l redact.Leaf) ([]byte, error) { seen = append(seen, l.Coding); return l.Text, nil }}
+		rule := &redact.Rule{Looks: func(l redact.Leaf) bool { seen = append(seen, l.Coding); return false }}
 		_, err := rule.Body(media.Of(form), []byte("--b\r\nContent-Disposition: form-data; name=a\r\n"+header+"\r\nx\r\n--b--"))
 		require.NoError(t, err)
 		assert.Equal(t, []string{want}, seen)

@@ -40,18 +40,16 @@ func (r *Rule) event(f media.Format, e *edit, block []media.EventLine) error {
 		}
 	}
 	text := bytes.Join(data, []byte("\n"))
-	masked, err := r.Leaf(Leaf{Format: f, Text: text})
+	masked, err := r.leaf(Leaf{Format: f, Text: text})
 	if err != nil {
 		return err
 	}
 	changed, left := !bytes.Equal(masked, text), len(data)
 	for _, l := range block {
 		if !isData(l) {
-			value, err := r.Leaf(Leaf{Format: f, Text: e.doc[l.Value:l.End]})
-			if err != nil {
+			if err := r.eventLine(f, e, l); err != nil {
 				return err
 			}
-			e.change(l.Value, l.End, bytes.ReplaceAll(value, []byte("\n"), []byte(" ")))
 			continue
 		}
 		left--
@@ -72,4 +70,30 @@ func (r *Rule) event(f media.Format, e *edit, block []media.EventLine) error {
 		}
 	}
 	return nil
+}
+
+// eventLine masks a line that is no data: its value, and the name of what is no field of an
+// event. A line that begins like JSON is one piece: it is of an answer that only says that it
+// is a stream.
+func (r *Rule) eventLine(f media.Format, e *edit, l media.EventLine) error {
+	switch string(e.doc[l.Start:l.Name]) {
+	case "", "event", "id", "retry":
+		return r.line(f, e, l.Value, l.End, false)
+	}
+	if LooksLikeJSON(e.doc[l.Start:l.End]) {
+		return r.line(f, e, l.Start, l.End, true)
+	}
+	if err := r.line(f, e, l.Start, l.Value, true); err != nil {
+		return err
+	}
+	return r.line(f, e, l.Value, l.End, true)
+}
+
+// line masks doc[start:end], which is in one line, and stays so.
+func (r *Rule) line(f media.Format, e *edit, start, end int, stray bool) error {
+	masked, err := r.leaf(Leaf{Format: f, Text: e.doc[start:end], Stray: stray})
+	if err == nil {
+		e.change(start, end, bytes.ReplaceAll(masked, []byte("\n"), []byte(" ")))
+	}
+	return err
 }

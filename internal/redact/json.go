@@ -2,9 +2,12 @@ package redact
 
 import (
 	"bytes"
+	"errors"
+	"strings"
 
 	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // JSON replaces every value of doc that a path of set selects. Where a member occurs
@@ -79,12 +82,12 @@ func (w *walker) root(i int) (end int, err error) {
 // that string, or another scalar, ends.
 func (w *walker) scalar(i int, state jsonpath.State) (end int, err error) {
 	end, err = jsonscan.Scalar(w.doc, i)
-	if err != nil || w.doc[i] != '"' || w.inside == maxEncodings || bytes.IndexByte([]byte("{[\\ "), w.doc[i+1]) < 0 {
+	if err != nil || w.doc[i] != '"' || !mayNest(w.doc[i+1:end-1]) {
 		return end, err
 	}
 	doc := jsonscan.AppendUnquote(nil, w.doc[i:end])
-	if !LooksLikeJSON(doc) || jsonscan.Valid(doc, 0) != nil {
-		return end, nil
+	if w.inside == maxEncodings || !LooksLikeJSON(doc) || jsonscan.Valid(doc, 0) != nil {
+		return end, Unread(doc, w.set)
 	}
 	in := walker{edit: edit{doc: doc}, set: w.set, r: w.r, inside: w.inside + 1}
 	if _, err := in.walk(jsonscan.Space(doc, 0), state); err != nil {
@@ -94,6 +97,23 @@ func (w *walker) scalar(i int, state jsonpath.State) (end int, err error) {
 		w.replace(i, end, quote(string(in.done())))
 	}
 	return end, nil
+}
+
+// mayNest reports whether the text between the quotes of a string may hold an object or an
+// array: each has quotes inside, which are escaped, or is an array without strings.
+func mayNest(inner []byte) bool {
+	return bytes.IndexByte(inner, '\\') >= 0 || len(inner) > 0 && bytes.IndexByte([]byte("{[ \xef"), inner[0]) >= 0
+}
+
+var errNested = errors.New("text that holds members a path may be about, and is not JSON")
+
+// Unread returns an error where text, which is not read as JSON, may hold what the paths of
+// set select: JSON that is broken, or follows other text, or is inside of too many strings.
+func Unread(text []byte, set *jsonpath.Set) error {
+	if set.Hints(text) || set.Selects() && LooksLikeJSON(text) {
+		return errNested
+	}
+	return nil
 }
 
 // walk masks what is in the container at i.
@@ -263,4 +283,37 @@ func LooksLikeJSON(body []byte) bool {
 		}
 	}
 	return false // such as [DONE], [info] ...
+}
+
+// LooksLikeXML reports whether a body that is called something else says that it is XML.
+func LooksLikeXML(body []byte) bool {
+	text := bytes.TrimLeft(body, " \t\r\n\xef\xbb\xbf")
+	return len(text) > 5 && bytes.EqualFold(text[:5], []byte("<?xml"))
+}
+
+// LooksLikeForm reports whether a body that is called a form is one, and no document that a
+// client sent under the type that its library gives to everything: JSON and XML begin in a
+// way in which no form does, and in other text there are names without values that hold what
+// forms escape.
+func LooksLikeForm(body []byte) bool {
+	text := bytes.TrimLeft(body, " \t\r\n\xef\xbb\xbf")
+	if LooksLikeJSON(body) || len(text) > 0 && text[0] == '<' {
+		return false
+	}
+	for f := range media.Fields(text) {
+		if f.Name == f.End && bytes.ContainsFunc(bytes.TrimRight(text[f.Start:f.End], "\r\n"), escapedInForms) {
+			return false
+		}
+	}
+	return true
+}
+
+// escapedInForms reports whether forms escape a character (URL Standard section 5.2), but for
+// brackets, which many clients leave as they are.
+func escapedInForms(c rune) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return false
+	}
+	return !strings.ContainsRune("*-._+%[]", c)
 }

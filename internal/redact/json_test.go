@@ -59,7 +59,7 @@ func TestJSONMasksEveryOccurrenceAndNothingElse(t *testing.T) {
 		"gjson's notation":     {[]string{"a.#.b"}, `{"a":[{"b":1},{"c":2}]}`, `{"a":[{"b":"[masked]"},{"c":2}]}`},
 		"inside of a string":   {[]string{"$..pin", "$.a.b"}, `{"m":"{\"pin\":1,\"c\":[{\"\\u0070in\":\"x\"},2]}","a":"\n{\"b\":\"é\\\"\"}"}`, `{"m":"{\"pin\":\"[masked]\",\"c\":[{\"\\u0070in\":\"[masked]\"},2]}","a":"\u000a{\"b\":\"[masked]\"}"}`},
 		"strings in strings":   {[]string{"$.a[0].b"}, `"{\"a\":\"[\\\"{\\\\\\\"b\\\\\\\":1}\\\"]\"}"`, `"{\"a\":\"[\\\"{\\\\\\\"b\\\\\\\":\\\\\\\"[masked]\\\\\\\"}\\\"]\"}"`},
-		"a string is a string": {[]string{"$..pin", "$[0].b"}, `["b","{pin}","{\"pin\":","[\"x\"]","{\"x\":\"pin\"}"]`, `["b","{pin}","{\"pin\":","[\"x\"]","{\"x\":\"pin\"}"]`},
+		"a string is a string": {[]string{"$..pin", "$[0].b"}, `["b","{pin}","{\"pin\"","[\"x\"]","{\"x\":\"pin\"}","the \"pin\" is wrong","{pin} {\"a\":1}","{\"a\": 1};"]`, `["b","{pin}","{\"pin\"","[\"x\"]","{\"x\":\"pin\"}","the \"pin\" is wrong","{pin} {\"a\":1}","{\"a\": 1};"]`},
 		"nothing is selected":  {[]string{"$.x", "$.a.b", "$[0]"}, `{"a":1, "\u0062": 1e400}`, `{"a":1, "\u0062": 1e400}`},
 		"no paths":             {nil, `[1, 2]`, `[1, 2]`},
 	} {
@@ -271,4 +271,41 @@ func BenchmarkMask(b *testing.B) {
 			}
 		})
 	}
+}
+
+// JSON in a string that cannot be read, and has a member that a path may be about, may not go
+// out: nobody has looked into it.
+func TestAStringOfJSONThatCannotBeReadIsAnError(t *testing.T) {
+	nest := func(doc string, levels int) string {
+		for range levels {
+			quoted, err := json.Marshal(map[string]string{"m": doc})
+			require.NoError(t, err)
+			doc = string(quoted)
+		}
+		return doc
+	}
+	for name, c := range map[string]struct{ path, inner string }{
+		"a semicolon behind":   {"$..pin", `{"pin":"1"};`},
+		"two documents":        {"$..pin", "{\"a\":1}\n{\"PIN\" : 1}"},
+		"a byte order mark":    {"$..pin", "\ufeff{\"pin\":1}"},
+		"cut off":              {"$..pin", `{"pin":"411`},
+		"behind other text":    {"$..pin", `user {"pin":1}`},
+		"behind a guard":       {"$..pin", ")]}',\n{\"pin\":1}"},
+		"an escaped name":      {"$..pin", `{"p\u0069n":1};`},
+		"another case":         {"$..sKin", "{\"S\u212aIN\":1};"},
+		"a deeper string":      {"$..pin", `x {"m":"{\"pin\":1}"}`},
+		"in a broken document": {"$..pin", `{"m":"{\"pin\":1}",}`},
+		"any member":           {"$.m.*", `x {"a":1}`},
+		"any element":          {"$..[0]", `[1];`},
+		"over four levels":     {"$..pin", nest(`{"pin":1}`, 4)},
+	} {
+		set := jsonpath.NewSet(parse(t, c.path)[0].Fold())
+		_, err := redact.JSON([]byte(nest(c.inner, 1)), set, redact.Replacement{})
+		assert.Error(t, err, name)
+		_, err = redact.JSON([]byte(nest("nothing", 6)), jsonpath.NewSet(parse(t, "$..pin")...), redact.Replacement{})
+		assert.NoError(t, err)
+	}
+	got, err := redact.JSON([]byte(nest(`{"pin":1}`, 4)), jsonpath.NewSet(parse(t, "$..pin")...), redact.Replacement{})
+	require.NoError(t, err)
+	assert.Equal(t, nest(`{"pin":"[masked]"}`, 4), string(got))
 }

@@ -57,7 +57,7 @@ func (r *Rule) around(e *edit, from, to int) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil
 	}
-	masked, err := r.Leaf(Leaf{Format: media.Of("text/plain"), Text: text})
+	masked, err := r.leaf(Leaf{Format: media.Of("text/plain"), Text: text})
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 		return nil
 	case hit:
 		masked = []byte(with.Text(string(content)))
-	case h.coding != "":
-		masked, err = r.Leaf(Leaf{Format: h.format, Text: content, Coding: h.coding})
+	case h.coding != "" || h.plain:
+		masked, err = r.leaf(Leaf{Format: h.format, Text: content, Coding: h.coding, Plain: h.plain})
 	default:
 		masked, err = r.body(h.format, content, level+1)
 	}
@@ -129,6 +129,7 @@ type header struct {
 	kind   string            // of the disposition
 	params map[string]string // of the disposition
 	coding string            // that the content is in
+	plain  bool              // a field of a form, and neither a file nor a document
 }
 
 // partHeader reads the header of a part. What two readers may understand differently is
@@ -167,6 +168,8 @@ func partHeader(doc []byte, f media.Format, p *media.Part) (h header, err error)
 	if f.Named && (err != nil || !seen["content-disposition"]) {
 		return h, errPart
 	}
+	_, file := h.params["filename"]
+	h.plain = f.Named && !file && h.format.Type == "text/plain"
 	return h, nil
 }
 
