@@ -356,6 +356,9 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why
 	}
 	res.Primary = m.primaryAnswer(msg, j)
 	res.Route = m.routeOf(res.Route, &j.url)
+	if j.resp.Early && !isDocument(res.Primary) {
+		return whyPrimaryIncomplete
+	}
 	return whyCopied
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
 // request fills msg, and u for it, with the request of j, whose body was transferred as
@@ -78,6 +79,19 @@ func (m *Mirror) decode(msg *Message, raw []byte) (whole bool) {
 	}
 	msg.Body = body
 	return err == nil
+}
+
+// isDocument reports whether the body of msg is one whole JSON text that ends by itself: what
+// could follow it is no part of it.
+func isDocument(msg *Message) bool {
+	if msg.Truncated {
+		return false
+	}
+	start := jsonscan.Space(msg.Body, 0)
+	if start == len(msg.Body) || strings.IndexByte(`{["tfn`, msg.Body[start]) < 0 {
+		return false // a number could go on
+	}
+	return jsonscan.Valid(msg.Body, 0) == nil
 }
 
 // spelled are the values of a field in all spellings of its name: a program may have put

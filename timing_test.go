@@ -628,13 +628,17 @@ func TestAFailedMaskDoesNotWaitForThePrimary(t *testing.T) {
 	}, parallel)
 }
 
+// wrapped is a body of a type that nobody knows.
+type wrapped struct{ io.ReadCloser }
+
 // answered is an answer of text.
 func answered(status int, text string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}},
 		Body: io.NopCloser(strings.NewReader(text)), ContentLength: int64(len(text))}
 }
 
-// A request that is sent again is copied once, from the first attempt that was complete.
+// A request that is sent again is copied once, from the first attempt that was complete; a
+// body in memory is complete from the start.
 func TestARequestThatIsSentAgainIsCopiedOnce(t *testing.T) {
 	candidate := &clocked{handler: fine}
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
@@ -648,15 +652,22 @@ func TestARequestThatIsSentAgainIsCopiedOnce(t *testing.T) {
 			}
 			return answered(200, "ok"), nil
 		}))
-		r, err := http.NewRequest("POST", "http://h/", strings.NewReader("body"))
-		require.NoError(t, err)
-		resp, err := rt.RoundTrip(r)
-		require.NoError(t, err)
-		io.Copy(io.Discard, resp.Body)
-		resp.Body.Close()
-		m.pass(time.Minute)
-		assert.Equal(t, []string{"2s body"}, candidate.all())
-		assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m.Mirror))
+		for range 2 {
+			r, err := http.NewRequest("POST", "http://h/", strings.NewReader("body"))
+			require.NoError(t, err)
+			if len(candidate.all()) == 0 {
+				get := r.GetBody
+				r.GetBody = func() (io.ReadCloser, error) { body, err := get(); return wrapped{body}, err }
+				r.Body, _ = r.GetBody()
+			}
+			resp, err := rt.RoundTrip(r)
+			require.NoError(t, err)
+			io.Copy(io.Discard, resp.Body)
+			resp.Body.Close()
+			m.pass(time.Minute)
+		}
+		assert.Equal(t, []string{"2s body", "1m4s body"}, candidate.all())
+		assert.Equal(t, map[string]uint64{"match": 2}, ledger(t, m.Mirror))
 		assert.Zero(t, m.Stats().QueuedBytes)
 	}, allMethods, parallel)
 }

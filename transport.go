@@ -8,14 +8,24 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // Transport returns a RoundTripper that does what primary does and copies what it is
 // asked; nil is http.DefaultTransport. Timing and errors are those of primary, and the
-// request is not changed. An exchange is complete when the caller has read the body of the
-// response to its end or closed it; one whose body was closed before its end is
-// ReasonPrimaryIncomplete. Transport panics where m is nil, and where primary is what
-// Transport of the same Mirror returned.
+// request is not changed.
+//
+// A request whose body is in memory (those of http.NewRequest, and what net/http itself
+// recognises) reaches primary as it is. Any other body is recorded as primary reads it,
+// through a reader that is a file or an io.WriterTo where the body is one.
+//
+// An exchange is complete when the caller has read the body of the response to its end. A
+// body that was closed before its end is complete if Content-Length bytes of it were read,
+// or if a JSON document was read as a whole, as json.Decoder does. Otherwise the exchange is
+// ReasonPrimaryIncomplete. So is a call that was cancelled, also if nobody closes its body.
+//
+// Transport panics where m is nil, and where primary is what Transport of the same Mirror
+// returned.
 func (m *Mirror) Transport(primary http.RoundTripper) http.RoundTripper {
 	m.mustExist("Transport")
 	if isNil(primary) {
@@ -56,7 +66,7 @@ type calling struct {
 	job
 	answer  capture.Response
 	request *http.Request                // the caller's
-	body    atomic.Pointer[capture.Body] // of the latest attempt; nil where there is none
+	body    atomic.Pointer[capture.Body] // of the latest attempt; nil where nothing is recorded
 	over    atomic.Bool                  // no attempt is recorded any more
 }
 
@@ -73,40 +83,46 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 	if m.timing == Parallel {
 		m.newBeside(&c.job)
 	}
+	body, known := ownBody(r)
 	out := r
-	if r.Body != nil && r.Body != http.NoBody {
+	if !known {
 		out = c.tee(m)
 	} else if c.beside != nil {
-		if w := m.start(&c.job, c.beside, r); w != whyCopied {
+		if w := m.startCall(&c.job, r, body); w != whyCopied {
 			m.tally.add(r, w)
 			m.lose(r, w)
 			return primary.RoundTrip(r)
 		}
 	}
 
-	returned := false
+	verdict := whyPrimaryPanicked
 	defer func() {
-		if !returned {
-			m.called(c, whyPrimaryPanicked)
+		if verdict != whyCopied {
+			m.called(c, verdict)
 		}
 	}()
 	c.before = time.Since(c.start)
 	resp, err = primary.RoundTrip(out)
-	returned = true
 
 	c.resp.First = time.Now()
-	switch {
-	case err != nil || resp == nil:
-		m.called(c, whyPrimaryFailed)
-		return resp, err
-	case resp.StatusCode == http.StatusSwitchingProtocols:
-		m.called(c, whyUpgrade)
-		return resp, nil
-	}
-	if resp.Request == out {
+	if resp != nil && resp.Request == out {
 		resp.Request = r
 	}
+	switch {
+	case err != nil || resp == nil:
+		verdict = whyPrimaryFailed
+		return resp, err
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		verdict = whyUpgrade
+		return resp, nil
+	}
 	c.resp.Status = resp.StatusCode
+	if known && c.beside == nil && !refused(resp.StatusCode) {
+		if verdict = m.takeBody(&c.job, r, body); verdict != whyCopied {
+			return resp, nil
+		}
+	}
+	verdict = whyCopied
 	if !m.unseen {
 		c.resp.Header = fields.Take(resp.Header, nil)
 	}
@@ -114,26 +130,89 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 		m.called(c, whyCopied)
 		return resp, nil
 	}
-	resp.Body = capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers,
-		func(buf capture.Buffer, complete bool) {
-			c.resp.Body = buf
+	answer := capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers, func(buf capture.Buffer, end capture.End, eof bool) {
+		c.resp.Body = buf
+		if eof {
 			c.resp.Trailer = fields.Take(resp.Trailer, nil)
-			if !complete {
-				m.called(c, whyPrimaryIncomplete)
-				return
-			}
+		}
+		c.resp.Early = end == capture.Unread && isJSON(c.resp.Header) && buf.Size() > 0 && !buf.Cut()
+		if end == capture.Complete || c.resp.Early {
 			m.called(c, whyCopied)
-		})
+		} else {
+			m.called(c, whyPrimaryIncomplete)
+		}
+	})
+	resp.Body = answer
+	answer.EndWith(r.Context())
 	return resp, nil
+}
+
+// isJSON reports whether a header announces a JSON document.
+func isJSON(h fields.Snapshot) bool {
+	for name, values := range h.All() {
+		if name == "Content-Type" {
+			return media.Of(values[0]).Kind == media.JSON
+		}
+	}
+	return false
+}
+
+// ownBody returns a reader of what the body of r holds where the body need not be recorded,
+// because it is in memory or there is none. Net/http sends a body in memory together with
+// the header, and sends it again on a new connection, but only if it knows its type: the
+// primary must get it as it is. What Expect holds back may never be sent, so it is recorded.
+func ownBody(r *http.Request) (body func() (io.ReadCloser, error), known bool) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, true
+	}
+	memory, length := capture.Memory(r.Body)
+	if memory == nil || len(r.Header["Expect"]) > 0 {
+		return nil, false
+	}
+	if length < r.ContentLength && r.GetBody != nil { // it has been sent before
+		return r.GetBody, true
+	}
+	return func() (io.ReadCloser, error) { return memory, nil }, true
+}
+
+// takeBody gives j a copy of the body of r, nil where there is none.
+func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, error)) why {
+	if open == nil {
+		return whyCopied
+	}
+	end := capture.Failed
+	m.guard("GetBody", func() error { //nolint:errcheck // it is Failed
+		body, err := open()
+		if err != nil || body == nil {
+			return err
+		}
+		j.body, end = capture.ReadBody(body, announced(r), m.pool, m.maxBody)
+		return nil
+	})
+	return bodyVerdict(end)
+}
+
+// startCall starts the copy of r beside the primary, with a body of its own.
+func (m *Mirror) startCall(j *job, r *http.Request, open func() (io.ReadCloser, error)) why {
+	if w := m.takeBody(j, r, open); w != whyCopied {
+		j.beside.cancel()
+		return w
+	}
+	return m.start(j, j.beside, r)
+}
+
+// announced is the length of the body of r, -1 if unknown, for which a client's request has 0.
+func announced(r *http.Request) int64 {
+	if r.ContentLength == 0 {
+		return -1
+	}
+	return r.ContentLength
 }
 
 // tee returns the request that the primary gets: the caller's, with its body recorded.
 // An attempt that the primary makes again is recorded anew.
 func (c *calling) tee(m *Mirror) *http.Request {
-	length := c.request.ContentLength
-	if length == 0 {
-		length = -1 // a client request says unknown like this
-	}
+	length := announced(c.request)
 	var early func(*capture.Buffer, error) bool
 	if c.beside != nil {
 		early = m.early(&c.job, c.request)
@@ -151,7 +230,7 @@ func (c *calling) tee(m *Mirror) *http.Request {
 		if c.over.Load() {
 			discard(b)
 		}
-		return b
+		return b.Client()
 	}
 	out := *c.request
 	out.Body = record(c.request.Body)

@@ -4,14 +4,21 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -350,14 +357,15 @@ func TestATransportSwitchesProtocols(t *testing.T) {
 				io.ReadWriter
 				io.Closer
 			}{&bytes.Buffer{}, io.NopCloser(nil)}
-			req := httptest.NewRequest("GET", "http://vendor.test/", nil)
+			req := httptest.NewRequest("GET", "http://vendor.test/", io.NopCloser(iotest.OneByteReader(strings.NewReader("hi"))))
 			if header != "" {
 				req.Header.Set("Upgrade", header)
 			}
-			resp, err := m.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 101, Body: conn}, nil
+			resp, err := m.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 101, Body: conn, Request: r}, nil
 			})).RoundTrip(req)
 			require.NoError(t, err)
+			require.Same(t, req, resp.Request)
 			require.True(t, resp.Body == io.ReadCloser(conn))
 			resp.Body.(io.Writer).Write([]byte("x"))
 			require.NoError(t, resp.Body.Close())
@@ -498,4 +506,227 @@ func TestATransportIsSharedByManyCallers(t *testing.T) {
 	callers.Wait()
 	require.NoError(t, m.Shutdown(t.Context()))
 	require.Equal(t, map[string]uint64{match: calls.Load()}, ledger(t, m))
+}
+
+// The primary is untouched: net/http decides by the type of a body how it sends it, and
+// whether it sends it again.
+func TestATransportSendsWhatNetHTTPSends(t *testing.T) {
+	t.Run("a request a second time", func(t *testing.T) {
+		srv, _ := server(t, http.HandlerFunc(echo), false)
+		m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(echo)), allMethods)
+		req, err := http.NewRequest("POST", srv.URL, strings.NewReader("hello"))
+		require.NoError(t, err)
+		for range 3 { // the body is at its end by now; net/http asks for another one
+			resp, err := client(t, srv, m).Transport.RoundTrip(req)
+			require.NoError(t, err)
+			require.Contains(t, see(t, resp).Body, "hello")
+		}
+		require.NoError(t, m.Shutdown(t.Context()))
+		require.Equal(t, map[string]uint64{match: 3}, ledger(t, m))
+		for _, r := range results.all() {
+			require.Equal(t, "hello", string(r.Request.Body))
+		}
+	})
+	t.Run("in one write", func(t *testing.T) {
+		for name, body := range map[string]func() io.ReadCloser{
+			"strings.Reader": func() io.ReadCloser { return io.NopCloser(strings.NewReader("hello")) },
+			"bytes.Reader":   func() io.ReadCloser { return io.NopCloser(bytes.NewReader([]byte("hello"))) },
+			"bytes.Buffer":   func() io.ReadCloser { return io.NopCloser(bytes.NewBufferString("hello")) },
+		} {
+			for _, again := range []bool{false, true} {
+				target := newNetwork(t)
+				m, _ := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
+				var writes atomic.Int32
+				tr := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+					conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+					return &countedWrites{conn, &writes}, err
+				}}
+				defer tr.CloseIdleConnections()
+				req, err := http.NewRequest("POST", target.url, nil)
+				require.NoError(t, err)
+				req.Body, req.ContentLength = body(), 5
+				if again {
+					req.GetBody = func() (io.ReadCloser, error) { return body(), nil }
+				}
+				resp, err := m.Transport(tr).RoundTrip(req)
+				require.NoError(t, err)
+				see(t, resp)
+				require.EqualValues(t, 1, writes.Load(), "%s, GetBody: %v", name, again)
+				require.NoError(t, m.Shutdown(t.Context()))
+				require.Equal(t, map[string]uint64{mismatch: 1}, ledger(t, m), "it is copied")
+			}
+		}
+	})
+	t.Run("a file, without reading it", func(t *testing.T) {
+		for _, tr := range []*http.Transport{{}, {DisableKeepAlives: true}} {
+			target := newNetwork(t)
+			m, results := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
+			name := filepath.Join(t.TempDir(), "upload")
+			require.NoError(t, os.WriteFile(name, []byte("before"+strings.Repeat("x", 100<<10)), 0o600))
+			f, err := os.Open(name)
+			require.NoError(t, err)
+			_, err = f.Seek(6, io.SeekStart)
+			require.NoError(t, err)
+			req, err := http.NewRequest("POST", target.url, f)
+			require.NoError(t, err)
+			req.ContentLength = 100 << 10
+			if tr.DisableKeepAlives {
+				req.ContentLength = 0 // in chunks
+			}
+			var given io.ReadCloser
+			resp, err := m.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
+				given = r.Body
+				return tr.RoundTrip(r)
+			})).RoundTrip(req)
+			require.NoError(t, err)
+			see(t, resp)
+			tr.CloseIdleConnections()
+			require.Implements(t, (*syscall.Conn)(nil), given, "sendfile needs it")
+			_, sent := parse(t, <-target.raw)
+			require.Equal(t, strings.Repeat("x", 100<<10), sent)
+			require.NoError(t, m.Shutdown(t.Context()))
+			require.Equal(t, map[string]uint64{mismatch: 1}, ledger(t, m))
+			require.Equal(t, sent, string(results.all()[0].Request.Body))
+			require.ErrorIs(t, f.Close(), os.ErrClosed)
+		}
+	})
+	t.Run("an io.WriterTo, as it writes itself", func(t *testing.T) {
+		target := newNetwork(t)
+		m, results := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
+		req, err := http.NewRequest("POST", target.url, &writesItself{strings.NewReader("one two")})
+		require.NoError(t, err)
+		tr := &http.Transport{}
+		defer tr.CloseIdleConnections()
+		resp, err := m.Transport(tr).RoundTrip(req)
+		require.NoError(t, err)
+		see(t, resp)
+		require.Contains(t, <-target.raw, "\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
+		require.NoError(t, m.Shutdown(t.Context()))
+		require.Equal(t, "one two", string(results.all()[0].Request.Body))
+	})
+}
+
+type countedWrites struct {
+	net.Conn
+	n *atomic.Int32
+}
+
+func (c *countedWrites) Write(p []byte) (int, error) {
+	c.n.Add(1)
+	return c.Conn.Write(p)
+}
+
+// writesItself is a body that writes itself word by word.
+type writesItself struct{ *strings.Reader }
+
+func (*writesItself) Close() error { return nil }
+
+func (b *writesItself) WriteTo(w io.Writer) (n int64, err error) {
+	all, _ := io.ReadAll(b.Reader)
+	for word := range bytes.SplitAfterSeq(all, []byte(" ")) {
+		k, err := w.Write(word)
+		if n += int64(k); err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// A call that is cancelled is counted, and holds nothing, though nobody closes its body.
+func TestACallThatIsCancelledIsOver(t *testing.T) {
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		srv, handlers := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, strings.Repeat("x", 10_000))
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}), h2)
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")))
+		ctx, cancel := context.WithCancel(t.Context())
+		req, err := http.NewRequestWithContext(ctx, "GET", srv.URL, nil)
+		require.NoError(t, err)
+		resp, err := client(t, srv, m).Do(req)
+		require.NoError(t, err)
+		_, err = io.ReadFull(resp.Body, make([]byte, 5000))
+		require.NoError(t, err)
+		require.Positive(t, m.Stats().QueuedBytes)
+		cancel()
+		handlers.Wait()
+		require.Eventually(t, func() bool { return m.Stats().Requests == 1 }, 10*time.Second, time.Millisecond)
+		require.Zero(t, m.Stats().QueuedBytes)
+		require.Equal(t, map[string]uint64{"primary-incomplete": 1}, ledger(t, m))
+		resp.Body.Close()
+		settled(t, m, "primary-incomplete", nil)
+	})
+	t.Run("or whose body breaks", func(t *testing.T) {
+		m, results := mirror(t, shadow.InProcess("v2", text("ok")))
+		resp, err := m.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, ContentLength: -1, Body: io.NopCloser(io.MultiReader(strings.NewReader("half"), errReader{io.ErrUnexpectedEOF}))}, nil
+		})).RoundTrip(httptest.NewRequest("GET", "/", nil)) //nolint:bodyclose // on purpose
+		require.NoError(t, err)
+		_, err = io.ReadAll(resp.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Zero(t, m.Stats().QueuedBytes)
+		settled(t, m, "primary-incomplete", results)
+	})
+}
+
+// What a json.Decoder reads is an answer that can be compared, though it stops before the
+// end of the body.
+func TestAnAnswerReadByADecoderIsComplete(t *testing.T) {
+	type list struct{ Items []string }
+	body := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(list{make([]string, 20_000)})
+	}
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		srv, handlers := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body(w, r)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done() // the end of the body does not come before the caller has closed it
+		}), h2)
+		m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(body)))
+		resp, err := client(t, srv, m).Get(srv.URL)
+		require.NoError(t, err)
+		var got list
+		require.NoError(t, json.NewDecoder(resp.Body).Decode(&got))
+		require.Len(t, got.Items, 20_000)
+		require.NoError(t, resp.Body.Close())
+		handlers.Wait()
+		settled(t, m, match, results)
+	})
+	for _, tt := range []struct{ name, contentType, read, want string }{
+		{"an object", "application/json", `{"a":1}` + "\n", match},
+		{"an array", "application/problem+json", ` ["a"]`, match},
+		{"a string", "application/json", `"a"`, match},
+		{"null", "application/json", `null`, match},
+		{"a number, which may go on", "application/json", `12`, "primary-incomplete"},
+		{"half an object", "application/json", `{"a":1`, "primary-incomplete"},
+		{"an object and more", "application/json", `{"a":1}{"a"`, "primary-incomplete"},
+		{"two objects", "application/json", `{"a":1}{"a":2}`, "primary-incomplete"},
+		{"nothing", "application/json", ``, "primary-incomplete"},
+		{"white space", "application/json", ` `, "primary-incomplete"},
+		{"lines", "application/x-ndjson", `{"a":1}` + "\n", "primary-incomplete"},
+		{"text", "text/plain", `{"a":1}`, "primary-incomplete"},
+		{"more than is kept", "application/json", `"` + strings.Repeat("x", 200) + `"`, "primary-incomplete"},
+	} {
+		for _, timing := range []shadow.Timing{shadow.AfterPrimary, shadow.Parallel} {
+			t.Run(tt.name, func(t *testing.T) {
+				serve := func(w http.ResponseWriter, _ *http.Request) {
+					w.Header().Set("Content-Type", tt.contentType)
+					io.WriteString(w, tt.read)
+				}
+				m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(serve)), shadow.WithMaxBody(100), shadow.WithTiming(timing))
+				resp, err := m.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 200, ContentLength: -1, Header: http.Header{"Content-Type": {tt.contentType}},
+						Body: io.NopCloser(strings.NewReader(tt.read + "more"))}, nil
+				})).RoundTrip(httptest.NewRequest("GET", "/", nil))
+				require.NoError(t, err)
+				_, err = io.ReadFull(resp.Body, make([]byte, len(tt.read)))
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				settled(t, m, tt.want, results)
+				require.Zero(t, m.Stats().QueuedBytes)
+			})
+		}
+	}
 }

@@ -68,6 +68,12 @@ func (b *Body) Read(p []byte) (int, error) {
 	b.reading.Add(1)
 	n, err := b.ReadCloser.Read(p)
 	b.reading.Add(-1)
+	b.note(p[:n], err)
+	return n, err
+}
+
+// note records what a read has returned.
+func (b *Body) note(p []byte, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == io.EOF && !b.over {
@@ -77,12 +83,11 @@ func (b *Body) Read(p []byte) (int, error) {
 		}
 	}
 	if b.on {
-		b.record(p[:n], err)
+		b.record(p, err)
 		if b.end == Complete && b.early != nil && b.early(&b.buf, err) {
 			b.on, b.over = false, true
 		}
 	}
-	return n, err
 }
 
 func (b *Body) record(p []byte, err error) {

@@ -398,6 +398,7 @@ func TestAnswerIsCompleteWhenItsReaderHasSeenAllOfIt(t *testing.T) {
 		steps    []step
 		reads    int
 		complete bool
+		broken   bool
 		body     string
 		size     int64
 	}{
@@ -408,17 +409,19 @@ func TestAnswerIsCompleteWhenItsReaderHasSeenAllOfIt(t *testing.T) {
 		"closed early":           {length: 6, steps: []step{{"abc", nil}}, reads: 1, body: "abc", size: 3},
 		"not read":               {length: 6, steps: []step{{"abc", nil}}},
 		"nothing to read":        {length: 0, steps: []step{{"", io.EOF}}, complete: true},
-		"an error":               {length: 6, steps: []step{{"abc", nil}, {"", errBroken}}, reads: 2, body: "abc", size: 3},
+		"an error":               {length: 6, steps: []step{{"abc", nil}, {"", errBroken}}, reads: 2, broken: true, body: "abc", size: 3},
 		"over the limit":         {length: -1, steps: []step{{"12345678", nil}, {"9", io.EOF}}, reads: 2, complete: true, body: "12345678", size: 9},
 		"announced as too large": {length: 9, steps: []step{{"12345678", nil}, {"9", io.EOF}}, reads: 2, complete: true, size: 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := capture.NewPool(1 << 20)
-			calls := 0
+			calls, ended, over := 0, 0, 0
 			source, bare := &script{steps: c.steps}, &script{steps: c.steps}
-			a := capture.NewAnswer(source, c.length, pool, 8, func(buf capture.Buffer, complete bool) {
+			a := capture.NewAnswer(source, c.length, pool, 8, func(buf capture.Buffer, end capture.End, eof bool) {
 				calls++
-				assert.Equal(t, c.complete, complete)
+				assert.Equal(t, c.complete, end == capture.Complete)
+				assert.Equal(t, c.broken, end == capture.Failed)
+				assert.Equal(t, ended == 1, eof)
 				assert.Equal(t, c.size, buf.Size())
 				if c.size > 8 {
 					sum, ok := buf.Sum()
@@ -429,17 +432,19 @@ func TestAnswerIsCompleteWhenItsReaderHasSeenAllOfIt(t *testing.T) {
 				buf.Release()
 			})
 			p, q := make([]byte, 64), make([]byte, 64)
-			ended := 0
 			for range c.reads {
-				n, err := a.Read(p)
 				m, want := bare.Read(q)
-				assert.Equal(t, want, err)
-				assert.Equal(t, string(q[:m]), string(p[:n]))
-				if err == io.EOF {
+				if want == io.EOF {
 					ended = 1
 				}
+				if want != nil {
+					over = 1
+				}
+				n, err := a.Read(p)
+				assert.Equal(t, want, err)
+				assert.Equal(t, string(q[:m]), string(p[:n]))
 			}
-			assert.Equal(t, ended, calls, "not everybody closes what has been read to its end")
+			assert.Equal(t, over, calls, "not everybody closes what has been read to its end")
 			assert.Equal(t, errBroken, a.Close())
 			assert.Equal(t, 1, calls)
 			assert.Equal(t, errBroken, a.Close(), "a second Close is the body's to answer")
@@ -457,7 +462,7 @@ func TestAnswerMayBeClosedWhileItIsRead(t *testing.T) {
 		var calls, reads sync.WaitGroup
 		calls.Add(1) // a second Done would panic
 		a := capture.NewAnswer(io.NopCloser(strings.NewReader(strings.Repeat("x", 50_000))), 50_000, pool, 1<<20,
-			func(buf capture.Buffer, _ bool) { buf.Release(); calls.Done() })
+			func(buf capture.Buffer, _ capture.End, _ bool) { buf.Release(); calls.Done() })
 		started := make(chan struct{})
 		reads.Go(func() {
 			close(started)

@@ -28,6 +28,7 @@ type Response struct {
 	Broken   bool            // a write failed: the client has less than was written
 	Whole    bool            // all of Content-Length was written, or a flush sent all there was to send
 	Short    bool            // what was written is not what Content-Length says
+	Early    bool            // the reader stopped before the end: Body may be a whole document all the same
 	Body     Buffer
 
 	head []byte // of the body, as far as the Content-Type is sniffed from it; nil if Typed
