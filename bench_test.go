@@ -140,7 +140,7 @@ func BenchmarkRequestGoroutine(b *testing.B) {
 	})
 	for _, l := range workloads {
 		b.Run("sampled/"+l.name, func(b *testing.B) {
-			m, err := shadow.New(shadow.InProcess("idle", http.NotFoundHandler()), shadow.WithMethods("GET", "POST"), shadow.WithMaxBody(4<<20))
+			m, err := shadow.New(isolated(shadow.InProcess("idle", http.NotFoundHandler())), shadow.WithMethods("GET", "POST"), shadow.WithMaxBody(4<<20))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func BenchmarkWholeWay(b *testing.B) {
 	for _, l := range workloads[:2] {
 		b.Run(l.name, func(b *testing.B) {
 			done := make(chan struct{})
-			m, err := shadow.New(shadow.InProcess("candidate", l.handler()), shadow.WithMethods("GET", "POST"),
+			m, err := shadow.New(isolated(shadow.InProcess("candidate", l.handler())), shadow.WithMethods("GET", "POST"),
 				shadow.WithReporter(shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error {
 					if r.Outcome != shadow.Match {
 						return fmt.Errorf("%v: %v", r.Outcome, r.Diffs)
@@ -212,7 +212,7 @@ func BenchmarkLoopback(b *testing.B) {
 		}
 		b.Run("bare/"+l.name, func(b *testing.B) { serve(b, l.handler()) })
 		b.Run("mirrored/"+l.name, func(b *testing.B) {
-			m, err := shadow.New(nothing, shadow.WithMethods("GET", "POST"))
+			m, err := shadow.New(isolated(nothing), shadow.WithMethods("GET", "POST"))
 			if err != nil {
 				b.Fatal(err)
 			}

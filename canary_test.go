@@ -45,7 +45,7 @@ func watched(t *testing.T, o shadow.CanaryOptions, masker shadow.Masker, r *http
 	seen, page := &wire{}, &pager{}
 	target := remoteTo(t, seen)
 	target.Masker = masker
-	m, err := shadow.New(target, append(opts, allMethods, shadow.WithCanary(o), shadow.WithReporter(page))...)
+	m, err := shadow.New(isolated(target), append(opts, allMethods, shadow.WithCanary(o), shadow.WithReporter(page))...)
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	m.Handler(reading).ServeHTTP(w, r)

@@ -36,7 +36,7 @@ type CheckReport struct {
 
 // CheckItem is one item of the checklist.
 type CheckItem struct {
-	Name    string  `json:"name"` // reachable, loop, correlation, mark, masking, limits, clocks
+	Name    string  `json:"name"` // reachable, loop, correlation, mark, writes, masking, limits, clocks
 	Verdict Verdict `json:"verdict"`
 	Text    string  `json:"text"`          // what was found
 	Fix     string  `json:"fix,omitempty"` // what to do where it is no pass
@@ -81,6 +81,7 @@ const maxSkew = 2 * time.Second
 //   - correlation: the request ID gets there; seen where the answer carries the same header
 //   - mark: the target knows a copy; seen where it answers with the field Shadow-Check of
 //     the probe, as middleware.Detect does
+//   - writes: which targets are sent requests that are not safe, because they are Isolated
 //   - masking: targets that are not in this process are sent no credentials as they came
 //   - limits: breaker, pressure and overhead are on, and not every request is copied without
 //     a budget
@@ -110,7 +111,7 @@ func (m *Mirror) Check(ctx context.Context, o CheckOptions) (CheckReport, error)
 	p := m.probe(ctx, &Message{Method: o.Method, URL: u, Host: o.Host, Proto: "HTTP/1.1", Header: http.Header{}})
 	return CheckReport{
 		Mirror: m.name, Target: m.target.Name, Time: time.Now(),
-		Items: []CheckItem{p.reachable(), p.loop(), p.correlation(), p.mark(), m.checkMasking(), m.checkLimits(), p.clocks()},
+		Items: []CheckItem{p.reachable(), p.loop(), p.correlation(), p.mark(), m.checkWrites(), m.checkMasking(), m.checkLimits(), p.clocks()},
 	}, nil
 }
 
@@ -277,6 +278,23 @@ func (p *probe) clocks() CheckItem {
 			i.Text = fmt.Sprintf("they are within %v", (maxSkew + p.took/2).Round(100*time.Millisecond))
 		}
 	})
+}
+
+// checkWrites says where copies write. That what they write reaches nobody cannot be seen from
+// here: New has the user's word.
+func (m *Mirror) checkWrites() CheckItem {
+	i := CheckItem{Name: "writes", Verdict: VerdictPass, Text: "only requests with a safe method are copied"}
+	unsafe := strings.Join(m.config.unsafe(), ", ")
+	switch {
+	case unsafe == "":
+	case m.control != nil && !m.control.Isolated:
+		i.Text = fmt.Sprintf("%s: sent to %q, which is Isolated, and not to control %q, which is not", unsafe, m.target.Name, m.control.Name)
+	case m.control != nil:
+		i.Text = fmt.Sprintf("%s: sent to %q and to control %q, which are Isolated", unsafe, m.target.Name, m.control.Name)
+	default:
+		i.Text = fmt.Sprintf("%s: sent to %q, which is Isolated", unsafe, m.target.Name)
+	}
+	return i
 }
 
 // checkMasking has the maskers go over a request with credentials that are none.

@@ -150,7 +150,7 @@ func TestCheckFindsWhatIsRightAndWhatIsNot(t *testing.T) {
 			assert.Equal(t, c.want, got, report)
 			assert.Equal(t, worst, report.Verdict())
 			assert.Contains(t, report.String(), c.fix)
-			assert.Equal(t, []string{"reachable", "loop", "correlation", "mark", "masking", "limits", "clocks"}, names)
+			assert.Equal(t, []string{"reachable", "loop", "correlation", "mark", "writes", "masking", "limits", "clocks"}, names)
 			assert.Zero(t, m.Stats().Requests, "it is no request")
 		})
 	}
@@ -237,5 +237,5 @@ func TestACheckReportHoldsNothingOfTheAnswer(t *testing.T) {
 	whole, err := json.Marshal(report)
 	require.NoError(t, err)
 	assert.NotContains(t, string(whole)+report.String(), "hush")
-	assert.Equal(t, 8, len(strings.Split(report.String(), "\n")))
+	assert.Equal(t, 9, len(strings.Split(report.String(), "\n")))
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/telemetry"
@@ -33,6 +34,7 @@ type job struct {
 	id         string
 	minted     bool // the id was made here
 	method     string
+	reads      bool // it is safe by its method, and by what it asks to be treated as
 	scheme     string
 	host       string
 	proto      string
@@ -83,6 +85,7 @@ func (m *Mirror) snapshot(j *job, r *http.Request) why {
 	if j.method == "" {
 		j.method = http.MethodGet
 	}
+	j.reads = methods.OnlyReads(r)
 	if m.telemetry.Traced() {
 		span := trace.SpanContextFromContext(r.Context())
 		j.span = &span

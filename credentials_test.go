@@ -145,7 +145,7 @@ func TestNewAdvises(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := &logged{}
-			m, err := shadow.New(c.target, append(c.opts, shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))...)
+			m, err := shadow.New(isolated(c.target), append(c.opts, shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))...)
 			require.NoError(t, err)
 			defer m.Close()
 			if c.want == "" {

@@ -52,6 +52,7 @@ func ExampleMirror_Check() {
 	// pass     loop: the probe did not come back to this mirror, and no copy did
 	// pass     correlation: in this process: the handler gets the header X-Request-Id
 	// pass     mark: in this process: IsShadow is true for its context
+	// pass     writes: only requests with a safe method are copied
 	// pass     masking: "v2" in this process: nothing leaves it
 	// fail     limits: every request is copied, and there is no budget. Begin with WithSampler(Rate(0.01)), or say with WithBudget what copies may use
 	// pass     clocks: in this process: it is the same clock

@@ -195,6 +195,7 @@ func ExampleMaskJSON() {
 
 	target := shadow.Remote("v2", v2.URL)
 	target.Masker = shadow.MaskAll(shadow.DropCredentials(), shadow.MaskJSON("$..card", "$.password"))
+	target.Isolated = true // what it writes reaches nobody: it may be sent a POST
 	mirror, err := shadow.New(target,
 		shadow.WithMethods("GET", "POST"),
 		shadow.WithMasker(shadow.MaskJSON("$.*")),
@@ -288,6 +289,7 @@ func ExampleAllowBodies() {
 
 	target := shadow.Remote("v2", v2.URL)
 	target.Masker = shadow.MaskAll(shadow.DropCredentials(), shadow.MaskJSON("$.card"), shadow.AllowBodies("image/*"))
+	target.Isolated = true // what it writes reaches nobody: it may be sent a POST
 	mirror, err := shadow.New(target, shadow.WithMethods("POST"))
 	if err != nil {
 		panic(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/methods"
 )
 
 // Verdict is what came of one step of an Explanation, or of one item of a CheckReport.
@@ -98,9 +99,9 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 	stops := m.stops.Load()
 	unless(stops&stopClosed != 0, "running", whyShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
 	unless(stops&stopOff != 0, "enabled", whyDisabled, "on", "SetEnabled(false) was called")
-	methods := strings.Join(m.methods, ", ")
-	unless(!m.copies(r.Method), "method", whyMethod, fmt.Sprintf("%s is one of %s", methodOf(r), methods),
-		fmt.Sprintf("%.40q is not one of %s: see WithMethods", methodOf(r), methods))
+	copied := strings.Join(m.methods, ", ")
+	unless(!m.copies(r.Method), "method", whyMethod, fmt.Sprintf("%s is one of %s%s", methodOf(r), copied, m.isolation(r)),
+		fmt.Sprintf("%.40q is not one of %s: see WithMethods", methodOf(r), copied))
 	m.explainSampler(r, &e)
 	unless(stops&stopBudget != 0, "budget", whyBudget, "not used up", "used up until the next window: see Stats.Budget")
 	unless(stops&stopBreaker != 0, "breaker", whyBreakerOpen, "closed, or it wants probes",
@@ -108,6 +109,8 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 	unless(stops&stopOverhead != 0, "overhead", whyOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
 	unless(stops&stopPressure != 0, "pressure", whyPressure, "none that stops all copies", "no copy runs until it is over: see PressureOptions")
 	unless(stops&stopFull != 0, "queue", whyQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
+	unless(m.overridden(r), "override", whyMethod, "it asks to be treated as no other method, or as one that is copied",
+		fmt.Sprintf("it asks to be treated as another method, which is not one of %s", copied))
 	unless(r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]), "upgrade", whyUpgrade,
 		"it stays with HTTP", "it asks for another protocol")
 	unless(r.URL == nil || r.RequestURI == "*", "resource", whyInvalid, "it has a URL", "it has no URL that could be sent")
@@ -129,6 +132,17 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 	}
 	e.Later = m.later(r)
 	return e
+}
+
+// isolation says why the targets may be sent r, if it is not safe.
+func (m *Mirror) isolation(r *http.Request) string {
+	switch {
+	case methods.OnlyReads(r):
+		return ""
+	case m.control != nil && !m.control.Isolated:
+		return fmt.Sprintf("; it is not safe: target %q is Isolated, control %q is not and is not asked", m.target.Name, m.control.Name)
+	}
+	return fmt.Sprintf("; it is not safe: target %q is Isolated", m.target.Name)
 }
 
 func methodOf(r *http.Request) string {

@@ -358,6 +358,7 @@ pass     breaker: closed, or it wants probes
 pass     overhead: within its limit
 pass     pressure: none that stops all copies
 pass     queue: it had room for the copy before
+pass     override: it asks to be treated as no other method, or as one that is copied
 pass     upgrade: it stays with HTTP
 pass     resource: it has a URL
 pass     loop: it is no shadow copy

@@ -29,7 +29,7 @@ import (
 // that look at the state of the machine.
 func unbounded(t *testing.T, target shadow.Target, opts ...shadow.Option) *shadow.Mirror {
 	t.Helper()
-	m, err := shadow.New(target, append([]shadow.Option{allMethods, unlimited}, opts...)...)
+	m, err := shadow.New(isolated(target), append([]shadow.Option{allMethods, unlimited}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Close() })
 	return m

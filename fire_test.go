@@ -192,7 +192,7 @@ func besideFire(t *testing.T, requests int, wrap func(*testing.T, *shadow.Mirror
 	for _, f := range fire.Faults() {
 		t.Run(f.Name, func(t *testing.T) {
 			s, target := burning(t, f)
-			m, err := shadow.New(target, allMethods, unlimited, shadow.WithConcurrency(concurrency),
+			m, err := shadow.New(isolated(target), allMethods, unlimited, shadow.WithConcurrency(concurrency),
 				shadow.WithQueue(256, budget), shadow.WithMaxBody(2*size))
 			require.NoError(t, err)
 			crowd := newCrowd(t, clients)

@@ -287,7 +287,7 @@ func (l *limits) admit(j *job) why {
 	if p.candidate, ok = l.candidate.breaker.enter(); !ok {
 		return whyBreakerOpen
 	}
-	if l.control.breaker != nil && l.m.controlShare.drawn() {
+	if l.control.breaker != nil && (j.reads || l.m.control.Isolated) && l.m.controlShare.drawn() {
 		p.control, p.doubted = l.control.breaker.enter()
 	}
 	requests, size := uint64(1), int64(0)

@@ -74,7 +74,7 @@ func inBubbleAsIs(t *testing.T, primary http.Handler, target shadow.Target, test
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		events := &happenings{}
-		m, err := shadow.New(target, append(opts, shadow.WithReporter(events))...)
+		m, err := shadow.New(isolated(target), append(opts, shadow.WithReporter(events))...)
 		require.NoError(t, err)
 		defer m.Close()
 		test(t, &limited{Mirror: m, t: t, events: events, h: m.Handler(primary)})

@@ -506,7 +506,7 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 			log, told := &logged{}, &events{}
 			target := shadow.InProcess("v2", saidText("x"))
 			target.Masker = c.masker
-			m, err := shadow.New(target, posts, shadow.WithReporter(told), shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+			m, err := shadow.New(isolated(target), posts, shadow.WithReporter(told), shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 			require.NoError(t, err)
 			for range 3 {
 				m.Handler(reading).ServeHTTP(httptest.NewRecorder(), post("application/json", "", `{"pin":`))

@@ -594,7 +594,7 @@ func TestCredentialsStayHere(t *testing.T) {
 				log := &logged{}
 				logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true}))
 				var more string // what a reporter can marshal, beyond the log
-				m, err := shadow.New(target, posts,
+				m, err := shadow.New(isolated(target), posts,
 					shadow.WithLogger(logger),
 					shadow.WithCompare(shadow.CompareOptions{Headers: credentialFields}),
 					shadow.WithReporter(shadow.LogReporter(logger), shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -224,6 +225,8 @@ func (m *Mirror) decide(r *http.Request, d *Draw) why {
 		return whyStopped(stops)
 	}
 	switch {
+	case m.overridden(r):
+		return whyMethod
 	case r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]):
 		return whyUpgrade
 	case r.URL == nil || r.RequestURI == "*":
@@ -251,6 +254,16 @@ func (m *Mirror) copies(method string) bool {
 		}
 	}
 	return method == "" && m.copies(http.MethodGet)
+}
+
+// overridden reports whether r asks to be treated as one of a method that is not copied.
+func (m *Mirror) overridden(r *http.Request) bool {
+	for _, method := range methods.Overrides(r) {
+		if !m.copies(method) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Mirror) sample(r *http.Request, d *Draw) (w why) {

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/methods"
 )
 
 // What a Mirror does where no option says otherwise.
@@ -124,7 +125,8 @@ func WithName(name string) Option {
 // side with it. Where it answers differently from the primary the primary does not
 // agree with itself: a difference of the candidate at the same place, array indexes
 // aside, becomes Result.Noise. In process the control may be the primary handler
-// itself. Where the control fails nothing is taken for noise.
+// itself: without Target.Isolated it is asked requests with a safe method alone. Where the
+// control fails, or is not asked, nothing is taken for noise.
 func WithControl(t Target) Option {
 	return optionFunc(func(c *config) {
 		t.check(c, "WithControl")
@@ -145,8 +147,10 @@ func WithControlRate(p float64) Option {
 }
 
 // WithMethods names the request methods that are copied, in place of GET, HEAD and
-// OPTIONS. A copy of a request that writes writes again, unless the shadow is made
-// such that it does not: see middleware.ReadOnly.
+// OPTIONS. A copy of a request that writes writes a second time. So a method that is not safe
+// (RFC 9110 section 9.2.1) needs Target.Isolated. A request that asks to be treated as one of
+// another method, by X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override or the query
+// parameter _method, is copied only if that method is named too.
 func WithMethods(methods ...string) Option {
 	return optionFunc(func(c *config) {
 		if len(methods) == 0 {
@@ -416,6 +420,11 @@ func isNil(v any) bool {
 	return false
 }
 
+// unsafe returns the methods that are copied and are not safe.
+func (c *config) unsafe() []string {
+	return slices.DeleteFunc(slices.Clone(c.methods), methods.Safe)
+}
+
 // newConfig adds up options over the defaults and reports everything that is wrong.
 func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
@@ -435,6 +444,10 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	}
 	if c.control == nil && c.controlShare != 0 {
 		c.fail("WithControlRate: there is no control; add WithControl")
+	}
+	if unsafe := c.unsafe(); len(unsafe) > 0 && !target.Isolated {
+		c.fail("WithMethods: %s: a copy of such a request writes again (RFC 9110 section 9.2.1): set Isolated on target %q if what it writes reaches nobody",
+			strings.Join(unsafe, ", "), target.Name)
 	}
 	if c.control != nil && target.Discard {
 		c.fail("WithControl: target %q has Discard set, so there is nothing to compare", target.Name)

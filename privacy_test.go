@@ -134,7 +134,7 @@ func neverLeaves(t *testing.T, masker shadow.Masker, proto, contentType, body, c
 	target.Masker = masker
 	log, more := &logged{}, &logged{}
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	m, err := shadow.New(target, posts, shadow.WithMasker(masker), shadow.WithLogger(logger),
+	m, err := shadow.New(isolated(target), posts, shadow.WithMasker(masker), shadow.WithLogger(logger),
 		shadow.WithCompare(shadow.CompareOptions{Headers: []string{"Location", "Link", "X-Pin", "X-Mail", "Set-Cookie", "X-Pin"}}),
 		shadow.WithReporter(shadow.LogReporter(logger), shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error {
 			fmt.Fprintln(more, everything(t, r), printed(t, r))

@@ -59,12 +59,18 @@ func (r *reports) all() []*shadow.Result {
 // calm has no copy dropped because the machine that runs the tests is busy.
 var calm = shadow.WithPressure(shadow.PressureOptions{Off: true})
 
-// mirror returns a Mirror to target that is closed when the test ends, and what it
-// reports.
+// isolated is t, whose writes reach nobody, as those of all targets of these tests.
+func isolated(t shadow.Target) shadow.Target {
+	t.Isolated = true
+	return t
+}
+
+// mirror returns a Mirror to target, which is isolated, that is closed when the test ends, and
+// what it reports.
 func mirror(t testing.TB, target shadow.Target, opts ...shadow.Option) (*shadow.Mirror, *reports) {
 	t.Helper()
 	r := &reports{}
-	m, err := shadow.New(target, append([]shadow.Option{shadow.WithReporter(r), calm}, opts...)...)
+	m, err := shadow.New(isolated(target), append([]shadow.Option{shadow.WithReporter(r), calm}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { m.Close() })
 	return m, r

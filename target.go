@@ -32,6 +32,11 @@ type Target struct {
 	// Masker shapes what is sent; nil sends the request as it came. Its error means
 	// that nothing is sent.
 	Masker Masker
+	// Isolated is the user's word that what the target writes reaches nobody: it has a store of
+	// its own, works for a test tenant, or its writes are stopped. Without it a candidate is
+	// sent requests with a safe method alone (RFC 9110 section 9.2.1): New fails where
+	// WithMethods names another one. A control without it is not asked those.
+	Isolated bool
 	// Discard sends the copy, but neither keeps nor compares the answer: its outcome
 	// is Uncompared.
 	Discard bool

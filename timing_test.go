@@ -779,7 +779,7 @@ func TestTheLedgerAddsUpBesideThePrimary(t *testing.T) {
 		io.WriteString(w, "ok")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		m, err := shadow.New(shadow.InProcess("v2", http.HandlerFunc(candidate)), allMethods, parallel, calm,
+		m, err := shadow.New(isolated(shadow.InProcess("v2", http.HandlerFunc(candidate))), allMethods, parallel, calm,
 			shadow.WithConcurrency(4), shadow.WithQueue(8, 1<<20), shadow.WithBreaker(shadow.BreakerOptions{Off: true}),
 			shadow.WithControl(shadow.InProcess("v1", http.HandlerFunc(candidate))))
 		require.NoError(t, err)

@@ -435,6 +435,37 @@ func TestReadOnlyRefusesUnsafeMethodsOfCopiesOnly(t *testing.T) {
 	})
 }
 
+func TestReadOnlyRefusesCopiesThatAskForAnUnsafeMethod(t *testing.T) {
+	served := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusAccepted) })
+	h := middleware.Detect(everybody)(middleware.ReadOnly(served))
+	for _, c := range []struct {
+		header, value, query string
+		want                 int
+	}{
+		{"X-HTTP-Method-Override", "DELETE", "", http.StatusForbidden},
+		{"X-HTTP-Method", "put", "", http.StatusForbidden},
+		{"X-Method-Override", "PATCH", "", http.StatusForbidden},
+		{"X-Other", "DELETE", "?_method=delete", http.StatusForbidden},
+		{"X-Other", "DELETE", "?method=delete", http.StatusAccepted},
+		{"X-HTTP-Method-Override", "HEAD", "", http.StatusAccepted},
+	} {
+		for copied, want := range map[bool]int{true: c.want, false: http.StatusAccepted} {
+			r := httptest.NewRequest("GET", "/orders"+c.query, nil)
+			r.Header.Set(c.header, c.value)
+			if copied {
+				r.Header.Set("Shadow-Request", "1")
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			assert.Equal(t, want, w.Code, "%+v, a copy: %v", c, copied)
+			if want == http.StatusForbidden {
+				assert.Equal(t, "http", w.Header().Get("Shadow-Side-Effect"))
+				assert.Contains(t, w.Body.String(), "instead of GET is not a safe method")
+			}
+		}
+	}
+}
+
 func TestReadOnlyKeepsAnInProcessCandidateFromWriting(t *testing.T) {
 	wrote := make(chan string, 2)
 	orders := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -442,7 +473,9 @@ func TestReadOnlyKeepsAnInProcessCandidateFromWriting(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 	})
 	statuses := make(chan int, 1)
-	m, err := shadow.New(shadow.InProcess("v2", middleware.ReadOnly(orders)),
+	target := shadow.InProcess("v2", middleware.ReadOnly(orders))
+	target.Isolated = true // by ReadOnly
+	m, err := shadow.New(target,
 		shadow.WithMethods("POST"),
 		shadow.WithReporter(shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error {
 			statuses <- r.Shadow.StatusCode

@@ -8,10 +8,13 @@ import (
 
 	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/methods"
 )
 
 // ReadOnly refuses shadow copies that may write: those whose method is not safe (RFC
-// 9110 section 9.2.1: GET, HEAD, OPTIONS and TRACE are). The answer is 403 with a
+// 9110 section 9.2.1: GET, HEAD, OPTIONS and TRACE are), and those that ask to be treated as one
+// of such a method, by X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override or the query
+// parameter _method. The answer is 403 with a
 // problem document (RFC 9457) that says why, and has the field "Shadow-Side-Effect: http", by
 // which the mirror that sent the copy counts it: see shadow.EventSideEffect. Everything else
 // goes to next untouched: copies with a safe method, and all real requests.
@@ -29,20 +32,12 @@ func ReadOnly(next http.Handler) http.Handler {
 		panic("middleware: ReadOnly: nil handler")
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if shadow.IsShadow(r.Context()) && !safe(r.Method) {
+		if shadow.IsShadow(r.Context()) && !methods.OnlyReads(r) {
 			refuse(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func safe(method string) bool {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		return true
-	}
-	return false
 }
 
 // problem is a problem document (RFC 9457 section 3.1).
@@ -53,6 +48,14 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
+// unsafe returns the method of r that is not safe.
+func unsafe(r *http.Request) string {
+	if methods.Safe(r.Method) {
+		return "the method that it asks for instead of " + r.Method
+	}
+	return r.Method
+}
+
 func refuse(w http.ResponseWriter, r *http.Request) {
 	text, err := json.Marshal(problem{
 		Type:   "https://pkg.go.dev/github.com/goshadow/shadow/middleware#ReadOnly",
@@ -60,7 +63,7 @@ func refuse(w http.ResponseWriter, r *http.Request) {
 		Status: http.StatusForbidden,
 		Detail: fmt.Sprintf("This request is a shadow copy, and %s is not a safe method "+
 			"(RFC 9110 section 9.2.1): it was not executed. To let copies write here, "+
-			"serve this route outside middleware.ReadOnly.", r.Method),
+			"serve this route outside middleware.ReadOnly.", unsafe(r)),
 	})
 	if err != nil {
 		panic(err) // strings and a number

@@ -35,6 +35,7 @@ const tokenKey = "not a secret, for once"
 func newMirror(rules *shadow.Policy, candidate string, reporter shadow.Reporter) (*shadow.Mirror, error) {
 	target := shadow.Remote("v2", candidate)
 	target.Masker = rules
+	target.Isolated = true // it has a store of its own, so it may be sent a POST
 	return shadow.New(target,
 		shadow.WithMasker(rules),
 		shadow.WithMethods("GET", "POST"),

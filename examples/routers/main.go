@@ -100,8 +100,10 @@ var setups = []setup{
 
 // start returns the primary with its mirror.
 func (s *setup) start(opts ...shadow.Option) (http.Handler, *shadow.Mirror, error) {
-	opts = append(opts, shadow.WithMethods("GET", "POST")) // a POST changes nothing here
-	mirror, err := shadow.New(shadow.InProcess("v2", s.candidate()), append(opts, s.options...)...)
+	target := shadow.InProcess("v2", s.candidate())
+	target.Isolated = true // a POST changes nothing here
+	opts = append(opts, shadow.WithMethods("GET", "POST"))
+	mirror, err := shadow.New(target, append(opts, s.options...)...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -76,6 +76,7 @@ func instrument(primary http.Handler, _ *candidate) (http.Handler, func(), error
 // mirrored, and bodies up to 4 MiB.
 
 func mirrored(primary http.Handler, t shadow.Target, opts ...shadow.Option) (http.Handler, func(), error) {
+	t.Isolated = true
 	m, err := shadow.New(t, append(opts, shadow.WithMethods("GET", "POST"), shadow.WithMaxBody(4<<20))...)
 	if err != nil {
 		return nil, nil, err
@@ -103,7 +104,9 @@ func full(primary http.Handler, _ *candidate) (http.Handler, func(), error) {
 		started <- struct{}{}
 		<-held
 	})
-	m, err := shadow.New(shadow.InProcess("held", holding), shadow.WithConcurrency(1), shadow.WithQueue(1, 64<<20),
+	target := shadow.InProcess("held", holding)
+	target.Isolated = true
+	m, err := shadow.New(target, shadow.WithConcurrency(1), shadow.WithQueue(1, 64<<20),
 		shadow.WithMethods("GET", "POST"), shadow.WithMaxBody(4<<20))
 	if err != nil {
 		return nil, nil, err

@@ -67,6 +67,7 @@ func light(f fire.Fault, l workload, opts []shadow.Option) (*kindling, error) {
 	if f.InProcess() {
 		target = shadow.InProcess(f.Name, s)
 	}
+	target.Isolated = true
 	m, err := shadow.New(target, append(opts, shadow.WithMethods("GET", "POST"))...)
 	if err != nil {
 		s.Close()

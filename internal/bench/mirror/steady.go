@@ -83,7 +83,9 @@ func rateBoth(l workload, calls int) (float64, error) {
 
 func rateMirrored(l workload, calls int) (float64, error) {
 	var served, reported atomic.Int64
-	m, err := shadow.New(shadow.InProcess("candidate", l.handler()), unlimited, shadow.WithMethods("GET", "POST"),
+	target := shadow.InProcess("candidate", l.handler())
+	target.Isolated = true
+	m, err := shadow.New(target, unlimited, shadow.WithMethods("GET", "POST"),
 		shadow.WithReporter(shadow.ReporterFunc(func(context.Context, *shadow.Result) error {
 			reported.Add(1)
 			return nil

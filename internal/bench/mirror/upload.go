@@ -51,7 +51,9 @@ func upload(w io.Writer, turns int) error {
 	for _, way := range ways {
 		h := handler
 		if way.opts != nil {
-			m, err := shadow.New(shadow.Remote("never reads", never.URL),
+			target := shadow.Remote("never reads", never.URL)
+			target.Isolated = true
+			m, err := shadow.New(target,
 				append(way.opts, unlimited, shadow.WithMethods("POST"))...)
 			if err != nil {
 				return err

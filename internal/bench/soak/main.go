@@ -49,13 +49,13 @@ func run(w io.Writer, length, each time.Duration) error {
 	goroutines, heap := total(fire.Goroutines()), live()
 	now := &current{}
 	now.set(shadow.HandlerTransport(http.HandlerFunc(primary)))
-	cautious, err := shadow.New(shadow.Target{Name: "cautious", Transport: now}, shadow.WithMethods("GET", "POST"),
+	cautious, err := shadow.New(shadow.Target{Name: "cautious", Transport: now, Isolated: true}, shadow.WithMethods("GET", "POST"),
 		shadow.WithConcurrency(concurrency), shadow.WithQueue(256, budget),
 		shadow.WithBreaker(shadow.BreakerOptions{Pause: each / 4}))
 	if err != nil {
 		return err
 	}
-	eager, err := shadow.New(shadow.Target{Name: "eager", Transport: now}, shadow.WithMethods("GET", "POST"),
+	eager, err := shadow.New(shadow.Target{Name: "eager", Transport: now, Isolated: true}, shadow.WithMethods("GET", "POST"),
 		shadow.WithConcurrency(concurrency), shadow.WithQueue(256, budget),
 		shadow.WithBreaker(shadow.BreakerOptions{Off: true}), shadow.WithPressure(shadow.PressureOptions{Off: true}),
 		shadow.WithOverhead(shadow.OverheadOptions{Off: true}))

@@ -61,6 +61,7 @@ func newRigOn(t *testing.T, reader sdkmetric.Reader, target shadow.Target, opts 
 	r.meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))
 	opts = append(opts, shadow.WithTracerProvider(r.tracer), shadow.WithMeterProvider(r.meter),
 		shadow.WithReporter(r))
+	target.Isolated = true // what it writes reaches nobody
 	mirror, err := shadow.New(target, opts...)
 	require.NoError(t, err)
 	r.mirror = mirror
