@@ -98,8 +98,7 @@ type canary struct {
 
 // watches tells whether the canary checks copies to t.
 func (c *canary) watches(t *Target) bool {
-	_, inProcess := t.Transport.(*handlerTransport)
-	return c != nil && (t.Masker != nil || !inProcess)
+	return c != nil && (t.Masker != nil || !t.local())
 }
 
 // detectors are the names of what the canary looks for.

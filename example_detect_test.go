@@ -60,13 +60,10 @@ func ExampleWithCanary() {
 
 // detecting is the code of docs/detectors.md.
 func detecting() (*shadow.Mirror, error) {
-	target := shadow.Remote("v2", "https://orders-v2.internal")
-	target.Masker = shadow.MaskAll(
-		shadow.DropCredentials(),
-		shadow.MaskJSON("$..customer.name", "$..customer.address"), // no shape gives these away
-		shadow.MaskDetected(shadow.DetectCard, shadow.DetectIBAN, shadow.DetectEmail, shadow.DetectPhone))
-	mirror, err := shadow.New(target,
-		shadow.WithMasker(target.Masker), // what is reported
+	mirror, err := shadow.New(shadow.Remote("v2", "https://orders-v2.internal"),
+		shadow.WithMasker(shadow.MaskAll(
+			shadow.MaskJSON("$..customer.name", "$..customer.address"), // no shape gives these away
+			shadow.MaskDetected(shadow.DetectCard, shadow.DetectIBAN, shadow.DetectEmail, shadow.DetectPhone))),
 		shadow.WithCanary(shadow.CanaryOptions{Rate: 0.1}))
 	return mirror, err
 }

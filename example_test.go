@@ -185,7 +185,8 @@ func ExampleByRoute() {
 	// /health false
 }
 
-// Target.Masker shapes what is sent, WithMasker what is reported.
+// WithMasker shapes what leaves: what is sent to another process, and what is reported. What
+// only the readers of reports must not see is for WithRecordMasker.
 func ExampleMaskJSON() {
 	v2 := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -194,11 +195,11 @@ func ExampleMaskJSON() {
 	defer v2.Close()
 
 	target := shadow.Remote("v2", v2.URL)
-	target.Masker = shadow.MaskAll(shadow.DropCredentials(), shadow.MaskJSON("$..card", "$.password"))
 	target.Isolated = true // what it writes reaches nobody: it may be sent a POST
 	mirror, err := shadow.New(target,
 		shadow.WithMethods("GET", "POST"),
-		shadow.WithMasker(shadow.MaskJSON("$.*")),
+		shadow.WithMasker(shadow.MaskJSON("$..card", "$.password")),
+		shadow.WithRecordMasker(shadow.MaskJSON("$.*")),
 		shadow.WithReporter(shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error {
 			fmt.Printf("reported: %q %s\n", r.Request.Header.Get("Authorization"), r.Request.Body)
 			return nil

@@ -440,7 +440,7 @@ func TestABodyThatCannotBeReadIsNotSentMasked(t *testing.T) {
 				t.Run("reported without its content, "+name, func(t *testing.T) {
 					candidate := &wire{}
 					results, m := exchanged(t, reading, remoteTo(t, candidate), post("application/json", c.coding, c.body), posts, limit,
-						shadow.WithMasker(masker))
+						shadow.WithRecordMasker(masker))
 					require.Len(t, candidate.got, 1)
 					assert.Equal(t, c.body, candidate.body[0])
 					require.Len(t, results, 1)
@@ -684,18 +684,98 @@ func TestAMalformedAnswerIsNotQuoted(t *testing.T) {
 	}
 }
 
-// The default masks, and nothing else, are between an ordinary request and the wire.
+// Target.Masker is about what a target is sent, WithRecordMasker about what is reported.
 func TestTheTargetsMaskAndTheRecordsAreTwo(t *testing.T) {
 	candidate := &wire{}
 	target := remoteTo(t, candidate)
 	target.Masker = shadow.MaskAll(target.Masker, shadow.MaskJSON("$.sent"), shadow.SetHeader("Authorization", "Bearer its own"))
 	r := post("application/json", "", `{"sent":1,"reported":2}`)
 	r.Header.Set("Authorization", "Bearer mine")
-	res := exchange(t, reading, target, r, posts, shadow.WithMasker(shadow.MaskJSON("$.reported")))
+	res := exchange(t, reading, target, r, posts, shadow.WithRecordMasker(shadow.MaskJSON("$.reported")))
 	require.Len(t, candidate.got, 1)
 	assert.Equal(t, `{"sent":"[masked]","reported":2}`, candidate.body[0])
 	assert.Equal(t, "Bearer its own", candidate.got[0].Header.Get("Authorization"))
 	assert.Equal(t, `{"sent":1,"reported":"[masked]"}`, string(res.Request.Body))
 	assert.Equal(t, "[masked]", res.Request.Header.Get("Authorization"))
 	assert.Equal(t, "Bearer mine", r.Header.Get("Authorization"))
+}
+
+// WithMasker is about everything that leaves: what is sent to targets outside this process,
+// and what is reported. A target in this process gets what the primary gets, unless its own
+// Masker says otherwise.
+func TestWithMaskerIsAboutAllThatLeaves(t *testing.T) {
+	const body = `{"all":1,"target":2,"record":3}`
+	rules := []shadow.Option{posts, shadow.WithMasker(shadow.MaskJSON("$.all")), shadow.WithRecordMasker(shadow.MaskJSON("$.record"))}
+	for _, c := range []struct {
+		name, sent string
+		target     func(w *wire) shadow.Target
+	}{
+		{"remote", `{"all":"[masked]","target":2,"record":3}`, func(w *wire) shadow.Target { return remoteTo(t, w) }},
+		{"remote with a rule of its own", `{"all":"[masked]","target":"[masked]","record":3}`, func(w *wire) shadow.Target {
+			target := remoteTo(t, w)
+			target.Masker = shadow.MaskJSON("$.target")
+			return target
+		}},
+		{"a Transport", `{"all":"[masked]","target":2,"record":3}`, func(w *wire) shadow.Target {
+			return shadow.Target{Name: "v2", Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+				return shadow.HandlerTransport(w).RoundTrip(r)
+			})}
+		}},
+		{"in process", body, func(w *wire) shadow.Target { return shadow.InProcess("v2", w) }},
+		{"a HandlerTransport", body, func(w *wire) shadow.Target {
+			return shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(w)}
+		}},
+		{"in process with a rule of its own", `{"all":1,"target":"[masked]","record":3}`, func(w *wire) shadow.Target {
+			target := shadow.InProcess("v2", w)
+			target.Masker = shadow.MaskJSON("$.target")
+			return target
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, which := range []string{"candidate", "control"} {
+				candidate := &wire{}
+				target, options := c.target(candidate), rules
+				if which == "control" {
+					target.Name = "v1"
+					options = append(options[:len(options):len(options)], shadow.WithControl(target))
+					target = shadow.InProcess("v2", saidText("x"))
+				}
+				res := exchange(t, reading, target, post("application/json", "", body), options...)
+				require.Len(t, candidate.body, 1)
+				assert.Equal(t, c.sent, candidate.body[0], which)
+				assert.Equal(t, `{"all":"[masked]","target":2,"record":"[masked]"}`, string(res.Request.Body), which)
+			}
+		})
+	}
+}
+
+// A rule that is given twice runs once: a token of a token is none of the value.
+func TestAMaskerThatIsGivenTwiceRunsOnce(t *testing.T) {
+	tokens := shadow.MaskWith(shadow.Tokenize(key), shadow.MaskJSON("$.mail"))
+	candidate := &wire{}
+	target := remoteTo(t, candidate)
+	target.Masker = shadow.MaskAll(shadow.DropCredentials(), tokens)
+	res := exchange(t, reading, target, post("application/json", "", `{"mail":"ada@example.org"}`), posts, shadow.WithMasker(tokens))
+	require.Len(t, candidate.body, 1)
+	assert.NotContains(t, candidate.body[0], "ada")
+	assert.Equal(t, candidate.body[0], string(res.Request.Body))
+}
+
+// Where reports hold what a target is not sent, and nobody has said so, the log does.
+func TestReportsThatHoldWhatATargetIsNotSentAreLogged(t *testing.T) {
+	said := func(masker shadow.Masker, opts ...shadow.Option) string {
+		log := &logged{}
+		target := shadow.Remote("v2", "http://v2.example")
+		target.Masker = masker
+		_, err := shadow.New(target, append(opts, shadow.WithReporter(shadow.ReporterFunc(func(context.Context, *shadow.Result) error { return nil })),
+			shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))...)
+		require.NoError(t, err)
+		return log.String()
+	}
+	const hint = "is reported in full"
+	card := shadow.MaskJSON("$..card")
+	assert.Contains(t, said(shadow.MaskAll(shadow.DropCredentials(), card)), hint)
+	assert.NotContains(t, said(shadow.DropCredentials()), hint)
+	assert.NotContains(t, said(card, shadow.WithMasker(card)), hint)
+	assert.NotContains(t, said(card, shadow.WithRecordMasker(shadow.MaskAll())), hint)
 }

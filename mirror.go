@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -62,22 +63,23 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
+	alone := c.reportsMore()
 	for _, t := range []*Target{&c.target, c.control} {
-		if t != nil && t.Masker != nil {
-			t.Masker = newMaskAll("Masker", []Masker{t.Masker}) // a rule alone is a list of one: see AllowBodies
+		if t != nil {
+			t.Masker = c.masksFor(t)
 		}
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally(), loops: newLoops()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
-	m.mask = newMaskAll("WithMasker", append([]Masker{maskCredentials()}, c.maskers...))
+	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))
 	masks := []Masker{c.target.Masker}
 	m.tokens.candidate = tokenisers(c.target.Masker)
 	if c.control != nil {
 		masks = append(masks, c.control.Masker)
 		m.tokens.control = tokenisers(c.control.Masker)
 	}
-	m.labels = newLabelMasks(c.requestID, append(masks, c.maskers...))
+	m.labels = newLabelMasks(c.requestID, slices.Concat(masks, c.maskers, c.recordMaskers))
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
@@ -98,7 +100,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.advise()
+	m.advise(alone)
 	return m, nil
 }
 

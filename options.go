@@ -46,8 +46,8 @@ const (
 var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
 // Option configures a Mirror. Options are applied in order. Where one value is set twice
-// the last one wins, so that a preset can be overridden; WithMasker, WithReporter and
-// WithContextKeys add to what is there. An invalid value is an error of New, also where a
+// the last one wins, so that a preset can be overridden; WithMasker, WithRecordMasker,
+// WithReporter and WithContextKeys add to what is there. An invalid value is an error of New, also where a
 // later option overrides it.
 type Option interface{ apply(*config) }
 
@@ -61,10 +61,12 @@ type config struct {
 	control      *Target
 	controlShare share // of the copies; 0 until WithControlRate or the default sets it
 
+	maskers       []Masker // of everything that leaves
+	recordMaskers []Masker // of reports alone
+
 	name        string
 	methods     []string
 	sampler     Sampler
-	maskers     []Masker
 	comparator  Comparator
 	reporters   []Reporter
 	route       func(*http.Request) string
@@ -179,15 +181,76 @@ func WithSampler(s Sampler) Option {
 	})
 }
 
-// WithMasker adds to the record mask, which shapes what is reported: the headers that
-// carry credentials are masked always. What is sent is shaped by Target.Masker. A result
-// whose record cannot be masked is reported without its content: see ErrWithheld. A body that
-// no rule looks into is left out of the record: see AllowBodies.
+// WithMasker masks everything that leaves: the copies that are sent to targets outside this
+// process, and all that is reported. It may be given several times; the maskers run in that
+// order, before those of a Target.Masker and of WithRecordMasker. Credentials are masked in
+// reports always, and in copies by the DropCredentials of Remote.
+//
+// A target that InProcess or HandlerTransport made is in this process: it is sent what the
+// primary gets, unless its Target.Masker says otherwise. A Masker that is also in Target.Masker
+// runs once.
+//
+// A copy that cannot be masked is not sent: ReasonMaskFailed. A result whose record cannot be
+// masked is reported without its content: see ErrWithheld. A body that no rule looks into is
+// not sent, and left out of the record: see AllowBodies.
 func WithMasker(m Masker) Option {
 	return optionFunc(func(c *config) {
 		c.check("WithMasker", m)
 		c.maskers = append(c.maskers, m)
 	})
+}
+
+// WithRecordMasker masks what is reported and nothing else, besides WithMasker: for values
+// that the targets need and the readers of reports do not. It may be given several times.
+func WithRecordMasker(m Masker) Option {
+	return optionFunc(func(c *config) {
+		c.check("WithRecordMasker", m)
+		c.recordMaskers = append(c.recordMaskers, m)
+	})
+}
+
+// masksFor is what masks the copies sent to t, nil where nothing does: a list, also of one
+// rule (see AllowBodies).
+func (c *config) masksFor(t *Target) Masker {
+	var list []Masker
+	if !t.local() {
+		list = newMaskAll("", c.maskers).list
+	}
+	if t.Masker != nil {
+		for _, own := range newMaskAll("", []Masker{t.Masker}).list {
+			if !slices.ContainsFunc(list, func(m Masker) bool { return same(m, own) }) {
+				list = append(list, own)
+			}
+		}
+	} else if len(list) == 0 {
+		return nil
+	}
+	return newMaskAll("Masker", list)
+}
+
+// same reports whether two maskers are one.
+func same(a, b Masker) bool {
+	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
+}
+
+// reportsMore reports whether reports hold values that a target is not sent: its Masker hides
+// them, and nobody has said what reports hide.
+func (c *config) reportsMore() bool {
+	if len(c.maskers) > 0 || len(c.recordMaskers) > 0 {
+		return false
+	}
+	for _, t := range []*Target{&c.target, c.control} {
+		if t != nil && t.Masker != nil && slices.ContainsFunc(newMaskAll("", []Masker{t.Masker}).list, hidesValues) {
+			return true
+		}
+	}
+	return false
+}
+
+// hidesValues reports whether m is a rule about values of traffic: what reports should hide too.
+func hidesValues(m Masker) bool {
+	_, rule := m.(replaceable)
+	return rule
 }
 
 // WithComparator replaces the comparator, as WithCompare does. The default is that of

@@ -6,8 +6,7 @@ package shadow
 //	rules, err := shadow.ParsePolicy(file, key)
 //	...
 //	target := shadow.Remote("v2", "http://orders-v2.internal")
-//	target.Masker = rules // shapes what is sent
-//	mirror, err := shadow.New(target, shadow.WithMasker(rules)) // and what is reported
+//	mirror, err := shadow.New(target, shadow.WithMasker(rules)) // shapes all that leaves
 //
 // It is safe for concurrent use. See docs/privacy-review.md for how to review one.
 //
@@ -53,7 +52,8 @@ package shadow
 // before it too, where they look like what it looks for.
 //
 // Credentials are dropped before all rules, as by DropCredentials, unless "credentials" is
-// "keep": then they are what the rules make of them. A body that no rule looks into is
+// "keep": then they are what the rules make of them, and the Masker of a Remote, which is
+// DropCredentials, has to go. A body that no rule looks into is
 // neither sent nor reported, unless "bodies" names its type, as AllowBodies does: "*/*" lets
 // all pass.
 type Policy struct {

@@ -308,10 +308,8 @@ func TestAPolicyShapesWhatIsSentAndWhatIsReported(t *testing.T) {
 		w.Write([]byte(`{"who":"the shadow's secret"}`))
 	}))
 	defer candidate.Close()
-	target := shadow.Remote("v2", candidate.URL)
-	target.Masker = p
 	var result *shadow.Result
-	mirror, err := shadow.New(target, shadow.WithMasker(p), shadow.WithReporter(
+	mirror, err := shadow.New(shadow.Remote("v2", candidate.URL), shadow.WithMasker(p), shadow.WithReporter(
 		shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error { result = r; return nil })))
 	require.NoError(t, err)
 	primary := mirror.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

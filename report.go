@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -184,7 +185,7 @@ func listeners(c *config) []Reporter {
 	visit(c.sampler)
 	visit(c.comparator)
 	visit(c.target.Masker)
-	for _, m := range c.maskers {
+	for _, m := range slices.Concat(c.maskers, c.recordMaskers) {
 		visit(m)
 	}
 	if c.control != nil {

@@ -33,7 +33,7 @@
 // Each copied request ends as a [Result] with one [Outcome]. Every request, copied or
 // not, is counted by [Mirror.Stats] under exactly one outcome or one [Reason]. Nothing
 // is reported before the record mask has been over it: credentials always, and what
-// [WithMasker] adds.
+// [WithMasker] and [WithRecordMasker] add.
 //
 // # User code
 //

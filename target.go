@@ -29,8 +29,9 @@ type Target struct {
 	// with Parallel the request body is complete) to the last byte of the answer; 0 is 10 s.
 	// A copy that waited in the queue for that long is not sent: ReasonExpired.
 	Timeout time.Duration
-	// Masker shapes what is sent; nil sends the request as it came. Its error means
-	// that nothing is sent.
+	// Masker shapes what this target is sent, after the maskers of WithMasker: its own
+	// credentials, tokens. It does not shape what is reported. Its error means that nothing
+	// is sent.
 	Masker Masker
 	// Isolated is the user's word that what the target writes reaches nobody: it has a store of
 	// its own, works for a test tenant, or its writes are stopped. Without it a candidate is
@@ -42,8 +43,8 @@ type Target struct {
 	Discard bool
 }
 
-// InProcess is a target in this process. Its Masker is nil: what it is sent has not
-// left the trust domain. The copy's context is fresh and has a deadline. A handler
+// InProcess is a target in this process. Its Masker is nil, and WithMasker does not shape what
+// it is sent, which has not left the trust domain. The copy's context is fresh and has a deadline. A handler
 // that ignores it keeps its place among the running copies until it returns.
 func InProcess(name string, h http.Handler) Target {
 	return Target{Name: name, Transport: HandlerTransport(h)}
@@ -58,6 +59,12 @@ func InProcess(name string, h http.Handler) Target {
 // the one case that net/http hides: an idle connection that had been closed already.
 func Remote(name, baseURL string) Target {
 	return Target{Name: name, Transport: newRemote(baseURL), Masker: DropCredentials()}
+}
+
+// local reports whether t is in this process: InProcess or HandlerTransport made it.
+func (t *Target) local() bool {
+	_, ok := t.Transport.(*handlerTransport)
+	return ok
 }
 
 func (t *Target) timeout() time.Duration {

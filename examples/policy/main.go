@@ -31,10 +31,9 @@ var privacy []byte
 // its secrets, and is the same in all replicas.
 const tokenKey = "not a secret, for once"
 
-// newMirror is the wiring: the rules shape what is sent, and what is reported.
+// newMirror is the wiring: the rules shape all that leaves, what is sent and what is reported.
 func newMirror(rules *shadow.Policy, candidate string, reporter shadow.Reporter) (*shadow.Mirror, error) {
 	target := shadow.Remote("v2", candidate)
-	target.Masker = rules
 	target.Isolated = true // it has a store of its own, so it may be sent a POST
 	return shadow.New(target,
 		shadow.WithMasker(rules),
