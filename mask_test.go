@@ -735,6 +735,7 @@ func TestWithMaskerIsAboutAllThatLeaves(t *testing.T) {
 			for _, which := range []string{"candidate", "control"} {
 				candidate := &wire{}
 				target, options := c.target(candidate), rules
+				target.Isolated = true
 				if which == "control" {
 					target.Name = "v1"
 					options = append(options[:len(options):len(options)], shadow.WithControl(target))
