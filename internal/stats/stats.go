@@ -156,3 +156,10 @@ func (t Test) Ranks(n uint64, q, alpha float64) (lower, upper uint64) {
 	}
 	return refuted(q), n + 1 - refuted(1-q)
 }
+
+// Excess bounds by how much the share behind b of n is greater than that behind c of n, at
+// level alpha. It is negative if it is shown to be less. Both may be of the same n
+// observations.
+func (t Test) Excess(b, c, n uint64, alpha float64) float64 {
+	return t.Upper(b, n, alpha/2) - t.Lower(c, n, alpha/2)
+}

@@ -17,14 +17,15 @@ import (
 func (t *Tally) Snapshot() *Snapshot {
 	now := time.Now()
 	s := &Snapshot{
-		Version: Version, Since: t.since, Taken: now.UTC().Round(0),
+		Version: Version, Since: t.since, Taken: now.UTC().Round(0), Elapsed: now.Sub(t.began),
+		Sources: []Source{{Tally: t.id, Sequence: t.taken.Add(1), Elapsed: now.Sub(t.began)}},
 		MinRuns: t.options.MinRuns, FalseDiscovery: t.options.FalseDiscovery,
 	}
 	all := t.all()
 	s.Routes = make([]Route, len(all))
 	c := newCollector(t.options.Accuracy)
 	for i, series := range all {
-		series.snapshot(s, &s.Routes[i], t.mapping, c, now.Unix())
+		series.snapshot(s, &s.Routes[i], t.mapping, c, now.Unix(), series.window(false, t.options.MinRuns))
 	}
 	t.mu.Lock()
 	for _, e := range t.events {
@@ -54,19 +55,21 @@ func (t *Tally) all() (list []*series) {
 
 func ledger(name string, stats shadow.Stats) Mirror {
 	return Mirror{
-		Name: name, Requests: stats.Requests, Skipped: stats.Skipped, Dropped: stats.Dropped, Unreported: stats.Unreported,
+		Control: len(stats.Targets) > 1,
+		Name:    name, Requests: stats.Requests, Skipped: stats.Skipped, Dropped: stats.Dropped, Unreported: stats.Unreported,
 		Results: Counts{Match: stats.Match, Mismatch: stats.Mismatch, Failed: stats.Failed, Uncompared: stats.Uncompared},
 	}
 }
 
 // snapshot writes the results of s to r, and adds its fields and groups to out. No result
 // is counted in one place and not in another.
-func (s *series) snapshot(out *Snapshot, r *Route, bins *mapping.CubicallyInterpolatedMapping, c *collector, second int64) {
+func (s *series) snapshot(out *Snapshot, r *Route, bins *mapping.CubicallyInterpolatedMapping, c *collector, second int64, window uint64) {
 	r.Mirror, r.Target, r.Route = s.key.mirror, s.key.target, s.key.route
 	cells := s.lockAll()
 	defer unlock(cells)
 	for _, cell := range cells {
 		cell.settle(bins)
+		cell.controlled.turn(window)
 		cell.addTo(r, second)
 	}
 	for i, to := range r.distributions() {
@@ -79,6 +82,7 @@ func (s *series) snapshot(out *Snapshot, r *Route, bins *mapping.CubicallyInterp
 		sum := Field{Mirror: s.key.mirror, Target: s.key.target, Route: s.key.route, Place: f.place}
 		for _, cell := range cells {
 			if f.index < len(cell.fields) {
+				cell.fields[f.index].pairs.turn(window)
 				cell.fields[f.index].addTo(&sum)
 			}
 		}
@@ -137,7 +141,8 @@ func (c *cell) addTo(r *Route, second int64) {
 		}
 	}
 	r.Correlated += c.correlated
-	r.Controlled += c.controlled
+	r.Controlled += c.controlled.now
+	r.ControlledBefore += c.controlled.before
 	for _, w := range [...]struct {
 		to     *Slots
 		ring   []numbered[slot]
@@ -168,14 +173,16 @@ func (f *fieldCounts) addTo(sum *Field) {
 	sum.Count += f.results
 	sum.First, sum.Last = span(sum.First, sum.Last, stamp(f.first), stamp(f.last))
 	sum.Classes = byClass(sum.Classes, &f.classes)
-	sum.CandidateOnly += f.candidateOnly
-	sum.ControlOnly += f.controlOnly
-	sum.Both += f.both
+	sum.CandidateOnly += f.pairs.now.CandidateOnly
+	sum.ControlOnly += f.pairs.now.ControlOnly
+	sum.Both += f.pairs.now.Both
+	sum.Before.add(f.pairs.before)
 }
 
 // addTo adds the counts of g to sum.
 func (g *groupCounts) addTo(sum *Group, second int64) {
 	sum.Count += g.results
+	sum.Controlled += g.controlled
 	sum.Weight += g.weight
 	sum.First, sum.Last = span(sum.First, sum.Last, stamp(g.first), stamp(g.last))
 	sum.Classes = byClass(sum.Classes, &g.classes)
@@ -227,6 +234,7 @@ func order[T any](list []T, compare func(a, b *T) int) {
 
 // finish sorts s and fills in what follows from the counts.
 func (s *Snapshot) finish() {
+	order(s.Sources, func(a, b *Source) int { return cmp.Compare(a.Tally, b.Tally) })
 	order(s.Mirrors, func(a, b *Mirror) int { return cmp.Compare(a.Name, b.Name) })
 	order(s.Routes, func(a, b *Route) int { return a.key().compare(b.key()) })
 	order(s.Fields, func(a, b *Field) int {
@@ -243,15 +251,15 @@ func (s *Snapshot) finish() {
 	routes := make(map[seriesKey]*Route, len(s.Routes))
 	for i := range s.Routes {
 		r := &s.Routes[i]
-		r.Noisy, r.Expected = 0, 0
+		r.Noisy, r.Unproven, r.Expected, r.Beyond = 0, 0, 0, 0
 		r.Weighted.Noisy, r.Weighted.Expected = 0, 0
 		routes[r.key()] = r
 	}
 	for i := range s.Fields {
 		f := &s.Fields[i]
-		f.Runs = 0
+		f.Runs, f.Recent = 0, 0
 		if r := routes[f.key()]; r != nil {
-			f.Runs = r.Controlled
+			f.Runs, f.Recent = r.Controlled, r.Controlled-r.ControlledBefore
 		}
 	}
 	s.judge()
@@ -271,10 +279,10 @@ func (s *Snapshot) finish() {
 		g := &s.Groups[i]
 		key := g.key()
 		of := func(p Place) Verdict {
-			if v, ok := verdicts[placeKey{key, p}]; ok {
+			if v, ok := verdicts[placeKey{key, p}]; ok && p.Path != Other {
 				return v
 			}
-			return cmp.Or(verdicts[placeKey{key, Place{Path: Other}}], Unproven)
+			return Unproven // what is counted together as Other says nothing of one place
 		}
 		list := make([]Verdict, 0, len(g.Places)+1)
 		for _, p := range g.Places {
@@ -297,9 +305,13 @@ func (s *Snapshot) finish() {
 		case g.State == Expected:
 			r.Expected += g.Count
 			r.Weighted.Expected += g.Weight
+			continue
 		case g.Verdict == Noisy:
 			r.Noisy += g.Count
 			r.Weighted.Noisy += g.Weight
+		case g.Verdict == Unproven:
+			r.Unproven += g.Count
 		}
+		r.Beyond += g.Controlled
 	}
 }

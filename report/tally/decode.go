@@ -9,6 +9,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 )
 
 // What Decode reads at most. A snapshot of the default Options is far below.
@@ -18,6 +19,7 @@ const (
 	maxFields       = 100_000
 	maxGroups       = 20_000
 	maxMirrors      = 10_000
+	maxSources      = 10_000
 	maxAcknowledged = 10_000
 	maxNote         = 4 << 10  // bytes
 	maxCount        = 1 << 53  // above that JSON numbers are not exact everywhere
@@ -61,6 +63,7 @@ func Decode(r io.Reader) (*Snapshot, error) {
 		return nil, fmt.Errorf("tally: Decode: %w", err)
 	}
 	for name, lists := range map[string][2]int{
+		"sources":          {len(snapshot.Sources), len(once.Sources)},
 		"mirrors":          {len(snapshot.Mirrors), len(once.Mirrors)},
 		"routes":           {len(snapshot.Routes), len(once.Routes)},
 		"fields":           {len(snapshot.Fields), len(once.Fields)},
@@ -79,6 +82,7 @@ func Decode(r io.Reader) (*Snapshot, error) {
 // ask for a lot of memory otherwise.
 type decoded struct {
 	Snapshot
+	Sources      sources         `json:"sources"`
 	Mirrors      mirrors         `json:"mirrors"`
 	Routes       routes          `json:"routes"`
 	Fields       fields          `json:"fields"`
@@ -88,6 +92,7 @@ type decoded struct {
 }
 
 type (
+	sources         []Source
 	mirrors         []Mirror
 	routes          []Route
 	fields          []Field
@@ -98,11 +103,13 @@ type (
 
 func (d *decoded) snapshot() *Snapshot {
 	s := d.Snapshot
+	s.Sources = d.Sources
 	s.Mirrors, s.Routes, s.Fields, s.Groups = d.Mirrors, d.Routes, d.Fields, d.Groups
 	s.Events, s.Acknowledged = d.Events, d.Acknowledged
 	return &s
 }
 
+func (l *sources) UnmarshalJSON(data []byte) error { return bounded(data, (*[]Source)(l), maxSources) }
 func (l *mirrors) UnmarshalJSON(data []byte) error { return bounded(data, (*[]Mirror)(l), maxMirrors) }
 func (l *routes) UnmarshalJSON(data []byte) error  { return bounded(data, (*[]Route)(l), maxRoutes) }
 func (l *fields) UnmarshalJSON(data []byte) error  { return bounded(data, (*[]Field)(l), maxFields) }
@@ -164,6 +171,7 @@ func (s *Snapshot) tooLong() error {
 		name      string
 		long, max int
 	}{
+		{"sources", len(s.Sources), maxSources},
 		{"mirrors", len(s.Mirrors), maxMirrors},
 		{"routes", len(s.Routes), maxRoutes},
 		{"fields", len(s.Fields), maxFields},
@@ -185,6 +193,7 @@ func (s *Snapshot) check() error {
 	}
 	counts := checker{}
 	counts.below("minRuns", s.MinRuns)
+	counts.sources(s.Sources, s.Elapsed)
 	mismatches, weights := map[seriesKey]uint64{}, map[seriesKey]float64{}
 	for i := range s.Mirrors {
 		m := &s.Mirrors[i]
@@ -201,6 +210,9 @@ func (s *Snapshot) check() error {
 	for i := range s.Fields {
 		f := &s.Fields[i]
 		counts.below("fields", f.Count, f.CandidateOnly, f.ControlOnly, f.Both)
+		if f.Before.CandidateOnly > f.CandidateOnly || f.Before.ControlOnly > f.ControlOnly || f.Before.Both > f.Both {
+			counts.fail("a field of route %.60q has more before its last window than at all", f.Route)
+		}
 		counts.total("classes of a field", slices.Collect(maps.Values(f.Classes)))
 	}
 	for i := range s.Groups {
@@ -209,6 +221,9 @@ func (s *Snapshot) check() error {
 		counts.weights("groups", g.Weight)
 		counts.total("classes of a group", slices.Collect(maps.Values(g.Classes)))
 		key := g.key()
+		if g.Controlled > g.Count {
+			counts.fail("a group of route %.60q has a control more often than it has results", g.Route)
+		}
 		if g.Count > mismatches[key] || g.Weight > weights[key] {
 			counts.fail("the groups of route %q have more results than the route has mismatches", g.Route)
 			break
@@ -254,6 +269,21 @@ func (c *checker) weights(where string, weights ...float64) {
 	}
 }
 
+func (c *checker) sources(list []Source, elapsed time.Duration) {
+	longest, seen := time.Duration(0), map[string]bool{}
+	for _, s := range list {
+		c.below("sources", s.Sequence)
+		longest = max(longest, s.Elapsed)
+		if s.Tally == "" || len(s.Tally) > maxName || seen[s.Tally] || s.Elapsed < 0 {
+			c.fail("sources: %.40q is no tally, is there twice, or has counted for a negative time", s.Tally)
+		}
+		seen[s.Tally] = true
+	}
+	if elapsed != longest {
+		c.fail("elapsed: %v is not the longest of the sources, %v", elapsed, longest)
+	}
+}
+
 func (c *checker) route(r *Route) {
 	where := fmt.Sprintf("route %.60q", r.Route)
 	c.below(where, r.Results.Match, r.Results.Mismatch, r.Results.Failed, r.Results.Uncompared,
@@ -261,6 +291,9 @@ func (c *checker) route(r *Route) {
 	c.total(where+": failures", slices.Collect(maps.Values(r.Failures)))
 	if all := r.Results.All(); max(r.PrimaryErrors, r.ShadowErrors, r.Correlated, r.Controlled, r.Weighted.Unknown) > all {
 		c.fail("%s: it counts more of something than its %d results", where, all)
+	}
+	if r.ControlledBefore > r.Controlled {
+		c.fail("%s: it has more results with a control before its last window than at all", where)
 	}
 	w := &r.Weighted
 	c.weights(where, w.Match, w.Mismatch, w.Failed, w.Uncompared, w.ShadowErrors, w.Correlated, w.Greatest, w.Squares)

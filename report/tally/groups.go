@@ -35,12 +35,10 @@ type field struct {
 
 // fieldCounts is what a cell counts of a field.
 type fieldCounts struct {
-	results       uint64
-	first, last   time.Time
-	classes       [numClasses]uint64
-	candidateOnly uint64
-	controlOnly   uint64
-	both          uint64
+	results     uint64
+	first, last time.Time
+	classes     [numClasses]uint64
+	pairs       windowed[Pairs]
 
 	candidate, control bool // of the result that is being counted
 }
@@ -60,6 +58,7 @@ type group struct {
 // groupCounts is what a cell counts of a group.
 type groupCounts struct {
 	results     uint64
+	controlled  uint64
 	weight      float64
 	first, last time.Time
 	classes     [numClasses]uint64
@@ -111,7 +110,7 @@ func (w *writer) look(t *Tally, s *series, r *shadow.Result) {
 }
 
 // differ counts what w has seen of r.
-func (c *cell) differ(w *writer, r *shadow.Result, weight float64, now time.Time) {
+func (c *cell) differ(w *writer, r *shadow.Result, weight float64, now time.Time, window uint64) {
 	for _, d := range w.seen {
 		f := at(&c.fields, d.field.index)
 		if d.control {
@@ -122,11 +121,14 @@ func (c *cell) differ(w *writer, r *shadow.Result, weight float64, now time.Time
 		f.classes[d.class]++
 	}
 	for _, d := range w.seen {
-		c.fields[d.field.index].count(r.Controlled, now)
+		c.fields[d.field.index].count(r.Controlled, now, window)
 	}
 	if w.group != nil {
 		g := at(&c.groups, w.group.index)
 		g.count(weight, now)
+		if r.Controlled {
+			g.controlled++
+		}
 		for _, d := range w.seen[:len(r.Diffs)] {
 			g.classes[d.class]++
 		}
@@ -188,7 +190,7 @@ func (s *series) knownField(folded []byte) *field {
 func perRoute(all int) int { return max(all/16, fewestOfRoute) }
 
 // count counts a result that was noted in f, once.
-func (f *fieldCounts) count(controlled bool, now time.Time) {
+func (f *fieldCounts) count(controlled bool, now time.Time, window uint64) {
 	if f.candidate {
 		f.results++
 		if f.first.IsZero() {
@@ -197,13 +199,14 @@ func (f *fieldCounts) count(controlled bool, now time.Time) {
 		f.last = now
 	}
 	if controlled {
-		switch {
+		f.pairs.turn(window)
+		switch pairs := &f.pairs.now; {
 		case f.candidate && f.control:
-			f.both++
+			pairs.Both++
 		case f.candidate:
-			f.candidateOnly++
+			pairs.CandidateOnly++
 		case f.control:
-			f.controlOnly++
+			pairs.ControlOnly++
 		}
 	}
 	f.candidate, f.control = false, false
@@ -220,6 +223,9 @@ func (w *writer) fingerprint(route string, r *shadow.Result) uint64 {
 	w.folded = binary.BigEndian.AppendUint32(w.folded, uint32(status(r.Shadow)))
 	for _, hash := range w.hashes {
 		w.folded = binary.BigEndian.AppendUint64(w.folded, hash)
+	}
+	if r.More { // its places are not all known: it is not the group of those that are
+		w.folded = append(w.folded, 1)
 	}
 	return max(xxhash.Sum64(w.folded), 1)
 }
@@ -261,6 +267,7 @@ func (s *series) group(t *Tally, fingerprint uint64, r *shadow.Result) *group {
 	if len(known) < perRoute(t.options.Groups) && reserve(&t.groups, 1, int64(t.options.Groups)) {
 		g.fingerprint, g.primary, g.shadow = fingerprint, status(r.Primary), status(r.Shadow)
 		g.places, g.more = placesOf(r.Diffs)
+		g.more = g.more || r.More
 	} else {
 		g.more = true
 	}

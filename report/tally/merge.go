@@ -14,17 +14,19 @@ import (
 // Merge returns the snapshot of one Tally that saw what the tallies of all snapshots saw
 // together: counts are sums, distributions are within their accuracy, and what follows
 // from them is judged anew, by the strictest MinRuns and FalseDiscovery among them. The
-// snapshots must be of different tallies, and stay as they are. Series in time end when
-// the last snapshot was taken. Where a tally reached a cap, the results that it counted as
+// snapshots stay as they are. Of several snapshots of one tally the latest counts, and one that
+// is given twice counts once. Series in time end when the last snapshot was taken. Where a tally reached a cap, the results that it counted as
 // Other stay there.
 //
 // The error says which snapshots cannot be merged: they are of another Version or have
-// another Accuracy. Snapshots whose lists would be longer together than Decode reads are
+// another Accuracy, or are themselves merged of tallies that others hold too, so that they cannot be
+// told apart any more. Snapshots whose lists would be longer together than Decode reads are
 // refused too.
 func Merge(snapshots ...*Snapshot) (*Snapshot, error) {
 	sum := &Snapshot{Version: Version}
 	var m merger
 	var errs []error
+	var chosen []int // of snapshots
 	for i, s := range snapshots {
 		if s == nil {
 			errs = append(errs, fmt.Errorf("tally: Merge: snapshot %d is nil", i))
@@ -34,7 +36,13 @@ func Merge(snapshots ...*Snapshot) (*Snapshot, error) {
 			errs = append(errs, fmt.Errorf("tally: Merge: snapshot %d has version %d; this program knows version %d", i, s.Version, Version))
 			continue
 		}
-		if err := m.add(sum, s); err != nil {
+		var err error
+		if chosen, err = choose(snapshots, chosen, i); err != nil {
+			errs = append(errs, fmt.Errorf("tally: Merge: snapshot %d %w", i, err))
+		}
+	}
+	for _, i := range chosen {
+		if err := m.add(sum, snapshots[i]); err != nil {
 			errs = append(errs, fmt.Errorf("tally: Merge: snapshot %d: %w", i, err))
 		}
 	}
@@ -47,6 +55,43 @@ func Merge(snapshots ...*Snapshot) (*Snapshot, error) {
 	sum.trim()
 	sum.finish()
 	return sum, nil
+}
+
+// choose adds i to the snapshots whose counts are added up. Every tally is in one of them.
+func choose(snapshots []*Snapshot, chosen []int, i int) ([]int, error) {
+	s := snapshots[i]
+	if len(s.Sources) == 0 {
+		return chosen, errors.New("names no tally that took it: merging it twice could not be told from two")
+	}
+	if slices.ContainsFunc(chosen, func(c int) bool { return snapshots[c].covers(s) }) {
+		return chosen, nil
+	}
+	chosen = slices.DeleteFunc(chosen, func(c int) bool { return s.covers(snapshots[c]) })
+	for _, c := range chosen {
+		for _, source := range s.Sources {
+			if snapshots[c].source(source.Tally) != nil {
+				return chosen, fmt.Errorf("has counts of tally %.40q that another snapshot has too, next to those of others: merge the snapshots of single tallies", source.Tally)
+			}
+		}
+	}
+	return append(chosen, i), nil
+}
+
+// covers reports whether s has all that o has, or later snapshots of the same tallies.
+func (s *Snapshot) covers(o *Snapshot) bool {
+	for _, theirs := range o.Sources {
+		if own := s.source(theirs.Tally); own == nil || own.Sequence < theirs.Sequence {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Snapshot) source(tally string) *Source {
+	if i := slices.IndexFunc(s.Sources, func(one Source) bool { return one.Tally == tally }); i >= 0 {
+		return &s.Sources[i]
+	}
+	return nil
 }
 
 // merger finds in the sum what is there already.
@@ -90,6 +135,8 @@ func (m *merger) add(sum, s *Snapshot) error {
 	if s.Taken.After(sum.Taken) {
 		sum.Taken = s.Taken
 	}
+	sum.Elapsed = max(sum.Elapsed, s.Elapsed)
+	sum.Sources = append(sum.Sources, s.Sources...)
 	sum.MinRuns = max(sum.MinRuns, s.MinRuns)
 	if sum.FalseDiscovery == 0 || s.FalseDiscovery < sum.FalseDiscovery {
 		sum.FalseDiscovery = s.FalseDiscovery
@@ -138,6 +185,7 @@ func (m *merger) add(sum, s *Snapshot) error {
 func (m *Mirror) merge(o *Mirror) {
 	m.Requests += o.Requests
 	m.Unreported += o.Unreported
+	m.Control = m.Control || o.Control
 	m.Results.Add(o.Results)
 	m.Skipped = sums(m.Skipped, o.Skipped)
 	m.Dropped = sums(m.Dropped, o.Dropped)
@@ -201,6 +249,7 @@ func (r *Route) merge(o *Route) error {
 	r.Failures = sums(r.Failures, o.Failures)
 	r.Correlated += o.Correlated
 	r.Controlled += o.Controlled
+	r.ControlledBefore += o.ControlledBefore
 	r.Minute = r.Minute.merge(o.Minute)
 	r.Hour = r.Hour.merge(o.Hour)
 	r.Day = r.Day.merge(o.Day)
@@ -230,21 +279,29 @@ func (f *Field) merge(o *Field) {
 	f.CandidateOnly += o.CandidateOnly
 	f.ControlOnly += o.ControlOnly
 	f.Both += o.Both
+	f.Before.add(o.Before)
+}
+
+func (p *Pairs) add(o Pairs) {
+	p.CandidateOnly += o.CandidateOnly
+	p.ControlOnly += o.ControlOnly
+	p.Both += o.Both
 }
 
 func (g *Group) merge(o *Group) {
 	g.Count += o.Count
+	g.Controlled += o.Controlled
 	g.Weight += o.Weight
 	g.First, g.Last = span(g.First, g.Last, o.First, o.Last)
 	g.Classes = sums(g.Classes, o.Classes)
 	g.Minute = g.Minute.merge(o.Minute)
 	g.Hour = g.Hour.merge(o.Hour)
 	g.Day = g.Day.merge(o.Day)
-	g.Exemplars = choose(slices.Concat(g.Exemplars, o.Exemplars))
+	g.Exemplars = fewest(slices.Concat(g.Exemplars, o.Exemplars))
 }
 
-// choose returns the exemplars that a group keeps of a list: see exemplar.
-func choose(list []Exemplar) []Exemplar {
+// fewest returns the exemplars that a group keeps of a list: see exemplar.
+func fewest(list []Exemplar) []Exemplar {
 	slices.SortFunc(list, func(a, b Exemplar) int {
 		return cmp.Or(cmp.Compare(a.Shape, b.Shape), cmp.Compare(xxhash.Sum64String(a.ID), xxhash.Sum64String(b.ID)),
 			cmp.Compare(a.ID, b.ID), a.Time.Compare(b.Time))

@@ -62,7 +62,7 @@ func anyResult(r *rand.Rand) *shadow.Result {
 
 func same(t *testing.T, want, got *tally.Snapshot) {
 	t.Helper()
-	assert.Empty(t, cmp.Diff(want, got, cmpopts.EquateEmpty()))
+	assert.Empty(t, cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(tally.Snapshot{}, "Sources")))
 }
 
 func merge(t *testing.T, s ...*tally.Snapshot) *tally.Snapshot {
@@ -181,13 +181,13 @@ func TestWhatCannotBeMergedIsRefused(t *testing.T) {
 		return x.Snapshot()
 	}
 	fine, coarse, future := filled(tally.Options{}), filled(tally.Options{Accuracy: .05}), filled(tally.Options{})
-	future.Version = 2
+	future.Version = 3
 	_, err := tally.Merge(fine, nil, coarse, future)
 	require.Error(t, err)
 	for _, want := range []string{
 		"snapshot 1 is nil",
 		`snapshot 2: route "GET /orders/{id}": tally: distributions of the accuracies 0.01 and 0.05 do not merge`,
-		"snapshot 3 has version 2; this program knows version 1",
+		"snapshot 3 has version 3; this program knows version 2",
 	} {
 		assert.ErrorContains(t, err, want)
 	}
@@ -229,8 +229,11 @@ func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
 		"one and a half":       {string(whole) + string(whole[:9]), "no snapshot"},
 		"something else":       {`{"a":1}`, "it has no version"},
 		"a list":               {`[1]`, "no snapshot"},
-		"another version":      {edit(`"version":1`, `"version":2`), "the snapshot has version 2; this program reads version 1"},
-		"a version in text":    {edit(`"version":1`, `"version":"1"`), "no snapshot"},
+		"nobody's":             {edit(`"sources":[{`, `"sources":[],"ignored":[{`), "is not the longest of the sources"},
+		"a negative time":      {edit(`"sequence":2,"elapsed":`, `"sequence":2,"elapsed":-`), "negative time"},
+		"a longer time":        {edit(`"elapsed":`, `"elapsed":9`), "is not the longest of the sources"},
+		"another version":      {edit(`"version":2`, `"version":1`), "the snapshot has version 1; this program reads version 2"},
+		"a version in text":    {edit(`"version":2`, `"version":"2"`), "no snapshot"},
 		"a negative count":     {edit(`"mismatch":1`, `"mismatch":-1`), "cannot unmarshal"},
 		"a fraction":           {edit(`"mismatch":1`, `"mismatch":0.5`), "cannot unmarshal"},
 		"a huge count":         {edit(`"mismatch":1`, `"mismatch":18446744073709551615`), "more than can be counted"},
@@ -257,7 +260,7 @@ func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
 		"groups twice":         {twice("groups"), "the groups of route"},
 		"fields twice":         {twice("fields"), "some of the 3 fields are there twice"},
 		"acknowledgment twice": {twice("acknowledged"), "some of the 2 acknowledgements are there twice"},
-		"short and greedy":     {`{"version":1,"falseDiscovery":0.5,"routes":[` + strings.Repeat(`{},`, 20_000) + `{}]}`, "a list is longer than 20000"},
+		"short and greedy":     {`{"version":2,"falseDiscovery":0.5,"routes":[` + strings.Repeat(`{},`, 20_000) + `{}]}`, "a list is longer than 20000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := tally.Decode(strings.NewReader(tt.text))
@@ -274,12 +277,12 @@ func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
 func TestAShortTextTakesLittleMemory(t *testing.T) {
 	const size = 4 << 20
 	for name, parts := range map[string][3]string{
-		"routes":    {`{"version":1,"falseDiscovery":0.5,"routes":[`, `{}`, `]}`},
-		"fields":    {`{"version":1,"falseDiscovery":0.5,"fields":[`, `{}`, `]}`},
-		"groups":    {`{"version":1,"falseDiscovery":0.5,"groups":[`, `{}`, `]}`},
-		"slots":     {`{"version":1,"falseDiscovery":0.5,"routes":[{"day":[`, `{}`, `]}]}`},
-		"exemplars": {`{"version":1,"falseDiscovery":0.5,"groups":[{"exemplars":[`, `{}`, `]}]}`},
-		"bins":      {`{"version":1,"falseDiscovery":0.5,"routes":[{"lag":{"bins":[`, `1`, `]}}]}`},
+		"routes":    {`{"version":2,"falseDiscovery":0.5,"routes":[`, `{}`, `]}`},
+		"fields":    {`{"version":2,"falseDiscovery":0.5,"fields":[`, `{}`, `]}`},
+		"groups":    {`{"version":2,"falseDiscovery":0.5,"groups":[`, `{}`, `]}`},
+		"slots":     {`{"version":2,"falseDiscovery":0.5,"routes":[{"day":[`, `{}`, `]}]}`},
+		"exemplars": {`{"version":2,"falseDiscovery":0.5,"groups":[{"exemplars":[`, `{}`, `]}]}`},
+		"bins":      {`{"version":2,"falseDiscovery":0.5,"routes":[{"lag":{"bins":[`, `1`, `]}}]}`},
 		"brackets":  {``, `[`, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -327,7 +330,7 @@ func FuzzDecode(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(text)
 	}
-	f.Add([]byte(`{"version":1,"falseDiscovery":0.5,"groups":[{"places":[{}],"exemplars":[{"diffs":[{}]}],"minute":[{}]}]}`))
+	f.Add([]byte(`{"version":2,"falseDiscovery":0.5,"groups":[{"places":[{}],"exemplars":[{"diffs":[{}]}],"minute":[{}]}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		s, err := tally.Decode(bytes.NewReader(text))
 		if err != nil {
@@ -341,5 +344,61 @@ func FuzzDecode(f *testing.F) {
 		}
 		same(t, s, merge(t, s))
 		same(t, s, overTheWire(t, s))
+	})
+}
+
+// Evidence is counted once: a snapshot that comes again adds nothing, and a later one of the
+// same tally takes the place of the earlier one.
+func TestASnapshotCountsOnceHoweverOftenItIsMerged(t *testing.T) {
+	one, other := newTally(t, tally.Options{}), newTally(t, tally.Options{})
+	report := func(x *tally.Tally, n int) *tally.Snapshot {
+		for _, r := range matches(n, oneRoute) {
+			require.NoError(t, x.Report(t.Context(), r))
+		}
+		return x.Snapshot()
+	}
+	early, late, theirs := report(one, 10), report(one, 5), report(other, 100)
+	both := merge(t, late, theirs)
+	for name, c := range map[string]struct {
+		merged []*tally.Snapshot
+		want   uint64
+		tell   string
+	}{
+		"twice":                             {[]*tally.Snapshot{early, early}, 10, ""},
+		"three times, and over the wire":    {[]*tally.Snapshot{late, overTheWire(t, late), late}, 15, ""},
+		"a later one":                       {[]*tally.Snapshot{early, late}, 15, ""},
+		"an earlier one":                    {[]*tally.Snapshot{late, early}, 15, ""},
+		"two tallies":                       {[]*tally.Snapshot{early, theirs, late}, 115, ""},
+		"merged, and one of its parts":      {[]*tally.Snapshot{both, early, theirs}, 115, ""},
+		"parts, and merged":                 {[]*tally.Snapshot{early, theirs, both}, 115, ""},
+		"merged twice":                      {[]*tally.Snapshot{both, both}, 115, ""},
+		"merged, and a later part":          {[]*tally.Snapshot{both, report(other, 1)}, 0, "merge the snapshots of single tallies"},
+		"one whose tally nobody knows":      {[]*tally.Snapshot{{Version: tally.Version}}, 0, "names no tally that took it"},
+		"two merged ones that share a part": {[]*tally.Snapshot{both, merge(t, late, report(newTally(t, tally.Options{}), 1))}, 0, "merge the snapshots of single tallies"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			merged, err := tally.Merge(c.merged...)
+			if c.tell != "" {
+				require.ErrorContains(t, err, c.tell)
+				return
+			}
+			require.NoError(t, err)
+			assert.Equal(t, c.want, merged.Routes[0].Results.Match)
+		})
+	}
+}
+
+// How long was counted is measured, by each tally for itself: clocks that differ add nothing.
+func TestHowLongWasCountedIsNotReadOffClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		one := newTally(t, tally.Options{})
+		time.Sleep(10 * time.Minute)
+		other := newTally(t, tally.Options{})
+		time.Sleep(time.Minute)
+		behind, now := one.Snapshot(), other.Snapshot()
+		behind.Since, behind.Taken = behind.Since.Add(-2*time.Hour), behind.Taken.Add(-2*time.Hour)
+		merged := merge(t, behind, now)
+		assert.Equal(t, 11*time.Minute, merged.Elapsed)
+		assert.Equal(t, 2*time.Hour+11*time.Minute, merged.Taken.Sub(merged.Since), "or this shows nothing")
 	})
 }

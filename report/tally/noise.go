@@ -56,8 +56,9 @@ func (s *Snapshot) judge() {
 	families := map[tested][]*Field{}
 	for i := range s.Fields {
 		f := &s.Fields[i]
-		f.P, f.Q = mcnemar(f.CandidateOnly, f.ControlOnly), 1
-		if f.CandidateOnly+f.ControlOnly > 0 {
+		recent := f.recent()
+		f.P, f.Q = mcnemar(recent.CandidateOnly, recent.ControlOnly), 1
+		if recent.CandidateOnly+recent.ControlOnly > 0 {
 			family := tested{f.Mirror, f.Target}
 			families[family] = append(families[family], f)
 		}
@@ -76,14 +77,24 @@ func (s *Snapshot) judge() {
 	}
 }
 
+// recent are the pairs of the last window.
+func (f *Field) recent() Pairs {
+	return Pairs{
+		CandidateOnly: f.CandidateOnly - f.Before.CandidateOnly,
+		ControlOnly:   f.ControlOnly - f.Before.ControlOnly,
+		Both:          f.Both - f.Before.Both,
+	}
+}
+
 func (f *Field) verdict(minRuns uint64, falseDiscovery float64) Verdict {
-	quiet := f.ControlOnly+f.Both == 0
+	recent := f.recent()
+	quiet := recent.ControlOnly+recent.Both == 0
 	switch {
-	case quiet && f.Runs >= minRuns:
+	case quiet && f.Recent >= minRuns:
 		return Deterministic
 	case f.Q <= falseDiscovery:
 		return Worse
-	case !quiet && f.Runs >= minPairs:
+	case !quiet && f.Recent >= minPairs:
 		return Noisy
 	}
 	return Unproven

@@ -301,7 +301,7 @@ func TestAGroupIsAsGraveAsItsGravestField(t *testing.T) {
 		"noise, and nobody knows":  {places: []string{"noisy"}, more: true, want: Unproven},
 		"noise and steady":         {places: []string{"noisy", "steady"}, want: Deterministic},
 		"all":                      {places: []string{"noisy", "steady", "worse"}, want: Worse},
-		"a field without room":     {places: []string{"new"}, want: Noisy, noisy: 7},
+		"a field without room":     {places: []string{"new"}, want: Unproven}, // Other is many places: one may be noise, another not
 		"that nothing is known of": {want: Unproven},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -320,4 +320,68 @@ func TestAGroupIsAsGraveAsItsGravestField(t *testing.T) {
 			assert.InDelta(t, 7.0/4000, s.Groups[0].Share, 1e-12)
 		})
 	}
+}
+
+// Evidence decays: what a field was for long does not excuse what it is now, and what it
+// once was is not held against it for ever.
+func TestAFieldIsJudgedByItsLastWindow(t *testing.T) {
+	at := func(differs bool) []shadow.Diff {
+		if !differs {
+			return nil
+		}
+		return []shadow.Diff{{Path: "/body/at", Kind: shadow.Changed}}
+	}
+	for name, tt := range map[string]struct {
+		phases []phase
+		want   Verdict
+	}{
+		"noise":                          {[]phase{{100_000, .5, .5}}, Noisy},
+		"regressions after noise":        {[]phase{{100_000, .5, .5}, {500, 1, 0}}, Worse},
+		"regressions, the noise goes on": {[]phase{{100_000, .5, .5}, {2000, 1, .5}}, Worse},
+		"steady after noise":             {[]phase{{10_000, .5, .5}, {7000, 0, 0}, {1, 1, 0}}, Deterministic},
+		"noise after regressions":        {[]phase{{500, 1, 0}, {7000, .5, .5}}, Noisy},
+		"regressions in the last window": {[]phase{{500, 1, 0}, {2000, .01, .01}}, Worse},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tally, err := New(Options{})
+			require.NoError(t, err)
+			r := rand.New(rand.NewPCG(1, 2))
+			for _, p := range tt.phases {
+				for range p.n {
+					x := &shadow.Result{Outcome: shadow.Match, Controlled: true, Diffs: at(r.Float64() < p.candidate), Control: at(r.Float64() < p.control)}
+					if x.Diffs != nil {
+						x.Outcome = shadow.Mismatch
+						if x.Control != nil {
+							x.Outcome, x.Diffs, x.Noise = shadow.Match, nil, x.Diffs
+						}
+					}
+					require.NoError(t, tally.Report(t.Context(), x))
+				}
+			}
+			s := tally.Snapshot()
+			assert.Equal(t, tt.want, s.Fields[0].Verdict, "%+v", s.Fields[0])
+		})
+	}
+}
+
+type phase struct {
+	n                  int
+	candidate, control float64 // how often they differ
+}
+
+// Where not all differences are known a group may have others than noise.
+func TestAGroupWithUnknownDifferencesIsNotNoise(t *testing.T) {
+	tally, err := New(Options{})
+	require.NoError(t, err)
+	at := []shadow.Diff{{Path: "/body/at", Kind: shadow.Changed}}
+	for range 1000 {
+		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Match, Controlled: true, Noise: at, Control: at}))
+		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Mismatch, Diffs: at}))
+		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Mismatch, Diffs: at, More: true}))
+	}
+	s := tally.Snapshot()
+	require.Len(t, s.Groups, 2)
+	assert.EqualValues(t, 1000, s.Routes[0].Noisy)
+	assert.EqualValues(t, 1000, s.Routes[0].Unproven)
+	assert.EqualValues(t, 1000, s.Routes[0].Unexplained())
 }

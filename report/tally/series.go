@@ -22,6 +22,7 @@ type series struct {
 
 	// What is counted in the cells: found without a lock, because the maps are replaced and
 	// not changed.
+	runs   atomic.Uint64                     // results with a control
 	fields atomic.Pointer[map[string]*field] // by folded path and kind
 	groups atomic.Pointer[map[uint64]*group] // by fingerprint
 
@@ -43,14 +44,23 @@ func (s *series) all() []*cell {
 	return []*cell{&s.first}
 }
 
+// window counts a result with a control, and returns the number of the window that goes on.
+func (s *series) window(controlled bool, minRuns uint64) uint64 {
+	runs := s.runs.Load()
+	if controlled {
+		runs = s.runs.Add(1)
+	}
+	return runs / max(minRuns, defaultMinRuns)
+}
+
 // count counts r in a cell.
-func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time) {
+func (s *series) count(t *Tally, w *writer, r *shadow.Result, now time.Time, window uint64) {
 	c := s.lock(t, w)
 	defer c.Unlock()
-	c.add(t.mapping, r, now)
+	c.add(t.mapping, r, now, window)
 	if len(w.seen) > 0 {
 		weight, _ := weigh(r.Probability)
-		c.differ(w, r, weight, now)
+		c.differ(w, r, weight, now, window)
 	}
 }
 
@@ -104,7 +114,7 @@ type cell struct {
 	shadowErrors  uint64
 	failures      [len(failures)]uint64
 	correlated    uint64
-	controlled    uint64
+	controlled    windowed[uint64]
 
 	latest  numbered[slot] // the 5 seconds that go on
 	waits   int
@@ -143,7 +153,7 @@ const (
 )
 
 // add counts r.
-func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, now time.Time) {
+func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, now time.Time, window uint64) {
 	if c.first.IsZero() {
 		c.first = now
 	}
@@ -181,7 +191,8 @@ func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, no
 		s.results[3]++
 	}
 	if r.Controlled {
-		c.controlled++
+		c.controlled.turn(window)
+		c.controlled.now++
 	}
 	if r.Outcome == shadow.Failed || r.Shadow != nil && r.Shadow.StatusCode >= 500 {
 		c.shadowErrors++

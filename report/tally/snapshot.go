@@ -7,7 +7,7 @@ import (
 )
 
 // Version is the version of the form of a Snapshot. Decode and Merge take no other.
-const Version = 1
+const Version = 2
 
 // Other is the name of what is counted together because a cap of Options was reached: as
 // a route, as the path of a field, and as the fingerprint of a group.
@@ -20,6 +20,12 @@ type Snapshot struct {
 	Version int       `json:"version"`
 	Since   time.Time `json:"since"` // when counting began
 	Taken   time.Time `json:"taken"`
+	// Elapsed is how long the tally has counted by its own monotonic clock, and of merged
+	// snapshots the longest. Since and Taken depend on how clocks are set.
+	Elapsed time.Duration `json:"elapsed"`
+	// Sources are the tallies whose counts this is, each once. By them Merge recognises what it
+	// has already.
+	Sources []Source `json:"sources"` // by tally
 
 	// MinRuns and FalseDiscovery are those of Options: by them fields are judged.
 	MinRuns        uint64  `json:"minRuns"`
@@ -33,6 +39,13 @@ type Snapshot struct {
 	Acknowledged []Acknowledgement `json:"acknowledged"`
 }
 
+// Source identifies the snapshot of one tally.
+type Source struct {
+	Tally    string        `json:"tally"`    // random, made by New
+	Sequence uint64        `json:"sequence"` // grows with each snapshot of the tally
+	Elapsed  time.Duration `json:"elapsed"`  // as in Snapshot, of this tally
+}
+
 // Mirror is the ledger of a mirror: shadow.Stats without what is only momentary.
 type Mirror struct {
 	Name       string                   `json:"name"`
@@ -41,6 +54,7 @@ type Mirror struct {
 	Dropped    map[shadow.Reason]uint64 `json:"dropped,omitempty"`
 	Results    Counts                   `json:"results"`
 	Unreported uint64                   `json:"unreported"`
+	Control    bool                     `json:"control"` // it has a control
 }
 
 // Counts are results by outcome.
@@ -115,10 +129,11 @@ type Route struct {
 	First    time.Time `json:"first"` // result
 	Last     time.Time `json:"last"`  // result
 
-	// Noisy are the mismatches whose differences are all judged to be noise; Expected are
-	// those of groups that are acknowledged and not overdue. Both are part of
-	// Results.Mismatch, and no result is in both.
+	// Noisy are the mismatches of groups that are Noisy, Unproven of those that are Unproven, and
+	// Expected of those that are acknowledged and not overdue. All are part of Results.Mismatch,
+	// and no result is in two of them.
 	Noisy    uint64 `json:"noisy"`
+	Unproven uint64 `json:"unproven"`
 	Expected uint64 `json:"expected"`
 
 	PrimaryErrors uint64 `json:"primaryErrors"` // answers of the primary with a status of 500 or more
@@ -129,6 +144,11 @@ type Route struct {
 	// of all results is the correlation success.
 	Correlated uint64 `json:"correlated"`
 	Controlled uint64 `json:"controlled"` // results with a control: Result.Controlled
+	// ControlledBefore are those of Controlled before the last window: see Field.
+	ControlledBefore uint64 `json:"controlledBefore"`
+	// Beyond are the mismatches among Controlled that are not Expected: the candidate differs
+	// where the control, in the same request, does not.
+	Beyond uint64 `json:"beyond"`
 
 	// Latencies are in seconds, from the start to the last byte (Took) or the status line
 	// (FirstByte), sizes in bytes as transferred. Of the shadow there are only those of
@@ -182,6 +202,10 @@ type Place struct {
 
 // Field is one place of a route at which answers differ, and what the control says of it.
 // A result counts at most once in each field.
+//
+// The verdict is about the last window: the last one to two times MinRuns, or 3,000 where that
+// is more, of the route's results with a control. What a field was before does not excuse
+// what it is now.
 type Field struct {
 	Mirror string `json:"mirror"`
 	Target string `json:"target"`
@@ -198,14 +222,23 @@ type Field struct {
 	CandidateOnly uint64 `json:"candidateOnly"`
 	ControlOnly   uint64 `json:"controlOnly"`
 	Both          uint64 `json:"both"`
+	Before        Pairs  `json:"before"` // of these, those before the last window
 
-	Runs    uint64  `json:"runs"` // results of the route with a control
+	Runs    uint64  `json:"runs"`   // results of the route with a control
+	Recent  uint64  `json:"recent"` // of these, those of the last window
 	Verdict Verdict `json:"verdict"`
 	// P is the p-value of the one-sided exact McNemar test that the candidate differs no
 	// more often than the control; Q is P adjusted for the number of fields of the mirror
 	// and target (Benjamini and Hochberg 1995). Both are 1 where there is nothing to test.
 	P float64 `json:"p"`
 	Q float64 `json:"q"`
+}
+
+// Pairs are results with a control, by who differs from the primary.
+type Pairs struct {
+	CandidateOnly uint64 `json:"candidateOnly"`
+	ControlOnly   uint64 `json:"controlOnly"`
+	Both          uint64 `json:"both"`
 }
 
 // Verdict is what the control tells of a field, or of the fields of a group together.
@@ -216,11 +249,12 @@ const (
 	// Unproven: the control ran too rarely to say anything.
 	Unproven Verdict = "unproven"
 	// Deterministic: the control never differed in Options.MinRuns runs or more. Every
-	// difference is one.
+	// difference is real.
 	Deterministic Verdict = "deterministic"
-	// Noisy: the control differs too, and the candidate not significantly more often.
+	// Noisy: the control differs too, and nothing shows that the candidate differs more often.
+	// That is a description and no proof: package gate bounds how much more often it may be.
 	Noisy Verdict = "noisy"
-	// Worse: the control differs too, but the candidate significantly more often.
+	// Worse: the candidate differs significantly more often than the control.
 	Worse Verdict = "worse"
 )
 
@@ -236,11 +270,13 @@ type Group struct {
 	Places        Places `json:"places"`     // sorted; the first 100 of them
 	MorePlaces    bool   `json:"morePlaces"` // there are others
 
-	Count  uint64    `json:"count"`
-	Weight float64   `json:"weight"` // the requests that stand behind Count: see Weights
-	First  time.Time `json:"first"`
-	Last   time.Time `json:"last"`
-	Share  float64   `json:"share"` // of the results of the route
+	Count  uint64  `json:"count"`
+	Weight float64 `json:"weight"` // the requests that stand behind Count: see Weights
+	// Controlled are those of Count with a control.
+	Controlled uint64    `json:"controlled"`
+	First      time.Time `json:"first"`
+	Last       time.Time `json:"last"`
+	Share      float64   `json:"share"` // of the results of the route
 
 	Minute Ticks `json:"minute"` // as in Route
 	Hour   Ticks `json:"hour"`
@@ -324,7 +360,8 @@ type Acknowledgement struct {
 // Compared is the number of results whose answers were compared.
 func (r *Route) Compared() uint64 { return r.Results.Compared() }
 
-// Unexplained is the number of mismatches that are neither noise nor expected.
+// Unexplained is the number of mismatches that are neither expected nor of groups that are
+// Noisy.
 func (r *Route) Unexplained() uint64 { return r.Results.Mismatch - r.Noisy - r.Expected }
 
 func (r *Route) key() seriesKey { return seriesKey{r.Mirror, r.Target, r.Route} }

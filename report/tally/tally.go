@@ -22,6 +22,7 @@ package tally
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -96,6 +97,9 @@ type Tally struct {
 	mapping  *mapping.CubicallyInterpolatedMapping
 	suggests suggester
 	since    time.Time
+	began    time.Time // since, with the monotonic clock
+	id       string
+	taken    atomic.Uint64 // snapshots
 
 	seed  maphash.Seed
 	known atomic.Pointer[index] // of the series
@@ -215,8 +219,9 @@ func New(o Options) (*Tally, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tally: %w", err)
 	}
+	began := time.Now()
 	t := &Tally{
-		options: o, mapping: bins, suggests: suggests, since: time.Now().UTC().Round(0),
+		options: o, mapping: bins, suggests: suggests, since: began.UTC().Round(0), began: began, id: rand.Text(),
 		seed:    maphash.MakeSeed(),
 		watched: map[string]func() shadow.Stats{}, events: map[eventKey]*Event{}, acknowledged: map[string]Acknowledgement{},
 	}
@@ -236,7 +241,7 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 		w.last = s
 	}
 	w.look(t, s, r)
-	s.count(t, w, r, now)
+	s.count(t, w, r, now, s.window(r.Controlled, t.options.MinRuns))
 	if g := w.group; g != nil && g.fingerprint != 0 {
 		g.show(t, s, w.shape(r.Diffs), r)
 	}

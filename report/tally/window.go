@@ -45,3 +45,23 @@ func recent[T any](ring []numbered[T], length, second int64, f func(start time.T
 		}
 	}
 }
+
+// windowed is a sum, and what it was before the last window, which is the one that goes on and
+// the one before that.
+type windowed[T any] struct {
+	now, before T
+	mark        T // at the start of the window that goes on
+	window      uint64
+}
+
+// turn begins the window with that number. A result that was delayed may name an older one.
+func (r *windowed[T]) turn(window uint64) {
+	if window <= r.window {
+		return
+	}
+	r.before = r.mark
+	if window > r.window+1 {
+		r.before = r.now
+	}
+	r.mark, r.window = r.now, window
+}
