@@ -24,9 +24,9 @@ func TestTheExitCodeIsTheVerdict(t *testing.T) {
 		says []string
 	}{
 		"a good candidate passes": {nil, 0,
-			[]string{"The verdict is now pass.\n", "PASS: 10 checks passed\n", "diffRate", "0 differences in "}},
+			[]string{"The verdict is now pass.\n", "PASS: 12 checks passed\n", "diffRate", "0 differences in "}},
 		"a bad one fails": {[]string{"discounts"}, 1,
-			[]string{"The verdict is now fail.\n", "FAIL: 1 of 10 checks failed: diffRate\n"}},
+			[]string{"The verdict is now fail.\n", "FAIL: 1 of 12 checks failed: diffRate\n"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

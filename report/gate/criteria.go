@@ -66,8 +66,10 @@ type Criteria struct {
 	EachRoute Limits            `json:"eachRoute,omitempty"` // for each route that is not excluded
 	Routes    map[string]Limits `json:"routes,omitempty"`    // for these, instead of what EachRoute says of the same measure
 
-	// Events are how often something may have happened at most. What is not listed may
-	// happen. There is no statistics about it: one leak is one leak.
+	// Events are how often something may have happened at most, at the target, at its control or
+	// in the mirror. What is not listed may happen, but for shadow.EventLoop: no candidate passes
+	// after copies have come back to the mirror. There are no statistics about events: one leak
+	// is one leak. Zero events prove nothing unless something looks for them.
 	Events map[shadow.EventKind]uint64 `json:"events,omitempty"`
 	// Figures are limits of what the tally does not know, such as the cost: see
 	// Options.Figures. A figure that is not given is Insufficient.
@@ -75,20 +77,21 @@ type Criteria struct {
 }
 
 // Default returns the criteria that shadow deployments are commonly held to: a diff rate
-// under 0.1 %, a shadow error rate under 0.5 %, a p95 under twice the primary's, more than
-// 99 % of the copies correlated, under 1 % of them dropped, a median lag under 5 minutes,
-// no leak and no side effect.
+// under 0.1 %, a shadow error rate under 0.5 %, under 0.5 % of the answers not comparable, a
+// p95 under twice the primary's, more than 99 % of the copies correlated, under 1 % of them
+// dropped, a median lag under 5 minutes, no leak, no side effect and no loop.
 func Default() Criteria {
 	return Criteria{
 		Limits: Limits{
-			DiffRate:    0.001,
-			ErrorRate:   0.005,
-			P95Ratio:    2,
-			Correlation: 0.99,
-			DropShare:   0.01,
-			LagMedian:   300,
+			DiffRate:       0.001,
+			ErrorRate:      0.005,
+			UncomparedRate: 0.005,
+			P95Ratio:       2,
+			Correlation:    0.99,
+			DropShare:      0.01,
+			LagMedian:      300,
 		},
-		Events: map[shadow.EventKind]uint64{shadow.EventLeak: 0, shadow.EventSideEffect: 0},
+		Events: map[shadow.EventKind]uint64{shadow.EventLeak: 0, shadow.EventSideEffect: 0, shadow.EventLoop: 0},
 	}
 }
 
@@ -112,13 +115,17 @@ type Measure string
 // The measures. Each is strict: a rate at its limit does not pass.
 const (
 	// DiffRate is the share of the comparisons with a difference that is neither noise nor
-	// expected (acknowledged); the limit is the share that it stays under.
+	// expected (acknowledged); the limit is the share that it stays under. What may be more
+	// than noise counts against the candidate until the control has shown that it is not.
 	DiffRate Measure = "diffRate"
 	// RawDiffRate is the share of the comparisons with any difference.
 	RawDiffRate Measure = "rawDiffRate"
 	// ErrorRate is the share of the copies that the shadow did not answer, or answered with
 	// a status of 500 or more.
 	ErrorRate Measure = "errorRate"
+	// UncomparedRate is the share of the copies whose answers could not be compared: one was torn,
+	// could not be decoded, or was too long.
+	UncomparedRate Measure = "uncomparedRate"
 	// P95Ratio is the 95th percentile of the shadow's latency divided by that of the
 	// primary's; the limit is what it stays under. A copy that the shadow did not answer has
 	// no latency: that is what ErrorRate is for.
@@ -261,6 +268,9 @@ func (c Criteria) validateNames(faults *faults) {
 	for kind := range c.Events {
 		if kind == "" {
 			faults.add("events", "a kind of event has no name")
+		}
+		if kind == shadow.EventLoop && c.Events[kind] > 0 {
+			faults.add("events."+string(kind), "copies that come back to the mirror were compared with the primary itself: the limit can only be 0")
 		}
 	}
 }

@@ -98,7 +98,7 @@ func TestEveryFaultIsReportedAtOnce(t *testing.T) {
 			"limits.dropShare: +Inf is no limit",
 			"limits.errorRate: no sample shows that a rate is under -1: choose a limit over 0",
 			"limits.lagMedian: -5 is not over 0",
-			"limits.latency: there is no such measure; there are compared, diffRate, rawDiffRate, errorRate, p95Ratio, correlation, dropShare, lagMedian",
+			"limits.latency: there is no such measure; there are compared, diffRate, rawDiffRate, errorRate, uncomparedRate, p95Ratio, correlation, dropShare, lagMedian",
 			"limits.p95Ratio: 0 is not over 0",
 			"limits.rawDiffRate: 1 is no limit for a share of 1: 0.1 % is 0.001",
 		}},

@@ -141,6 +141,12 @@ func (c Criteria) choose(s *tally.Snapshot) (mirror, target string, err error) {
 
 // scopes returns what was counted by route, in the order of their names, and together.
 func (c Criteria) scopes(s *tally.Snapshot, mirror, target string) (routes []*scope, all *scope, err error) {
+	fields := map[string][]*tally.Field{}
+	for i := range s.Fields {
+		if f := &s.Fields[i]; f.Mirror == mirror && f.Target == target {
+			fields[f.Route] = append(fields[f.Route], f)
+		}
+	}
 	seen := map[string]bool{}
 	for i := range s.Routes {
 		r := &s.Routes[i]
@@ -151,13 +157,15 @@ func (c Criteria) scopes(s *tally.Snapshot, mirror, target string) (routes []*sc
 			return nil, nil, fmt.Errorf("gate: snapshot: route %q is listed twice", r.Route)
 		}
 		seen[r.Route] = true
-		one, err := newScope(r)
+		one, err := newScope(r, fields[r.Route])
 		if err != nil {
 			return nil, nil, err
 		}
 		routes = append(routes, one)
 	}
 	slices.SortFunc(routes, func(a, b *scope) int { return strings.Compare(a.route, b.route) })
+	hasControl := slices.ContainsFunc(s.Mirrors, func(m tally.Mirror) bool { return m.Name == mirror && m.Control })
+	certain(routes, hasControl)
 	all, err = join(routes)
 	if err != nil {
 		return nil, nil, err
@@ -180,7 +188,7 @@ func (c Criteria) duration(s *tally.Snapshot) []Check {
 	if c.MinDuration == 0 {
 		return nil
 	}
-	least, took := time.Duration(c.MinDuration), s.Taken.Sub(s.Since)
+	least, took := time.Duration(c.MinDuration), s.Elapsed
 	check := Check{Name: "minDuration", Verdict: Pass, Limit: least.Seconds(), Observed: new(took.Seconds()),
 		Reason: fmt.Sprintf("counted for %v; the minimum is %v", round(took), least)}
 	if took < least {
@@ -265,26 +273,62 @@ func (c Criteria) limits(all *scope, routes []*scope) []Check {
 }
 
 func (c Criteria) events(s *tally.Snapshot, mirror, target string) ([]Check, error) {
-	happened := map[shadow.EventKind]uint64{}
+	others := map[string]bool{} // candidates that the mirror had besides
+	for i := range s.Routes {
+		if r := &s.Routes[i]; r.Mirror == mirror && r.Target != target {
+			others[r.Target] = true
+		}
+	}
+	happened, unknown := map[shadow.EventKind]uint64{}, uint64(0)
 	for _, e := range s.Events {
-		if (e.Mirror == mirror || mirror == "") && (e.Target == target || target == "") {
-			if err := believe("event "+string(e.Kind), e.Count); err != nil {
-				return nil, err
-			}
+		if err := believe("event "+string(e.Kind), e.Count); err != nil {
+			return nil, err
+		}
+		switch {
+		case e.Kind == tally.Other || e.Mirror == tally.Other:
+			unknown += e.Count
+		case (e.Mirror == mirror || mirror == "") && !others[e.Target]: // the control's are the mirror's too
 			happened[e.Kind] += e.Count
 		}
 	}
+	for _, m := range s.Mirrors {
+		if err := believe("loops", m.Loops); err != nil {
+			return nil, err
+		}
+		if m.Name == mirror {
+			happened[shadow.EventLoop] = max(happened[shadow.EventLoop], m.Loops)
+		}
+	}
+	limits := maps.Clone(c.Events)
+	if happened[shadow.EventLoop] > 0 {
+		if limits == nil {
+			limits = map[shadow.EventKind]uint64{}
+		}
+		limits[shadow.EventLoop] = 0
+	}
 	var checks []Check
-	for _, kind := range slices.Sorted(maps.Keys(c.Events)) {
-		n, limit := happened[kind], c.Events[kind]
+	for _, kind := range slices.Sorted(maps.Keys(limits)) {
+		n, limit := happened[kind], limits[kind]
 		check := Check{Name: "event:" + string(kind), Verdict: Pass, Limit: float64(limit), Observed: new(float64(n)),
-			Reason: fmt.Sprintf("happened %s; the limit is %s", times(n), thousands(limit))}
-		if n > limit {
+			Reason: fmt.Sprintf("%s; the limit is %s", noun{"event", "events"}.count(n), thousands(limit))}
+		switch {
+		case n > limit:
 			check.Verdict = Fail
+		case n+unknown > limit:
+			check.Verdict = Insufficient
+			check.Reason += fmt.Sprintf(", and of %s more the tally did not keep the kind", thousands(unknown))
+		case n == 0 && watched[kind] != "":
+			check.Reason += ". Zero proves nothing unless " + watched[kind]
 		}
 		checks = append(checks, check)
 	}
 	return checks, nil
+}
+
+// watched says what has to look for an event, so that there are any.
+var watched = map[shadow.EventKind]string{
+	shadow.EventLeak:       "the leak check is on",
+	shadow.EventSideEffect: "a guard is installed",
 }
 
 func (c Criteria) figures(given map[string]float64) []Check {

@@ -32,6 +32,7 @@ type counted struct {
 	route             string
 	match, mismatch   uint64
 	noisy, expected   uint64
+	controlled        uint64 // of them the control always differs where there is noise
 	failed            uint64
 	errors            uint64 // answers with a status of 500 or more
 	dropped           uint64
@@ -41,20 +42,24 @@ type counted struct {
 
 // snapshot is one of an hour of orders and v2.
 func snapshot(routes ...counted) *tally.Snapshot {
-	s := &tally.Snapshot{Version: tally.Version, Since: start, Taken: start.Add(time.Hour)}
+	s := &tally.Snapshot{Version: tally.Version, Since: start, Taken: start.Add(time.Hour), Elapsed: time.Hour}
 	ledger, watched := tally.Mirror{Name: "orders"}, true
 	for _, c := range routes {
 		compared := c.match + c.mismatch
 		s.Routes = append(s.Routes, tally.Route{
 			Mirror: "orders", Target: "v2", Route: c.route,
 			Results: tally.Counts{Match: c.match, Mismatch: c.mismatch, Failed: c.failed},
-			Noisy:   c.noisy, Expected: c.expected,
+			Noisy:   c.noisy, Expected: c.expected, Controlled: c.controlled,
 			ShadowErrors: c.failed + c.errors,
 			Correlated:   compared,
 			PrimaryTook:  spread(compared+c.failed, c.primary),
 			ShadowTook:   spread(compared, c.shadowed),
 			Lag:          spread(compared, 20*time.Millisecond),
 		})
+		if c.noisy > 0 {
+			s.Fields = append(s.Fields, tally.Field{Mirror: "orders", Target: "v2", Route: c.route, Verdict: tally.Noisy,
+				Place: tally.Place{Path: "/body/at", Kind: shadow.Changed}, Both: c.controlled})
+		}
 		ledger.Results.Match += c.match
 		ledger.Results.Mismatch += c.mismatch
 		ledger.Results.Failed += c.failed
@@ -152,7 +157,8 @@ func TestTheReasonsAreSentences(t *testing.T) {
 		{"as many as must not be", AnyTime, DiffRate, 0.01, 990_000, func(c *counted) { c.mismatch = 10_000 }, Insufficient},
 		{"under a millionth", AnyTime, DiffRate, 1e-6, 5000, none, Insufficient},
 		{"what nobody can show", AnyTime, DiffRate, 1e-15, 5000, none, Insufficient},
-		{"noise and expected changes are no differences", AnyTime, DiffRate, 0.001, 4960, func(c *counted) { c.mismatch, c.noisy, c.expected = 40, 30, 10 }, Pass},
+		{"noise and expected changes are no differences", AnyTime, DiffRate, 0.001, 59_960, func(c *counted) { c.mismatch, c.noisy, c.expected, c.controlled = 40, 30, 10, 20_000 }, Pass},
+		{"noise that the control has not proven", AnyTime, DiffRate, 0.001, 59_960, func(c *counted) { c.mismatch, c.noisy, c.expected, c.controlled = 40, 30, 10, 200 }, Insufficient},
 		{"noise and expected changes are raw differences", AnyTime, RawDiffRate, 0.001, 4960, func(c *counted) { c.mismatch, c.noisy, c.expected = 40, 30, 10 }, Fail},
 		{"no raw differences", AnyTime, RawDiffRate, 0.001, 4000, none, Pass},
 		{"no answers and answers of 500", AnyTime, ErrorRate, 0.005, 1190, func(c *counted) { c.failed, c.errors = 10, 21 }, Fail},
@@ -274,7 +280,8 @@ func TestCountingTakesAtLeastTheMinimum(t *testing.T) {
 	criteria := Criteria{MinDuration: Duration(time.Hour), Limits: Limits{Compared: 10}}
 	s := snapshot(good(100))
 	assert.Equal(t, Pass, decide(t, criteria, s).Verdict)
-	s.Taken = s.Taken.Add(-time.Minute)
+	s.Taken = s.Taken.Add(2 * time.Hour) // a clock that is wrong adds nothing
+	s.Elapsed -= time.Minute
 	d := decide(t, criteria, s)
 	assert.Equal(t, Insufficient, d.Verdict)
 	assert.Equal(t, "counted for 59m0s; 1m0s more to go until 1h0m0s", d.Checks[0].Reason)
@@ -339,6 +346,47 @@ func TestCoverage(t *testing.T) {
 	assert.Equal(t, Insufficient, d.Verdict, "no route is no coverage")
 }
 
+// What the control writes or leaks is written and leaked by the mirror.
+func TestEventsOfTheControlCount(t *testing.T) {
+	for _, kind := range []shadow.EventKind{shadow.EventLeak, shadow.EventSideEffect, shadow.EventLoop} {
+		s := snapshot(good(5100))
+		s.Events = []tally.Event{{Mirror: "orders", Target: "control", Kind: kind, Count: 1}}
+		d := decide(t, Default(), s)
+		assert.Equal(t, Fail, d.Verdict)
+		assert.Equal(t, "1 of 10 checks failed: event:"+string(kind), d.Summary)
+	}
+	s := snapshot(good(5100))
+	s.Events = []tally.Event{{Mirror: tally.Other, Target: tally.Other, Kind: tally.Other, Count: 1}}
+	d := decide(t, Default(), s)
+	assert.Equal(t, Insufficient, d.Verdict, "nobody knows what it was")
+	assert.Equal(t, "3 of 10 checks cannot be decided yet: event:leak, event:loop, event:side-effect", d.Summary)
+}
+
+// A candidate that is the primary agrees with it always. That is no reason to pass, whatever
+// the criteria ask for.
+func TestNoCandidatePassesAfterCopiesCameBack(t *testing.T) {
+	for name, damage := range map[string]func(*tally.Snapshot){
+		"event": func(s *tally.Snapshot) {
+			s.Events = []tally.Event{{Mirror: "orders", Target: "v2", Kind: shadow.EventLoop, Count: 1}}
+		},
+		"ledger": func(s *tally.Snapshot) { s.Mirrors[0].Loops = 1 },
+	} {
+		for asked, criteria := range map[string]Criteria{"default": Default(), "little": {Limits: Limits{DiffRate: 0.001}}} {
+			s := snapshot(good(5100))
+			require.Equal(t, Pass, decide(t, criteria, s).Verdict)
+			damage(s)
+			d := decide(t, criteria, s)
+			assert.Equal(t, Fail, d.Verdict, "%s, %s", name, asked)
+			assert.Contains(t, d.Summary, "failed: event:loop")
+		}
+		s := snapshot(good(5100))
+		damage(s)
+		s.Events, s.Mirrors[0].Name = nil, "carts"
+		assert.Equal(t, Pass, decide(t, Criteria{Limits: Limits{DiffRate: 0.001}}, s).Verdict, "another mirror's")
+	}
+	require.ErrorContains(t, Criteria{Events: map[shadow.EventKind]uint64{shadow.EventLoop: 1}}.Validate(), "the limit can only be 0")
+}
+
 func TestEventsAreCountedAndNotEstimated(t *testing.T) {
 	criteria := Criteria{Events: map[shadow.EventKind]uint64{"leak": 0, "side-effect": 0, "breaker-open": 3}}
 	s := snapshot(good(1))
@@ -349,13 +397,15 @@ func TestEventsAreCountedAndNotEstimated(t *testing.T) {
 		{Mirror: "orders", Target: "v3", Kind: "leak", Count: 1},
 		{Mirror: "carts", Target: "v2", Kind: "leak", Count: 1},
 	}
+	criteria.Target = "v2"
+	s.Routes = append(s.Routes, tally.Route{Mirror: "orders", Target: "v3"})
 	assert.Equal(t, Pass, decide(t, criteria, s).Verdict, "those of others are not this candidate's")
 
 	s.Events = append(s.Events, tally.Event{Mirror: "orders", Target: "v2", Kind: "side-effect", Count: 2})
 	d := decide(t, criteria, s)
 	assert.Equal(t, Fail, d.Verdict)
 	assert.Equal(t, "1 of 3 checks failed: event:side-effect", d.Summary)
-	assert.Equal(t, "happened 2 times; the limit is 0", d.Checks[2].Reason)
+	assert.Equal(t, "2 events; the limit is 0", d.Checks[2].Reason)
 
 	t.Run("even without any result", func(t *testing.T) {
 		s.Routes = nil
@@ -420,10 +470,18 @@ func TestASnapshotThatCannotBeTrueIsAnError(t *testing.T) {
 		damage func(*tally.Snapshot)
 		want   string
 	}{
-		{"version", func(s *tally.Snapshot) { s.Version = 7 }, "the snapshot has version 7, and this gate reads version 1"},
+		{"version", func(s *tally.Snapshot) { s.Version = 7 }, "the snapshot has version 7, and this gate reads version 2"},
 		{"twice", func(s *tally.Snapshot) { s.Routes = append(s.Routes, s.Routes[0]) }, "is listed twice"},
 		{"count", func(s *tally.Snapshot) { s.Routes[0].Results.Match = math.MaxUint64 }, "18446744073709551615 is no count"},
-		{"explained", func(s *tally.Snapshot) { s.Routes[0].Noisy = 1 }, "more mismatches are explained than there are"},
+		{"explained", func(s *tally.Snapshot) { s.Routes[0].Noisy = 1 }, "more mismatches are explained or unproven than there are"},
+		{"unproven", func(s *tally.Snapshot) { s.Routes[0].Unproven = 1 }, "more mismatches are explained or unproven than there are"},
+		{"controlled", func(s *tally.Snapshot) { s.Routes[0].Controlled = 101 }, "more results have a control than there are"},
+		{"beyond", func(s *tally.Snapshot) { s.Routes[0].Controlled, s.Routes[0].Beyond = 10, 11 }, "more results have a control than there are"},
+		{"pairs", func(s *tally.Snapshot) {
+			s.Routes[0].Controlled = 10
+			s.Fields = []tally.Field{{Mirror: "orders", Target: "v2", Route: s.Routes[0].Route, ControlOnly: 11}}
+		}, "a field differs more often than there is a control"},
+		{"loops", func(s *tally.Snapshot) { s.Mirrors[0].Loops = math.MaxUint64 }, "is no count"},
 		{"errors", func(s *tally.Snapshot) { s.Routes[0].ShadowErrors = 101 }, "more errors than results"},
 		{"correlated", func(s *tally.Snapshot) { s.Routes[0].Correlated = 101 }, "more results are correlated than there are"},
 		{"bins", func(s *tally.Snapshot) { s.Routes[0].PrimaryTook.First = math.MinInt }, "too many to be true"},

@@ -60,7 +60,7 @@ func ExampleCriteria_Decide() {
 	}
 	start := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 	snapshot := &tally.Snapshot{
-		Version: tally.Version, Since: start, Taken: start.Add(time.Hour),
+		Version: tally.Version, Since: start, Taken: start.Add(time.Hour), Elapsed: time.Hour,
 		Routes: []tally.Route{{Mirror: "orders", Target: "v2", Route: "GET /orders/{id}", Results: tally.Counts{Match: 1200}}},
 	}
 	decision, err := criteria.Decide(snapshot, nil)

@@ -81,7 +81,7 @@ func TestWithoutASnapshotThereIsNoPass(t *testing.T) {
 		"error":   {func(context.Context) (*tally.Snapshot, error) { return nil, errors.New("no such host") }, "no such host"},
 		"nil":     {always(nil), "gate: there is no snapshot"},
 		"panic":   {func(context.Context) (*tally.Snapshot, error) { panic("secret") }, "gate: no snapshot: the Source panicked"},
-		"version": {always(&tally.Snapshot{}), "gate: the snapshot has version 0, and this gate reads version 1: build both from one release"},
+		"version": {always(&tally.Snapshot{}), "gate: the snapshot has version 0, and this gate reads version 2: build both from one release"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGate(t, c.source, Options{})

@@ -57,14 +57,14 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 	if m.whole && !s.ledger {
 		return Check{Verdict: Insufficient, Reason: "the ledger of the mirror is not in the snapshot: have the tally watch the mirror"}
 	}
-	e := m.evidence(s)
+	e := j.evidence(m, s)
 	worst, better, worse := limit, "under", "over"
 	say := percent
 	if m.claim == over {
 		worst, better, worse = 1-limit, "over", "under"
 		say = func(share float64, r rounding) string { return percent(1-share, -r) }
 	}
-	lower, upper := j.test.Lower(e.fail.bad, e.fail.of, j.spent), j.test.Upper(e.pass.bad, e.pass.of, j.alpha)
+	lower, upper := j.test.Lower(e.fail.bad, e.fail.of, j.spent), min(j.test.Upper(e.pass.bad, e.pass.of, e.alpha)+e.noise, 1)
 
 	check := Check{}
 	seen := fmt.Sprintf("%s in %s", m.bad.count(e.copies.bad), thousands(e.copies.of))
@@ -82,7 +82,7 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 		}
 	}
 	switch {
-	case j.test(e.pass.bad, e.pass.of, worst) <= j.alpha:
+	case j.test(e.pass.bad, e.pass.of, worst-e.noise) <= e.alpha:
 		check.Verdict = Pass
 		check.Reason = fmt.Sprintf("%s: %s %s at %s; the limit is %s",
 			seen, better, say(upper, up), j.confidence, percent(limit, nearest))
@@ -92,7 +92,12 @@ func (j judge) share(m measure, s *scope, limit float64) Check {
 			seen, worse, say(lower, down), j.confidence, percent(limit, nearest))
 	default:
 		check.Verdict = Insufficient
-		more, ok := j.test.Needed(e.pass.bad, e.pass.of, worst, j.alpha)
+		if e.noise >= worst {
+			check.Reason = fmt.Sprintf("%s; up to %s may be more than noise: results with a control are needed to claim %s %s at %s",
+				seen, percent(e.noise, up), better, percent(limit, nearest), j.confidence)
+			break
+		}
+		more, ok := j.test.Needed(e.pass.bad, e.pass.of, worst-e.noise, e.alpha)
 		if !ok {
 			check.Reason = fmt.Sprintf("%s; no number of requests will show %s %s at %s",
 				seen, better, percent(limit, nearest), j.confidence)

@@ -39,6 +39,7 @@ type measure struct {
 	bad   noun
 	count func(*scope) (bad, of uint64)
 	weigh func(*tally.Weights) (bad, of float64)
+	noise func(judge, *scope, evidence) evidence // nil where there is none
 }
 
 // measures are in the order in which they are judged and printed.
@@ -46,15 +47,19 @@ var measures = []measure{
 	{name: Compared, claim: atLeast},
 	{name: DiffRate, claim: under, bad: noun{"difference", "differences"},
 		count: func(s *scope) (uint64, uint64) { return s.unexplained, s.results.Compared() },
-		weigh: func(w *tally.Weights) (float64, float64) {
-			return w.Mismatch - w.Noisy - w.Expected, w.Match + w.Mismatch
-		}},
+		weigh: func(w *tally.Weights) (float64, float64) { // noise is counted, and not weighed
+			return w.Mismatch - w.Expected, w.Match + w.Mismatch
+		},
+		noise: judge.noise},
 	{name: RawDiffRate, claim: under, bad: noun{"difference, noise included,", "differences, noise included,"},
 		count: func(s *scope) (uint64, uint64) { return s.results.Mismatch, s.results.Compared() },
 		weigh: func(w *tally.Weights) (float64, float64) { return w.Mismatch, w.Match + w.Mismatch }},
 	{name: ErrorRate, claim: under, bad: noun{"error of the shadow", "errors of the shadow"},
 		count: func(s *scope) (uint64, uint64) { return s.errors, s.results.All() },
 		weigh: func(w *tally.Weights) (float64, float64) { return w.ShadowErrors, w.All() }},
+	{name: UncomparedRate, claim: under, bad: noun{"answer not compared", "answers not compared"},
+		count: func(s *scope) (uint64, uint64) { return s.results.Uncompared, s.results.All() },
+		weigh: func(w *tally.Weights) (float64, float64) { return w.Uncompared, w.All() }},
 	{name: P95Ratio, claim: ratio},
 	{name: Correlation, claim: over, bad: noun{"copy not correlated", "copies not correlated"},
 		count: func(s *scope) (uint64, uint64) { return s.results.All() - s.correlated, s.results.All() },
@@ -78,6 +83,10 @@ type scope struct {
 
 	results                         tally.Counts
 	unexplained, errors, correlated uint64
+	controlled                      uint64             // results with a control
+	doubtful                        uint64             // of unexplained: they may turn out to be noise
+	noise                           []routeNoise       // of the routes where mismatches are taken for noise
+	tested                          int                // places at which the control differs
 	primary, shadow, lag            tally.Distribution // seconds
 
 	weighted tally.Weights
@@ -106,10 +115,10 @@ func results(c tally.Counts) []uint64 {
 }
 
 // newScope checks what a snapshot says of a route, and takes what is needed of it.
-func newScope(r *tally.Route) (*scope, error) {
+func newScope(r *tally.Route, fields []*tally.Field) (*scope, error) {
 	what := fmt.Sprintf("route %q", r.Route)
 	err := errors.Join(
-		believe(what, append(results(r.Results), r.Noisy, r.Expected, r.ShadowErrors, r.Correlated)...),
+		believe(what, append(results(r.Results), r.Noisy, r.Unproven, r.Expected, r.ShadowErrors, r.Correlated, r.Controlled, r.Beyond)...),
 		checkDistribution(what+": primaryTook", &r.PrimaryTook),
 		checkDistribution(what+": shadowTook", &r.ShadowTook),
 		checkDistribution(what+": lag", &r.Lag))
@@ -121,14 +130,21 @@ func newScope(r *tally.Route) (*scope, error) {
 		0 <= w.ShadowErrors && w.ShadowErrors <= w.All() && 0 <= w.Correlated && w.Correlated <= w.All() &&
 		w.All() <= most*most && w.Greatest >= 0):
 		return nil, fmt.Errorf("gate: snapshot: route %q: the weights cannot be true", r.Route)
-	case r.Noisy+r.Expected > r.Results.Mismatch:
-		return nil, fmt.Errorf("gate: snapshot: route %q: more mismatches are explained than there are", r.Route)
+	case r.Noisy+r.Expected+r.Unproven > r.Results.Mismatch:
+		return nil, fmt.Errorf("gate: snapshot: route %q: more mismatches are explained or unproven than there are", r.Route)
+	case r.Beyond > r.Controlled || r.Controlled > r.Results.All():
+		return nil, fmt.Errorf("gate: snapshot: route %q: more results have a control than there are", r.Route)
 	case r.ShadowErrors > r.Results.All():
 		return nil, fmt.Errorf("gate: snapshot: route %q: more errors than results", r.Route)
 	case r.Correlated > r.Results.All():
 		return nil, fmt.Errorf("gate: snapshot: route %q: more results are correlated than there are", r.Route)
 	}
-	return &scope{
+	for _, f := range fields {
+		if max(f.CandidateOnly, f.ControlOnly, f.Both) > r.Controlled {
+			return nil, fmt.Errorf("gate: snapshot: route %q: a field differs more often than there is a control", r.Route)
+		}
+	}
+	s := &scope{
 		route:       r.Route,
 		results:     r.Results,
 		weighted:    r.Weighted,
@@ -138,7 +154,11 @@ func newScope(r *tally.Route) (*scope, error) {
 		primary:     r.PrimaryTook,
 		shadow:      r.ShadowTook,
 		lag:         r.Lag,
-	}, nil
+		controlled:  r.Controlled,
+		doubtful:    r.Unproven,
+	}
+	s.addNoise(r, fields)
+	return s, nil
 }
 
 // join returns the scope of all routes together.
@@ -150,6 +170,10 @@ func join(routes []*scope) (*scope, error) {
 		all.unexplained += s.unexplained
 		all.errors += s.errors
 		all.correlated += s.correlated
+		all.controlled += s.controlled
+		all.doubtful += s.doubtful
+		all.noise = append(all.noise, s.noise...)
+		all.tested += s.tested
 		var errs [3]error
 		all.primary, errs[0] = all.primary.Merge(&s.primary)
 		all.shadow, errs[1] = all.shadow.Merge(&s.shadow)

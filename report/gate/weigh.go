@@ -36,20 +36,29 @@ type evidence struct {
 	share      float64 // among the requests, as far as is known; not a number without copies
 	pass, fail sample  // what a pass and a fail have to be shown by, and rounded against it
 	weighed    bool
+	alpha      float64 // of a false pass
+	noise      float64 // upper bound of the share that is taken for noise and is more than that
 }
 
-func (m measure) evidence(s *scope) evidence {
+func (j judge) evidence(m measure, s *scope) evidence {
 	bad, of := m.count(s)
-	e := evidence{copies: sample{bad, of}, share: float64(bad) / float64(of), pass: sample{bad, of}, fail: sample{bad, of}}
+	e := evidence{alpha: j.alpha, copies: sample{bad, of}, share: float64(bad) / float64(of), pass: sample{bad, of}, fail: sample{bad, of}}
 	if m.whole || s.greatest == 0 {
-		return e
+		return m.withNoise(j, s, e)
 	}
 	weight, all := m.weigh(&s.weighted)
 	k, rest := weight/s.greatest, (all-weight)/s.greatest
 	e.share, e.weighed = weight/all, true
 	e.pass = sample{up64(k), up64(k) + uint64(rest)}
 	e.fail = sample{uint64(k), uint64(k) + up64(rest)}
-	return e
+	return m.withNoise(j, s, e)
+}
+
+func (m measure) withNoise(j judge, s *scope, e evidence) evidence {
+	if m.noise == nil {
+		return e
+	}
+	return m.noise(j, s, e)
 }
 
 func up64(x float64) uint64 { return uint64(math.Ceil(x)) }

@@ -30,7 +30,7 @@ func copied(route string, probability float64, match, mismatch uint64) tally.Rou
 }
 
 func copies(routes ...tally.Route) *tally.Snapshot {
-	return &tally.Snapshot{Version: tally.Version, Since: start, Taken: start.Add(time.Hour), Routes: routes}
+	return &tally.Snapshot{Version: tally.Version, Since: start, Taken: start.Add(time.Hour), Elapsed: time.Hour, Routes: routes}
 }
 
 func TestCopiesOfDifferentProbabilityAreWeighedOrNotJudged(t *testing.T) {

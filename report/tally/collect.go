@@ -55,8 +55,8 @@ func (t *Tally) all() (list []*series) {
 
 func ledger(name string, stats shadow.Stats) Mirror {
 	return Mirror{
-		Control: len(stats.Targets) > 1,
-		Name:    name, Requests: stats.Requests, Skipped: stats.Skipped, Dropped: stats.Dropped, Unreported: stats.Unreported,
+		Control: len(stats.Targets) > 1, Loops: stats.Loops,
+		Name: name, Requests: stats.Requests, Skipped: stats.Skipped, Dropped: stats.Dropped, Unreported: stats.Unreported,
 		Results: Counts{Match: stats.Match, Mismatch: stats.Mismatch, Failed: stats.Failed, Uncompared: stats.Uncompared},
 	}
 }

@@ -197,7 +197,7 @@ func (s *Snapshot) check() error {
 	mismatches, weights := map[seriesKey]uint64{}, map[seriesKey]float64{}
 	for i := range s.Mirrors {
 		m := &s.Mirrors[i]
-		counts.below("requests", m.Requests, m.Unreported, m.Results.Match, m.Results.Mismatch, m.Results.Failed, m.Results.Uncompared)
+		counts.below("requests", m.Requests, m.Unreported, m.Loops, m.Results.Match, m.Results.Mismatch, m.Results.Failed, m.Results.Uncompared)
 		counts.total("skipped", slices.Collect(maps.Values(m.Skipped)))
 		counts.total("dropped", slices.Collect(maps.Values(m.Dropped)))
 	}

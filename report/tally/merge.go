@@ -186,6 +186,7 @@ func (m *Mirror) merge(o *Mirror) {
 	m.Requests += o.Requests
 	m.Unreported += o.Unreported
 	m.Control = m.Control || o.Control
+	m.Loops += o.Loops
 	m.Results.Add(o.Results)
 	m.Skipped = sums(m.Skipped, o.Skipped)
 	m.Dropped = sums(m.Dropped, o.Dropped)

@@ -55,6 +55,7 @@ type Mirror struct {
 	Results    Counts                   `json:"results"`
 	Unreported uint64                   `json:"unreported"`
 	Control    bool                     `json:"control"` // it has a control
+	Loops      uint64                   `json:"loops"`   // copies that came back to it
 }
 
 // Counts are results by outcome.
