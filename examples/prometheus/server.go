@@ -129,6 +129,7 @@ func limits(c gate.Criteria) string {
 	}{
 		{"diffRate", c.Limits[gate.DiffRate]},
 		{"errorRate", c.Limits[gate.ErrorRate]},
+		{"uncomparedRate", c.Limits[gate.UncomparedRate]},
 		{"uncorrelated", 1 - c.Limits[gate.Correlation]},
 		{"dropShare", c.Limits[gate.DropShare]},
 		{"p95Ratio", c.Limits[gate.P95Ratio]},
@@ -210,12 +211,13 @@ func (p *prometheus) evaluate(ctx context.Context) error {
 
 // asRules has, for each check of the gate that they know too, what the rules say of it.
 var asRules = map[string]string{
-	"diffRate":    `shadow:bad{measure="diffRate"} / shadow:all{measure="diffRate"}`,
-	"errorRate":   `shadow:bad{measure="errorRate"} / shadow:all{measure="errorRate"}`,
-	"correlation": `1 - shadow:bad{measure="uncorrelated"} / shadow:all{measure="uncorrelated"}`,
-	"dropShare":   `shadow:bad{measure="dropShare"} / shadow:all{measure="dropShare"}`,
-	"p95Ratio":    `shadow:figure{measure="p95Ratio"}`,
-	"lagMedian":   `shadow:figure{measure="lagMedian"}`,
+	"diffRate":       `shadow:bad{measure="diffRate"} / shadow:all{measure="diffRate"}`,
+	"errorRate":      `shadow:bad{measure="errorRate"} / shadow:all{measure="errorRate"}`,
+	"uncomparedRate": `shadow:bad{measure="uncomparedRate"} / shadow:all{measure="uncomparedRate"}`,
+	"correlation":    `1 - shadow:bad{measure="uncorrelated"} / shadow:all{measure="uncorrelated"}`,
+	"dropShare":      `shadow:bad{measure="dropShare"} / shadow:all{measure="dropShare"}`,
+	"p95Ratio":       `shadow:figure{measure="p95Ratio"}`,
+	"lagMedian":      `shadow:figure{measure="lagMedian"}`,
 }
 
 // compare writes the figures of the gate beside those of the rules, and both verdicts.
