@@ -2,7 +2,9 @@ package token
 
 import (
 	"fmt"
+	"math/bits"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -194,20 +196,67 @@ func ibanCheck(country, account string) string {
 	return fmt.Sprintf("%02d", 98-r)
 }
 
-// maxDays is how far dates move at most, a year: what is old enough stays old enough.
-const maxDays = 366
-
-// date moves the date and keeps the time. Days before the first go on at the last.
+// date is another day, and another time of day where there is one, in the same years (see
+// years). Separators, offset and precision stay. A date and a time are one value: what is
+// known of times gives no dates away.
 func (k *keys) date(s string) string {
-	const day = 24 * 60 * 60
-	first := time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-	end := time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-	old, _ := time.Parse(time.DateOnly, s[:len(time.DateOnly)]) // it is one: see isDate
-	at := old.Unix() - k.days*day
-	if at < first {
-		at += end - first
+	from, to := years(s)
+	layout, unit := time.DateOnly, 24*time.Hour
+	switch {
+	case len(s) > len("2006-01-02T15:04") && s[16] == ':':
+		layout, unit = "2006-01-02"+s[10:11]+"15:04:05", time.Second
+	case len(s) > len(time.DateOnly):
+		layout, unit = "2006-01-02"+s[10:11]+"15:04", time.Minute
 	}
-	return time.Unix(at, 0).UTC().Format(time.DateOnly) + s[len(time.DateOnly):]
+	value, rest := s[:len(layout)], s[len(layout):]
+	old, _ := time.Parse(layout, value) // it is one: see isDate
+	first := time.Date(from, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	seconds := int64(unit / time.Second)
+	size := uint64(time.Date(to, 1, 1, 0, 0, 0, 0, time.UTC).Unix()-first) / uint64(seconds)
+	tweak := []byte{byte(date), byte(len(layout)), byte(from >> 8), byte(from)}
+	at := k.below(tweak, size, uint64((old.Unix()-first)/seconds))
+	token := time.Unix(first+int64(at)*seconds, 0).UTC().Format(layout)
+
+	fraction, offset := "", rest
+	if strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, ",") { // of a second
+		offset = strings.TrimLeft(rest[1:], decimal)
+		fraction = rest[:len(rest)-len(offset)]
+	}
+	x, code := take(fraction, decimal), k.code(date, []byte(value))
+	k.permute(code[:6], 10, x)
+	return token + put(fraction, decimal, x) + offset
+}
+
+// years are those among which dates like s are permuted, from up to and without to. Dates of
+// birth hide among many: those of one's grandparents, of one's parents, of each decade then.
+// Recent dates are those of events, which programs compare with the current one: they stay
+// in their year.
+func years(s string) (from, to int) {
+	year, _ := strconv.Atoi(s[:4])
+	switch {
+	case year < 1900:
+		return 0, 1900
+	case year < 1930:
+		return 1900, 1930
+	case year < 2000:
+		return 1930, 2000
+	case year < 2020:
+		return year / 10 * 10, year/10*10 + 10
+	}
+	return year, year + 1
+}
+
+// below permutes the numbers below size, which is at least 3, and returns the one in the
+// place of n.
+func (k *keys) below(tweak []byte, size, n uint64) uint64 {
+	x := make([]byte, bits.Len64(size-1))
+	for {
+		symbols(2, n, x)
+		k.permute(tweak, 2, x)
+		if n = number(2, x); n < size {
+			return n
+		}
+	}
 }
 
 // The alphabets that are permuted within: a character's symbol is its place.

@@ -12,7 +12,7 @@
 //	UUID                     a UUID of that version
 //	IPv4 address             an IPv4 address; global or not as it was
 //	IPv6 address             an IPv6 address of the documentation prefix 2001:db8::/32
-//	date, date and time      the same time of an earlier day
+//	date, date and time      a date, and a time, in the same years; separators and offset as they were
 //	JSON number              a number of as many digits; sign, point and exponent as they were
 //
 // # What a token protects
@@ -30,9 +30,15 @@
 // of SP 800-38G Rev. 1). Remove what is shorter and sensitive, rather than tokenise it. As
 // in every permutation a value can be its own token: a single digit is, one time in ten.
 //
-// All dates move by one number of days, so that what lies between them survives: one
-// known date gives all of them away. They move into the past, so that no date of birth
-// or of purchase comes to lie in the future.
+// Dates are permuted, each by itself, among those of the same years: before 1900, up to
+// 1930, up to 2000, then of each decade, and since 2020 of each year. So a known date gives
+// away no other, and the years are what a token tells. What lies between two dates does not
+// survive, nor which is the earlier one, and the token of a date of this year may lie in the
+// future. Times of day are permuted with the date, in a permutation of their own: who knows
+// when records were created has not learnt the token of a day.
+//
+// Equal domains of e-mail addresses have equal tokens: who knows one address at a domain, and
+// its token, knows who else has one there.
 //
 // # Keys
 //
@@ -49,7 +55,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/binary"
 	"fmt"
 	"hash"
 	"io"
@@ -70,7 +75,6 @@ type Tokenizer struct{ keys *keys }
 type keys struct {
 	block cipher.Block // of FF1
 	macs  sync.Pool    // of hash.Hash
-	days  int64        // that dates move into the past
 }
 
 // New returns a Tokenizer for a key of at least MinKey bytes, which should be random. It
@@ -95,8 +99,6 @@ func New(key []byte) (*Tokenizer, error) {
 		return nil, fmt.Errorf("key for tokens: %w", err)
 	}
 	k.macs.New = func() any { return hmac.New(sha256.New, code) }
-	days := k.code(date, nil)
-	k.days = 1 + int64(binary.BigEndian.Uint64(days[:])%maxDays)
 	return &Tokenizer{k}, nil
 }
 
