@@ -141,7 +141,8 @@ func (j *job) begun() time.Time {
 // deadline is when the copy of j to t is given up.
 func (j *job) deadline(t *Target) time.Time { return j.begun().Add(t.timeout()) }
 
-// routeName names the endpoint of r, on its goroutine. It is empty where r does not tell.
+// routeName returns what names the endpoint of r, on its goroutine and without allocating:
+// the answer of WithRoute, else the router's pattern. See routeOf.
 func (m *Mirror) routeName(r *http.Request) (route string) {
 	if m.config.route == nil {
 		return r.Pattern
@@ -172,7 +173,7 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 		if w = m.put(j); w == whyCopied {
 			return
 		}
-		m.coverage.count(m.routeOf(j.route, &j.url), whyEnd(w))
+		m.coverage.count(m.routeOf(j.route, j.method, &j.url), whyEnd(w))
 	} else {
 		j.release()
 		m.lose(given, w)
@@ -337,7 +338,10 @@ func (m *Mirror) run(j *job) {
 // answered.
 func (m *Mirror) settle(j *job, route string, e end) {
 	if !m.unseen {
-		m.coverage.count(m.routeOf(route, &j.url), e)
+		if route == "" {
+			route = m.labels.route(j.method, &j.url)
+		}
+		m.coverage.count(route, e)
 	}
 	m.queue.Settle(e)
 }
@@ -358,7 +362,7 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why
 		return whyCopied
 	}
 	res.Primary = m.primaryAnswer(msg, j)
-	res.Route = m.routeOf(res.Route, &j.url)
+	res.Route = m.routeOf(j.route, j.method, &j.url)
 	if j.resp.Early && !isDocument(res.Primary) {
 		return whyPrimaryIncomplete
 	}

@@ -197,23 +197,27 @@ func (m *Mirror) lose(r *http.Request, w why) {
 	if r.URL == nil {
 		return
 	}
-	route := m.routeName(r)
-	if route == "" && len(m.labels.paths)+len(m.labels.texts) == 0 {
-		var buf [256]byte
-		template := appendTemplate(buf[:0], r.URL.Path)
-		if ends := m.coverage.known()[string(template)]; ends != nil {
+	found := m.routeName(r)
+	if m.config.route == nil || found == "" {
+		var buf [maxRouteName]byte
+		name := appendPattern(buf[:0], methodName(r.Method, m.methods), found)
+		if len(name) == 0 && len(m.labels.paths)+len(m.labels.texts) == 0 {
+			name = append(append(name, methodName(r.Method, m.methods)...), ' ')
+			name = appendTemplate(name, r.URL.Path)
+		}
+		if ends := m.coverage.known()[string(name[:min(len(name), maxRouteName)])]; ends != nil {
 			ends[whyEnd(w)].Add(1)
 			return
 		}
-		route = string(template)
 	}
-	m.coverage.count(m.routeOf(route, r.URL), whyEnd(w))
+	m.coverage.count(m.routeOf(found, r.Method, r.URL), whyEnd(w))
 }
 
-// routeOf is the route of a request of u that may have a name.
-func (m *Mirror) routeOf(name string, u *url.URL) string {
-	if name != "" {
+// routeOf is the route of a request of u: its name, or one made of its path. Found is what
+// routeName found.
+func (m *Mirror) routeOf(found, method string, u *url.URL) string {
+	if name := m.named(found, method); name != "" {
 		return name
 	}
-	return m.labels.route(u)
+	return m.labels.route(method, u)
 }

@@ -12,13 +12,14 @@ import (
 // with. These are in every result, span and log, and the ID goes with the copy.
 type labelMasks struct {
 	requestID string
+	methods   []string     // that names of routes may show: see methodName
 	paths     redact.Paths // of every MaskPath: they name routes
 	texts     []Masker     // that look at every text
 	ids       []Masker     // that look at the field requestID
 }
 
-func newLabelMasks(requestID string, maskers []Masker) *labelMasks {
-	l := &labelMasks{requestID: requestID}
+func newLabelMasks(requestID string, methods []string, maskers []Masker) *labelMasks {
+	l := &labelMasks{requestID: requestID, methods: methods}
 	for _, masker := range newMaskAll("", maskers).list {
 		switch m := masker.(type) {
 		case *maskPath:
@@ -37,11 +38,13 @@ func newLabelMasks(requestID string, maskers []Masker) *labelMasks {
 	return l
 }
 
-// route names the route of a request that nobody has named: by the pattern of a MaskPath,
-// or the template of its path, as the rules leave it. It is empty where they cannot tell.
-func (l *labelMasks) route(u *url.URL) string {
+// route names the route of a request that nobody has named: by its method and the pattern of
+// a MaskPath, or the template of its path, as the rules leave it. It is empty where they
+// cannot tell.
+func (l *labelMasks) route(method string, u *url.URL) string {
+	name := append(append(make([]byte, 0, 128), methodName(method, l.methods)...), ' ')
 	if _, pattern := l.paths.Mask(u.EscapedPath(), redact.Replacement{}); pattern != "" {
-		return pattern
+		return string(append(name, pattern...))
 	}
 	msg := Message{URL: &url.URL{Path: u.Path, RawPath: u.RawPath}}
 	for _, m := range l.texts {
@@ -49,7 +52,8 @@ func (l *labelMasks) route(u *url.URL) string {
 			return ""
 		}
 	}
-	return template(msg.URL.Path)
+	name = appendTemplate(name, msg.URL.Path)
+	return string(name[:min(len(name), maxRouteName)])
 }
 
 // id returns the correlation ID of a request that came with id: another one where a rule is

@@ -8,7 +8,6 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/content"
@@ -111,36 +110,7 @@ func valid(msg *Message) bool {
 	return fields.IsToken(msg.Method) && msg.URL != nil && fields.Valid(msg.Header) && fields.Valid(msg.Trailer)
 }
 
-// template is path with the segments that look like identifiers replaced by "{}".
-func template(path string) string {
-	var buf [128]byte
-	if t := appendTemplate(buf[:0], path); string(t) != path {
-		return string(t)
-	}
-	return path
-}
-
-// appendTemplate appends the template of path to dst.
-func appendTemplate(dst []byte, path string) []byte {
-	for {
-		segment, rest, more := strings.Cut(path, "/")
-		if isIdentifier(segment) || isFree(segment) {
-			segment = "{}"
-		}
-		dst = append(dst, segment...)
-		if !more {
-			return dst
-		}
-		dst, path = append(dst, '/'), rest
-	}
-}
-
-// isFree tells whether a path segment is no word of a program, but text that people write.
-func isFree(s string) bool {
-	return strings.ContainsFunc(s, func(c rune) bool { return c >= utf8.RuneSelf || strings.ContainsRune(` +=,;'"&`, c) })
-}
-
-// isIdentifier tells whether a path segment looks like it names one of many things:
+// isIdentifier reports whether a name in a body looks like it names one of many things:
 // it has a digit (but is no version such as v2), an @ or %, or is long.
 func isIdentifier(s string) bool {
 	if len(s) > 1 && s[0] == 'v' && strings.Trim(s[1:], "0123456789") == "" {

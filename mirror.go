@@ -79,7 +79,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		masks = append(masks, c.control.Masker)
 		m.tokens.control = tokenisers(c.control.Masker)
 	}
-	m.labels = newLabelMasks(c.requestID, slices.Concat(masks, c.maskers, c.recordMaskers))
+	m.labels = newLabelMasks(c.requestID, c.methods, slices.Concat(masks, c.maskers, c.recordMaskers))
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
@@ -146,7 +146,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
 				j.part()
-				m.coverage.count(m.routeOf(j.named(), &j.url), whyEnd(whyShutDown))
+				m.coverage.count(m.routeOf(j.named(), j.method, &j.url), whyEnd(whyShutDown))
 			}
 		}
 	}

@@ -286,10 +286,17 @@ func WithReporter(r ...Reporter) Option {
 }
 
 // WithRoute names the endpoint of a request for results and metrics, in few different
-// words. Route runs on the goroutine of the request, after the primary, inside the
-// same middleware chain: a router's own context is still valid. The default is
-// Request.Pattern where http.ServeMux set it, else a template of the path in which
-// segments that look like identifiers are "{}".
+// words; the first 256 bytes count. Route runs on the goroutine of the request, after the
+// primary, inside the same middleware chain: a router's own context is still valid. Where it
+// returns nothing the route is the default.
+//
+// The default is the method and the pattern, as in "GET /orders/{id}", with every router
+// that sets Request.Pattern. A pattern that has a method keeps it: a HEAD of that pattern is
+// counted with GET. A pattern that matches any rest of a path, such as "/", "/api/" or
+// "/api/{path...}", names no endpoint and counts as none. Without a pattern it is the method
+// and the path with "{}" in place of the segments that look like identifiers: numbers,
+// UUIDs, tokens, addresses and titles. Methods that are neither usual nor named by
+// WithMethods are "_OTHER".
 func WithRoute(route func(*http.Request) string) Option {
 	return optionFunc(func(c *config) {
 		if route == nil {

@@ -224,6 +224,10 @@ func (is when) Draw(r *http.Request) Draw {
 // those of http.ServeMux, the most specific one wins. A request that matches none is
 // sampled as otherwise says, and not at all where otherwise is nil.
 //
+// The primary has not run yet, so Request.Pattern is not known: the method, host and path of
+// the request are matched. "GET /orders/{id}" is both the name of a route in results and the
+// key of its rule here. Names that a Mirror made of a path, with "{}" in them, are no keys.
+//
 // Net/http finds the rule, and allocates for the values of wildcards and where no pattern
 // matches. Where requests that are not sampled must cost nothing have most of them refused
 // before, at the highest of the rates, and give the rates of the rules as shares of it:

@@ -41,7 +41,7 @@ type AdaptiveOptions struct {
 
 	// Route names the route of a request, in few different words and without anything
 	// private. It runs on the goroutine of the request, before the primary. Nil is the method
-	// and the path with "{}" for segments that look like identifiers.
+	// and the path with "{}" for segments that look like identifiers: see WithRoute.
 	Route func(*http.Request) string
 	// MaxRoutes is how many routes are told apart; what is new after that is one route more
 	// until others have been quiet for long. 0 is 1000. The first request of each route has
@@ -207,7 +207,7 @@ func (s *AdaptiveSampler) appendRoute(name []byte, r *http.Request) []byte {
 		name = append(name, s.options.Route(r)...)
 		return name[:min(len(name), maxRouteName)]
 	}
-	name = append(name, r.Method...)
+	name = append(name, methodName(r.Method, nil)...)
 	name = append(name, ' ')
 	if r.URL != nil {
 		name = appendTemplate(name, r.URL.Path)

@@ -67,7 +67,7 @@ func TestACopyThatIsKeptFromWritingIsAnEvent(t *testing.T) {
 				assert.Equal(t, shadow.EventSideEffect, e.Kind)
 				assert.Equal(t, "orders", e.Mirror)
 				assert.Equal(t, "id-1", e.ID)
-				assert.Equal(t, "/orders/{}", e.Route)
+				assert.Equal(t, "GET /orders/{}", e.Route)
 				assert.False(t, e.Time.IsZero())
 				_, said, _ := strings.Cut(e.Text, "its answer has ")
 				got[e.Target] = said

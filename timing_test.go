@@ -384,7 +384,7 @@ func TestAFailureWaitsForThePrimary(t *testing.T) {
 				require.ErrorIs(t, results[0].Err, c.err)
 				assert.Equal(t, "ok", string(results[0].Primary.Body))
 				assert.Equal(t, 9*time.Second, results[0].Primary.Took)
-				assert.Equal(t, "/some/thing/{}", results[0].Route)
+				assert.Equal(t, "GET /some/thing/{}", results[0].Route)
 				m.pass(time.Hour)
 				assert.Equal(t, map[string]uint64{"failed": 1}, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().QueuedBytes)
