@@ -77,12 +77,14 @@ type breaker struct {
 	pause time.Duration
 	most  uint32          // probes
 	gate  func(shut bool) // told whether copies are to be refused before they are made
+	tries func()          // called when it is half-open for the first time since it was closed
 	retry alarm
 
 	mu    sync.Mutex // over each change of state and what is published of it
 	cb    *gobreaker.TwoStepCircuitBreaker[any]
 	state gobreaker.State
 	epoch uint64 // counts the changes, from 1
+	tried bool   // since it was closed
 }
 
 // permit is the leave of one copy to be sent. The zero value is none: what it reports is
@@ -93,9 +95,9 @@ type permit struct {
 	used  bool
 }
 
-func newBreaker(o BreakerOptions, timeout time.Duration, gate func(shut bool)) *breaker {
+func newBreaker(o BreakerOptions, timeout time.Duration, gate func(shut bool), tries func()) *breaker {
 	b := &breaker{slow: cmp.Or(o.Slow, timeout/2), pause: cmp.Or(o.Pause, defaultBreakerPause),
-		most: uint32(min(int64(cmp.Or(o.Probes, defaultBreakerProbes)), math.MaxUint32)), gate: gate, epoch: 1}
+		most: uint32(min(int64(cmp.Or(o.Probes, defaultBreakerProbes)), math.MaxUint32)), gate: gate, tries: tries, epoch: 1}
 	share, enough := cmp.Or(o.Failures, defaultBreakerFailures), cmp.Or(o.Min, defaultBreakerMin)
 	window := cmp.Or(o.Window, defaultBreakerWindow)
 	b.cb = gobreaker.NewTwoStepCircuitBreaker[any](gobreaker.Settings{
@@ -124,12 +126,18 @@ var (
 func (b *breaker) changed(to gobreaker.State) {
 	b.state = to
 	b.epoch++
+	b.tried = b.tried && to != gobreaker.StateClosed
 	if to == gobreaker.StateOpen {
 		b.retry.set(b.pause+1, func() { // for cb the pause is not over in its last nanosecond
 			b.mu.Lock()
-			defer b.mu.Unlock()
 			b.cb.State() // becomes half-open
 			b.publish()
+			first := b.state == gobreaker.StateHalfOpen && !b.tried
+			b.tried = true
+			b.mu.Unlock()
+			if first {
+				b.tries()
+			}
 		})
 	}
 }

@@ -194,6 +194,7 @@ func (w why) byRoute() bool {
 // lose counts by route that r, which was sampled, is not copied. Nothing is allocated for a
 // route that is known.
 func (m *Mirror) lose(r *http.Request, w why) {
+	m.limits.wake() // to report what is lost
 	if r.URL == nil {
 		return
 	}

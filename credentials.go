@@ -161,9 +161,9 @@ func (m *Mirror) advise(alone bool) {
 		}
 		switch masks, ok := t.Masker.(*maskAll); {
 		case !ok:
-			m.logger.Warn(fmt.Sprintf("shadow: target %q is on the network and has no Masker: it is sent everything as it came, credentials included", t.Name))
+			m.log().Warn(fmt.Sprintf("shadow: target %q is on the network and has no Masker: it is sent everything as it came, credentials included", t.Name))
 		case m.copiesBodies() && !masks.looks():
-			m.logger.Warn(fmt.Sprintf("shadow: target %q is sent bodies as they came: no rule of its Masker is about bodies. Name what is sensitive with MaskJSON and its like, or say AllowBodies(\"*/*\")", t.Name))
+			m.log().Warn(fmt.Sprintf("shadow: target %q is sent bodies as they came: no rule of its Masker is about bodies. Name what is sensitive with MaskJSON and its like, or say AllowBodies(\"*/*\")", t.Name))
 		}
 	}
 }

@@ -65,7 +65,7 @@ func ExampleNew() {
 	mirror.Shutdown(context.Background())
 
 	// Output:
-	// mismatch /orders/{}
+	// mismatch GET /orders/{}
 	//   /body/id type-changed: 7, "7"
 }
 
@@ -116,7 +116,7 @@ func ExampleMirror_Transport() {
 
 	// Output:
 	// {"rate": 1.0837}
-	// mismatch /rates/EUR
+	// mismatch GET /rates/EUR
 	//   /body/rate changed: 1.0837, 1.08
 }
 
@@ -356,7 +356,7 @@ func ExampleComparator() {
 	mirror.Shutdown(context.Background())
 
 	// Output:
-	// mismatch /search
+	// mismatch GET /search
 	//   /body/hits/0/id changed: 1, 2
 }
 
@@ -386,7 +386,7 @@ func ExampleComparator_wrapping() {
 	mirror.Shutdown(context.Background())
 
 	// Output:
-	// mismatch /items
+	// mismatch GET /items
 	//   /body/items/id=7/n changed: 1, 2
 }
 
@@ -455,7 +455,7 @@ func ExampleReporter() {
 	mirror.Shutdown(context.Background())
 
 	// Output:
-	// slowest: /reports/yearly 200
+	// slowest: GET /reports/yearly 200
 }
 
 // Every request is counted in one place.

@@ -141,14 +141,15 @@ func (u Usage) Cost(t Tariff) float64 {
 
 // Events of the limits of a Mirror.
 const (
-	EventBreakerOpen   EventKind = "breaker-open"   // a breaker that was closed has opened
-	EventBreakerClosed EventKind = "breaker-closed" // its probes have succeeded
-	EventPressure      EventKind = "pressure"       // fewer copies run at a time
-	EventPressureOver  EventKind = "pressure-over"  // as many as ever
-	EventOverhead      EventKind = "overhead"       // nothing is copied for OverheadOptions.Pause
-	EventOverheadOver  EventKind = "overhead-over"  // which is over
-	EventBudgetSpent   EventKind = "budget-spent"   // nothing is copied until the next window
-	EventBudgetRenewed EventKind = "budget-renewed" // which has begun
+	EventBreakerOpen     EventKind = "breaker-open"      // a breaker that was closed has opened
+	EventBreakerHalfOpen EventKind = "breaker-half-open" // it tries for the first time since it has opened
+	EventBreakerClosed   EventKind = "breaker-closed"    // its probes have succeeded
+	EventPressure        EventKind = "pressure"          // fewer copies run at a time
+	EventPressureOver    EventKind = "pressure-over"     // as many as ever
+	EventOverhead        EventKind = "overhead"          // nothing is copied for OverheadOptions.Pause
+	EventOverheadOver    EventKind = "overhead-over"     // which is over
+	EventBudgetSpent     EventKind = "budget-spent"      // nothing is copied until the next window
+	EventBudgetRenewed   EventKind = "budget-renewed"    // which has begun
 )
 
 // stops are bits of Mirror.stops: why no request is copied now. None is set while all is
@@ -198,8 +199,9 @@ type limits struct {
 	watch    alarm
 	read     func() (pressure.Reading, bool) // for look alone
 
-	mu    sync.Mutex
-	judge overhead.Judge // of the overhead, under mu
+	mu       sync.Mutex
+	judge    overhead.Judge // of the overhead, under mu
+	episodes []episode      // under mu
 
 	pause alarm // until the overhead is forgiven
 	renew alarm // until there is a budget again
@@ -229,12 +231,12 @@ const watchEvery = 100 * time.Millisecond
 
 func (l *limits) init(m *Mirror) {
 	c := m.config
-	l.m, l.began = m, time.Now()
+	l.m, l.began, l.episodes = m, time.Now(), episodes()
 	l.candidate.name = c.target.Name
-	l.candidate.breaker = newBreaker(c.breaker, c.target.timeout(), m.gate(stopBreaker))
+	l.candidate.breaker = newBreaker(c.breaker, c.target.timeout(), m.gate(stopBreaker), func() { l.halfOpen(&l.candidate) })
 	if c.control != nil {
 		l.control.name = c.control.Name
-		l.control.breaker = newBreaker(c.breaker, c.control.timeout(), func(bool) {})
+		l.control.breaker = newBreaker(c.breaker, c.control.timeout(), func(bool) {}, func() { l.halfOpen(&l.control) })
 	}
 	l.pressure = pressure.New(pressure.Options{
 		Wait: cmp.Or(c.pressure.Wait, defaultPressureWait), Heap: cmp.Or(c.pressure.Heap, defaultPressureHeap),
@@ -335,6 +337,11 @@ func (l *limits) learn(t *Target, j *job, r reply, err error) {
 	}
 }
 
+// halfOpen reports that the breaker of a target tries for the first time since it has opened.
+func (l *limits) halfOpen(of *perTarget) {
+	l.m.notify(Event{Kind: EventBreakerHalfOpen, Target: of.name, Text: fmt.Sprintf("the breaker is half-open: %d copies try the target", of.breaker.most)})
+}
+
 // spend counts what the copy of a has used since, when it was sent.
 func (a *attempt) spend(since time.Time) {
 	var cpu time.Duration
@@ -392,10 +399,14 @@ func (l *limits) look() {
 	if r, ok := l.read(); ok && !l.m.config.pressure.Off {
 		change = l.pressure.Feed(r)
 	}
+	events, losing := l.lookForLosses()
 	limit := l.pressure.Limit()
 	l.watching.Store(false)
-	if limit < l.m.concurrency || l.overhead.Counts().Total != counts.Total {
+	if losing || limit < l.m.concurrency || l.overhead.Counts().Total != counts.Total {
 		l.wake()
+	}
+	for _, e := range events {
+		l.m.notify(e)
 	}
 
 	if tooMuch {

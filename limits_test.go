@@ -37,6 +37,13 @@ func (h *happenings) ReportEvent(_ context.Context, e *shadow.Event) error {
 	return nil
 }
 
+// first returns what happened first.
+func (h *happenings) first() shadow.Event {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.list[0]
+}
+
 // kinds returns what happened, in order.
 func (h *happenings) kinds() (list []shadow.EventKind) {
 	h.mu.Lock()
@@ -277,9 +284,9 @@ func TestAnOpenBreakerTriesAgain(t *testing.T) {
 		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
 		m.ask(100)
 		assert.EqualValues(t, 21+3+100, candidate.asked.Load())
-		assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerClosed}, m.events.kinds())
-		assert.Equal(t, "v2", m.events.list[0].Target)
-		assert.Contains(t, m.events.list[0].Text, "10s")
+		assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerHalfOpen, shadow.EventBreakerClosed}, m.events.kinds())
+		assert.Equal(t, "v2", m.events.first().Target)
+		assert.Contains(t, m.events.first().Text, "10s")
 	})
 }
 
@@ -360,12 +367,12 @@ func TestTheControlHasItsOwnBreaker(t *testing.T) {
 				assert.Equal(t, shadow.BreakerOpen, m.breaker("v1"))
 				assert.EqualValues(t, 20, control.asked.Load())
 				assert.EqualValues(t, 100, m.Stats().Mismatch+m.Stats().Match)
-				assert.Equal(t, "v1", m.events.list[0].Target)
+				assert.Equal(t, "v1", m.events.first().Target)
 				control.to(fine)
 				m.pass(10*time.Second + 5*time.Millisecond)
 				m.ask(3)
 				assert.Equal(t, shadow.BreakerClosed, m.breaker("v1"))
-				assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerClosed}, m.events.kinds())
+				assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerHalfOpen, shadow.EventBreakerClosed}, m.events.kinds())
 			}, shadow.WithControl(shadow.InProcess("v1", control)))
 		})
 	}
@@ -587,7 +594,7 @@ func TestABudgetOfRequests(t *testing.T) {
 		}
 		assert.Equal(t, []shadow.EventKind{shadow.EventBudgetSpent, shadow.EventBudgetRenewed, shadow.EventBudgetSpent,
 			shadow.EventBudgetRenewed, shadow.EventBudgetSpent, shadow.EventBudgetRenewed}, m.events.kinds())
-		assert.Contains(t, m.events.list[0].Text, "59.999s")
+		assert.Contains(t, m.events.first().Text, "59.999s")
 	}, shadow.WithBudget(shadow.Budget{Window: time.Minute, Requests: 10}))
 }
 

@@ -1,16 +1,13 @@
 package shadow
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.opentelemetry.io/otel/baggage"
 
@@ -53,6 +50,7 @@ type Mirror struct {
 	warned     atomic.Bool // of EventCredentials
 	told       sync.Map    // of EventMaskFailed: what and for which rule
 	panics     sync.Map    // of user code that panicked already: its name
+	events     eventLog
 }
 
 // New returns a Mirror that copies to target. What is wrong with target and options
@@ -295,32 +293,4 @@ func (m *Mirror) guard(part string, f func() error) (err error) {
 		}
 	}()
 	return f()
-}
-
-// notify logs e and tells the reporters that care. It runs user code: never on the
-// goroutine of a request.
-func (m *Mirror) notify(e Event) {
-	e.Mirror, e.Target, e.Time = m.name, cmp.Or(e.Target, m.target.Name), time.Now()
-	m.guard("Logger", func() error { //nolint:errcheck // logged where it can be
-		m.logger.Warn("shadow: "+e.Text, slog.String("event", string(e.Kind)), slog.String("mirror", e.Mirror),
-			slog.String("target", e.Target), slog.String("route", e.Route), slog.String("id", e.ID))
-		return nil
-	})
-	for _, listener := range m.listeners {
-		if r, ok := listener.(EventReporter); ok {
-			m.guard("Reporter", func() error { return r.ReportEvent(m.base, &e) }) //nolint:errcheck // as above
-		}
-	}
-}
-
-// panicked logs the first panic of each part of the user's code: where it was, but
-// not its value, which may hold anything.
-func (m *Mirror) panicked(part string, v any) {
-	if _, again := m.panics.LoadOrStore(part, true); again {
-		return
-	}
-	defer func() { _ = recover() }() // the logger is user code too
-	m.logger.Error("shadow: recovered a panic; further ones are counted only",
-		slog.String("mirror", m.name), slog.String("part", part),
-		slog.String("panic", describe(v)), slog.String("stack", callers()))
 }

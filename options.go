@@ -368,8 +368,10 @@ func WithRequestID(header string) Option {
 	})
 }
 
-// WithLogger tells l about the Mirror itself: the first panic of each piece of user
-// code. The default is to log nothing.
+// WithLogger logs to l what happens to the Mirror itself: each Event, with how many copies it
+// has cost so far, and the first panic of each part of user code. Ten events of a kind are
+// logged, and then one a minute; no line holds a value of a request or an answer. The
+// default is slog.Default() at the time; slog.New(slog.DiscardHandler) logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
 		if isNil(l) {
@@ -503,7 +505,6 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		queue:      defaultQueue,
 		queueBytes: defaultQueueBytes,
 		requestID:  defaultRequestID,
-		logger:     slog.New(slog.DiscardHandler),
 	}
 	target.check(c, "target")
 	for _, o := range opts {

@@ -276,7 +276,7 @@ func TestNothingIsRecordedWhileTheQueueIsFull(t *testing.T) {
 	}
 	require.Equal(t, 3, recorded, "one runs, one waits, one was refused")
 	require.EqualValues(t, 8, m.Stats().Dropped[shadow.ReasonQueueFull])
-	require.EqualValues(t, 8, covered(t, m.Coverage(), "/orders").Lost[shadow.ReasonQueueFull])
+	require.EqualValues(t, 8, covered(t, m.Coverage(), "GET /orders").Lost[shadow.ReasonQueueFull])
 
 	close(g.open)
 	require.Eventually(t, func() bool { return m.Stats().Match == 2 }, 10*time.Second, time.Millisecond)
@@ -302,7 +302,7 @@ func TestNothingIsRecordedOfABodyThatHasNoRoom(t *testing.T) {
 		postTo(h, "/orders", strings.Repeat("x", 40<<10))
 	}
 	require.Equal(t, 1, recorded)
-	require.EqualValues(t, 2, covered(t, m.Coverage(), "/orders").Lost[shadow.ReasonBytesFull])
+	require.EqualValues(t, 2, covered(t, m.Coverage(), "POST /orders").Lost[shadow.ReasonBytesFull])
 	postTo(h, "/orders", "small")
 	require.Equal(t, 2, recorded)
 	close(g.open)

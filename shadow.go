@@ -320,6 +320,9 @@ type Event struct {
 	Time  time.Time
 	// Text says in a sentence what happened. It never holds a value of a request or answer.
 	Text string
+	// Lost is how many copies, or results, have been lost since New for what the event is
+	// about: those of the Reasons that go with it.
+	Lost uint64
 }
 
 // EventKind is what happened. It is a low-cardinality string, fit for a metric.
