@@ -58,6 +58,7 @@ func (l *logLines) events(t *testing.T) (list []string) {
 func loggedIn(t *testing.T, target Target, f func(t *testing.T, m *Mirror), opts ...Option) *logLines {
 	t.Helper()
 	log := &logLines{}
+	target.Isolated = true
 	synctest.Test(t, func(t *testing.T) {
 		logger := slog.New(slog.NewJSONHandler(log, nil))
 		m, err := New(target, append([]Option{WithPressure(PressureOptions{Off: true}), WithBreaker(BreakerOptions{Off: true}), WithLogger(logger)}, opts...)...)
@@ -94,37 +95,37 @@ var (
 // Each kind of what a user would want to know is one line when it begins, and one when it is
 // over, with the number of copies it has cost.
 func TestEachEventIsLoggedOnceWithWhatItCost(t *testing.T) {
-	isolated := func(h http.Handler) Target { target := InProcess("v2", h); return target }
+	v2 := func(h http.Handler) Target { return InProcess("v2", h) }
 	for name, c := range map[string]struct {
 		target Target
 		opts   []Option
 		run    func(t *testing.T, m *Mirror)
 		want   []string
 	}{
-		"queue full": {isolated(slowly), []Option{WithConcurrency(1), WithQueue(2, 1<<20)}, func(_ *testing.T, m *Mirror) {
+		"queue full": {v2(slowly), []Option{WithConcurrency(1), WithQueue(2, 1<<20)}, func(_ *testing.T, m *Mirror) {
 			ask(m, 50, quick, "")
 			time.Sleep(time.Minute)
 		}, []string{"queue-full 47", "queue-room 47"}},
-		"bytes full": {isolated(slowly), []Option{WithConcurrency(1), WithQueue(100, 2000), WithMaxBody(900)}, func(_ *testing.T, m *Mirror) {
+		"bytes full": {v2(slowly), []Option{WithConcurrency(1), WithQueue(100, 2000), WithMaxBody(900)}, func(_ *testing.T, m *Mirror) {
 			ask(m, 10, readsAll, strings.Repeat("secret ", 100))
 			time.Sleep(time.Minute)
 		}, nil},
-		"queue full, in Parallel": {isolated(slowly), []Option{WithConcurrency(1), WithQueue(2, 1<<20), WithTiming(Parallel)}, func(_ *testing.T, m *Mirror) {
+		"queue full, in Parallel": {v2(slowly), []Option{WithConcurrency(1), WithQueue(2, 1<<20), WithTiming(Parallel)}, func(_ *testing.T, m *Mirror) {
 			ask(m, 50, quick, "")
 			time.Sleep(time.Minute)
 		}, []string{"queue-full 47", "queue-room 47"}},
-		"body too large": {isolated(quick), []Option{WithMaxBody(3)}, func(_ *testing.T, m *Mirror) {
+		"body too large": {v2(quick), []Option{WithMaxBody(3)}, func(_ *testing.T, m *Mirror) {
 			ask(m, 5, readsAll, "secret")
 			time.Sleep(time.Minute)
 			ask(m, 1, readsAll, "secret")
 			time.Sleep(time.Second)
 		}, []string{"dropped 5", "dropped-over 5", "dropped 6"}},
-		"reporter fails": {isolated(quick), []Option{WithReporter(ReporterFunc(func(context.Context, *Result) error { return errors.New("secret") }))},
+		"reporter fails": {v2(quick), []Option{WithReporter(ReporterFunc(func(context.Context, *Result) error { return errors.New("secret") }))},
 			func(_ *testing.T, m *Mirror) {
 				ask(m, 7, quick, "")
 				time.Sleep(time.Minute)
 			}, []string{"unreported 7", "reported 7"}},
-		"breaker": {isolated(failing), []Option{WithBreaker(BreakerOptions{Min: 5, Pause: 10 * time.Second})}, func(_ *testing.T, m *Mirror) {
+		"breaker": {v2(failing), []Option{WithBreaker(BreakerOptions{Min: 5, Pause: 10 * time.Second})}, func(_ *testing.T, m *Mirror) {
 			for range 8 {
 				ask(m, 1, quick, "")
 				time.Sleep(time.Millisecond)
@@ -135,7 +136,7 @@ func TestEachEventIsLoggedOnceWithWhatItCost(t *testing.T) {
 				time.Sleep(11 * time.Second)
 			}
 		}, []string{"breaker-open 0", "breaker-half-open 3"}},
-		"breaker closes": {isolated(quick), []Option{WithBreaker(BreakerOptions{Min: 5, Pause: 10 * time.Second, Probes: 1})}, func(_ *testing.T, m *Mirror) {
+		"breaker closes": {v2(quick), []Option{WithBreaker(BreakerOptions{Min: 5, Pause: 10 * time.Second, Probes: 1})}, func(_ *testing.T, m *Mirror) {
 			for range 5 {
 				p, _ := m.limits.candidate.breaker.enter()
 				m.limits.candidate.breaker.leave(&p, errServer)
@@ -145,14 +146,14 @@ func TestEachEventIsLoggedOnceWithWhatItCost(t *testing.T) {
 			ask(m, 1, quick, "")
 			synctest.Wait()
 		}, []string{"breaker-half-open 4", "breaker-closed 4"}},
-		"budget": {isolated(quick), []Option{WithBudget(Budget{Window: time.Hour, Requests: 3})}, func(_ *testing.T, m *Mirror) {
+		"budget": {v2(quick), []Option{WithBudget(Budget{Window: time.Hour, Requests: 3})}, func(_ *testing.T, m *Mirror) {
 			ask(m, 10, quick, "")
 			synctest.Wait()
 			time.Sleep(time.Hour)
 			ask(m, 1, quick, "")
 			synctest.Wait()
 		}, nil},
-		"panic": {isolated(quick), []Option{WithRoute(func(*http.Request) string { panic("secret") })}, func(_ *testing.T, m *Mirror) {
+		"panic": {v2(quick), []Option{WithRoute(func(*http.Request) string { panic("secret") })}, func(_ *testing.T, m *Mirror) {
 			ask(m, 5, quick, "")
 			synctest.Wait()
 		}, nil},
@@ -165,7 +166,7 @@ func TestEachEventIsLoggedOnceWithWhatItCost(t *testing.T) {
 				ask(m, 5, quick, "")
 				synctest.Wait()
 			}, []string{"mask-failed 0"}},
-		"nothing": {isolated(quick), nil, func(_ *testing.T, m *Mirror) {
+		"nothing": {v2(quick), nil, func(_ *testing.T, m *Mirror) {
 			ask(m, 5, quick, "")
 			time.Sleep(time.Hour)
 		}, nil},
@@ -199,7 +200,9 @@ func TestByDefaultWhatIsLostIsLogged(t *testing.T) {
 	slog.SetDefault(slog.New(slog.NewJSONHandler(log, nil)))
 	defer slog.SetDefault(before)
 	synctest.Test(t, func(t *testing.T) {
-		m, err := New(InProcess("v2", slowly), posting, WithConcurrency(1), WithQueue(5, 1<<20), WithPressure(PressureOptions{Off: true}),
+		target := InProcess("v2", slowly)
+		target.Isolated = true
+		m, err := New(target, posting, WithConcurrency(1), WithQueue(5, 1<<20), WithPressure(PressureOptions{Off: true}),
 			WithReporter(LogReporter(nil)))
 		require.NoError(t, err)
 		ask(m, 200, quick, "")

@@ -146,7 +146,7 @@ func TestAPatternThatMatchesAnyRestOfAPathNamesNothing(t *testing.T) {
 func routeSeen(t *testing.T, primary func(*Mirror) http.Handler, r *http.Request, opts ...Option) string {
 	t.Helper()
 	var routes []string
-	m, err := New(Target{Name: "v2", Transport: HandlerTransport(http.NotFoundHandler())}, append(opts,
+	m, err := New(Target{Name: "v2", Isolated: true, Transport: HandlerTransport(http.NotFoundHandler())}, append(opts,
 		WithPressure(PressureOptions{Off: true}), WithMethods("GET", "HEAD", "POST", "PROPFIND", "BREW-17"),
 		WithReporter(ReporterFunc(func(_ context.Context, res *Result) error { routes = append(routes, res.Route); return nil })))...)
 	require.NoError(t, err)

@@ -323,6 +323,6 @@ func TestAnUnknownRouteIsNamedByItsPath(t *testing.T) {
 		require.NoError(t, err)
 		primary.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/nowhere/7", nil))
 		require.NoError(t, mirror.Shutdown(t.Context()))
-		assert.Equal(t, "/nowhere/{}", <-routes, s.name)
+		assert.Equal(t, "GET /nowhere/{}", <-routes, s.name)
 	}
 }

@@ -933,10 +933,10 @@ func TestAMirrorTellsPeopleThroughARealServer(t *testing.T) {
 	var posts []post
 	require.NoError(t, json.Unmarshal([]byte(one.body), &posts))
 	require.Len(t, posts, 1)
-	assert.Equal(t, "orders → v2, /orders/{}: 1 of the last 1 comparisons differ, 1 of them like this", posts[0].Annotations["summary"])
+	assert.Equal(t, "orders → v2, GET /orders/{}: 1 of the last 1 comparisons differ, 1 of them like this", posts[0].Annotations["summary"])
 	assert.Equal(t, contact.Runbook, posts[0].Annotations["runbook_url"])
 	assert.Equal(t, map[string]string{"alertname": "ShadowDifference", "severity": "ticket", "mirror": "orders", "target": "v2",
-		"route": "/orders/{}", "owner": "team-orders", "fingerprint": alerts.Alerts()[0].Fingerprint}, posts[0].Labels)
+		"route": "GET /orders/{}", "owner": "team-orders", "fingerprint": alerts.Alerts()[0].Fingerprint}, posts[0].Labels)
 }
 
 // The manual of operations has a row for each alert, with its class.

@@ -56,5 +56,5 @@ func Example() {
 	fmt.Println(one.Name, one.Class, one.Route, share)
 	// Output:
 	// a message with 1 ticket
-	// ShadowDifference ticket /orders/{} 1
+	// ShadowDifference ticket GET /orders/{} 1
 }
