@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -330,7 +331,7 @@ func (m *Mirror) run(j *job) {
 	default:
 		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
 		j.copied = all.candidate.span
-		m.compare(j, res, control)
+		m.compare(j, res, all.candidate.buf.Starved(), control)
 	}
 }
 
@@ -418,16 +419,18 @@ func (s *second) wait() bool {
 	}
 }
 
-// compare compares the answers, takes the noise out and finishes j.
-func (m *Mirror) compare(j *job, res *Result, control *second) {
-	got := m.diff(&res.Exchange)
+// compare compares the answers, takes the noise out and finishes j. Starved says that the
+// candidate's was not kept because memory was short.
+func (m *Mirror) compare(j *job, res *Result, starved bool, control *second) {
+	starved = starved || j.resp.Body.Starved()
+	got := m.diff(&res.Exchange, starved)
 	err := got.Err
 	j.places = got.places
 	diffs, echoed, more := m.echoes(&res.Exchange, m.tokens.candidate, got.Diffs, got.More)
 	if control != nil && control.wait() && control.err == nil {
 		x := res.Exchange
 		x.Shadow = control.answer
-		again := m.diff(&x)
+		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
 		noise, _, others := m.echoes(&x, m.tokens.control, again.Diffs, again.More)
 		if err == nil && again.Err == nil && !more && !others { // all of both is known
 			res.Controlled, res.Control = true, append(slices.Clip(noise), echoed...)
@@ -450,14 +453,23 @@ func (m *Mirror) compare(j *job, res *Result, control *second) {
 
 var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise or left out, and there are more", ErrBody)
 
-// diff calls the Comparator.
-func (m *Mirror) diff(x *Exchange) (got Comparison) {
+var errStarved = fmt.Errorf("%w: one of them was not kept, because all bytes of WithQueue were held", ErrBody)
+
+// diff calls the Comparator. Starved says that memory was short for one of the bodies: its
+// hash alone does not show a difference, as parts of it may be ignored.
+func (m *Mirror) diff(x *Exchange, starved bool) (got Comparison) {
 	defer m.limits.compared(time.Now())
 	if failed := m.guard("Comparator", func() error {
 		got = compareBy(m.comparator, x)
 		return nil
 	}); failed != nil {
-		got = Comparison{Err: failed}
+		return Comparison{Err: failed}
+	}
+	if starved && (x.Primary.Digest == 0 || x.Primary.Digest != x.Shadow.Digest) {
+		got.Diffs = slices.DeleteFunc(slices.Clone(got.Diffs), func(d Diff) bool {
+			return d.Path == "/body" || strings.HasPrefix(d.Path, "/body/")
+		})
+		got.Err = errors.Join(got.Err, errStarved)
 	}
 	return got
 }

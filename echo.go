@@ -38,7 +38,7 @@ func (m *Mirror) echoes(x *Exchange, tokens *maskAll, diffs []Diff, more bool) (
 	if m.guard("Masker", func() error { return tokens.mask(y.Primary) }) != nil { // it cannot be read
 		return diffs, nil, more
 	}
-	again := m.diff(&y)
+	again := m.diff(&y, false)
 	if again.Err != nil || again.More {
 		return diffs, nil, more
 	}

@@ -85,6 +85,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	}
 	if m.timing == Parallel {
 		m.newBeside(&s.job)
+		s.beside.drop = s.writer.Drop
 		if s.body == nil {
 			if w := m.start(&s.job, s.beside, r); w != whyCopied {
 				m.lose(r, w)
@@ -98,6 +99,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		*s.was = *s.given
 		s.body.Init(r.Body, r.ContentLength, m.pool, m.maxBody)
 		s.body.Trailers(r, s.given)
+		s.body.Answer(&s.writer)
 		if s.beside != nil {
 			s.body.Early(m.early(&s.job, r))
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/middleware"
 )
 
 // reporting returns a reporter that sends what it is told, and the channel.
@@ -468,6 +469,7 @@ func TestMirrorsStack(t *testing.T) {
 		m, results := mirrorTo(t, kind, http.HandlerFunc(echo), shadow.WithName(fmt.Sprint("mirror ", i)))
 		mirrors, all, h = append(mirrors, m), append(all, results), m.Handler(h)
 	}
+	h = middleware.RequestID("")(h) // by which the results belong together
 	s := shape{serve: h.ServeHTTP, method: "POST", body: strings.Repeat("stacked ", 5000)}
 	bare := shape{serve: echo, method: s.method, body: s.body}
 	require.Equal(t, bare.overHTTP1(t, bare.h()), s.overHTTP1(t, s.h()))

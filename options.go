@@ -331,7 +331,8 @@ func WithQueue(n int, bytes int64) Option {
 
 // WithMaxBody caps the bytes that are kept of one body: 1 MiB by default, or all the bytes
 // of WithQueue where those are fewer. A request
-// with a larger body is not copied. Larger answers are compared by length and hash.
+// with a larger body is not copied. Larger answers are compared by length and hash, and no
+// byte of them is kept.
 func WithMaxBody(bytes int64) Option {
 	return optionFunc(func(c *config) {
 		c.positive("WithMaxBody", bytes)

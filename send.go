@@ -170,7 +170,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 				if !errors.As(err, &long) {
 					return nil, err
 				}
-				buf.Resume(long.size, long.sum)
+				buf.Resume(long.buf)
 			}
 		}
 	}

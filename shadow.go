@@ -70,7 +70,7 @@ type Message struct {
 	Trailer http.Header
 
 	// Body is the content, decoded from its Content-Encoding: all of it, or where
-	// Truncated is set a prefix, which is empty if the content could not be decoded.
+	// Truncated is set a prefix, which is empty unless it was the decoding that stopped.
 	Body      []byte
 	Size      int64 // bytes of content as transferred
 	Truncated bool
@@ -102,8 +102,8 @@ func (m *Message) Clone() *Message {
 // Exchange is a request and what primary and shadow answered to it. A Comparator
 // sees the answers as they are; in a Result they are masked.
 type Exchange struct {
-	// ID is the correlation ID: the inbound request ID, else one that was made. It
-	// is the same for every target of a request.
+	// ID is the correlation ID: the inbound request ID, else one that was made. Stacked
+	// mirrors make one each: middleware.RequestID around them gives them the same.
 	ID string
 	// Route is a low-cardinality name of the endpoint: see WithRoute.
 	Route string

@@ -318,8 +318,7 @@ func (r *recorded) Read(p []byte) (int, error) {
 	}
 	n, err := r.body.Read(p)
 	if err == io.EOF && r.buf.Cut() {
-		sum, _ := r.buf.Sum()
-		err = &longBody{size: r.buf.Size(), sum: sum}
+		err = &longBody{&r.buf}
 	}
 	return n, err
 }
@@ -329,14 +328,11 @@ func (r *recorded) Close() error {
 	return nil
 }
 
-// longBody ends the body of an in-process answer of which not all was kept.
-type longBody struct {
-	size int64
-	sum  uint64
-}
+// longBody ends the body of an in-process answer that was not kept.
+type longBody struct{ buf *capture.Buffer }
 
 func (e *longBody) Error() string {
-	return fmt.Sprintf("shadow: the answer of %d bytes is larger than the Mirror keeps", e.size)
+	return fmt.Sprintf("shadow: the answer of %d bytes is larger than the Mirror keeps", e.buf.Size())
 }
 
 // sink is the ResponseWriter at the end of an in-process answer. It refuses what

@@ -57,6 +57,8 @@ type beside struct {
 
 	done    chan struct{} // closed when the primary has answered and the copy still waits
 	verdict why           // once done is closed: why the two are not to be compared
+
+	drop func() // the recording of the primary's answer, which goes on; nil where there is none
 }
 
 // newBeside lets the copy of j run beside its primary.
@@ -158,9 +160,14 @@ func (j *job) named() string {
 	return j.route
 }
 
-// part is called by the one who settles j, when he is done with the primary's answer.
+// part is called by the one who settles j, when he is done with the primary's answer. One
+// that is still on its way is recorded for nobody: it gives its bytes back.
 func (j *job) part() {
-	if b := j.beside; b != nil && !b.parted.CompareAndSwap(false, true) {
+	switch b := j.beside; {
+	case b == nil:
+	case !b.parted.CompareAndSwap(false, true):
 		j.resp.Body.Release()
+	case b.drop != nil:
+		b.drop()
 	}
 }

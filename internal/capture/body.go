@@ -28,6 +28,7 @@ type Body struct {
 	io.ReadCloser
 	server, given *http.Request                     // see Trailers
 	early         func(buf *Buffer, err error) bool // see Early
+	answer        *Writer                           // see Answer
 
 	mu   sync.Mutex
 	want int64 // Content-Length, -1 if unknown
@@ -58,6 +59,9 @@ func (b *Body) Init(body io.ReadCloser, length int64, p *Pool, limit int64) {
 // Trailers gives the request given the trailers of server, of which it is a copy, when the
 // body has ended before Stop: net/http sets them on its own request.
 func (b *Body) Trailers(server, given *http.Request) { b.server, b.given = server, given }
+
+// Answer has w drop its recording if that of b turns out to be of no use.
+func (b *Body) Answer(w *Writer) { b.answer = w }
 
 // Early has take asked with each read after which the recording is complete, also told the
 // error of the read, until it takes the recording over: as if by Stop, but sooner. It must
@@ -110,9 +114,13 @@ func (b *Body) record(p []byte, err error) {
 	}
 }
 
+// stop ends a recording that is of no use, and with it that of the answer.
 func (b *Body) stop(end End) {
 	b.on, b.end = false, end
 	b.buf.Release()
+	if b.answer != nil {
+		b.answer.Drop()
+	}
 }
 
 // Finish reads what is left of the body where all of it has arrived already, so that
@@ -156,6 +164,9 @@ func arrived(body io.ReadCloser) int {
 func (b *Body) Close() error {
 	b.mu.Lock()
 	b.closed = true
+	if b.on && b.end == Unread {
+		b.stop(Unread)
+	}
 	b.mu.Unlock()
 	return b.ReadCloser.Close()
 }

@@ -39,10 +39,20 @@ func (p *Pool) Room() int64 { return p.max - p.held.Load() }
 // Sum hashes b as Buffer.Sum hashes a stream of the same bytes.
 func (p *Pool) Sum(b []byte) uint64 { return maphash.Bytes(p.seed, b) }
 
-func (p *Pool) reserve(n int) bool {
+// small is how much a recording whose end is not known may hold to have a share in the last
+// eighth of its Pool. So event streams, which go on for hours, leave room for all others.
+const small = 64 << 10
+
+// reserve reserves n more bytes for a recording. Own is how many it holds already, if its
+// end is not known, else 0.
+func (p *Pool) reserve(n int, own int64) bool {
 	for {
 		held := p.held.Load()
-		if held > p.max-int64(n) {
+		limit := p.max
+		if own >= small && held > own { // and it is not alone
+			limit -= p.max / 8
+		}
+		if held > limit-int64(n) {
 			return false
 		}
 		if p.held.CompareAndSwap(held, held+int64(n)) {
@@ -58,13 +68,13 @@ type chunk struct {
 }
 
 // chunk returns an empty chunk: the largest that want bytes fill, else the smallest.
-// It returns nil where the Pool has no more bytes to give.
-func (p *Pool) chunk(want int64) *chunk {
+// It returns nil where the Pool has no more bytes to give: see reserve.
+func (p *Pool) chunk(want, own int64) *chunk {
 	class := 0
 	for class+1 < len(sizes) && int64(sizes[class+1]) <= want {
 		class++
 	}
-	if !p.reserve(sizes[class]) {
+	if !p.reserve(sizes[class], own) {
 		return nil
 	}
 	if c, _ := p.free[class].Get().(*chunk); c != nil {
@@ -82,10 +92,10 @@ func (p *Pool) recycle(c *chunk) {
 	}
 }
 
-// Buffer records a stream: its bytes as long as they are within the limit and the
-// Pool has room, and always its length. Past that it keeps what it has as a prefix
-// and goes on with a hash of the whole stream. The zero value is empty; only Init makes it
-// ready for more. A Buffer is not safe for concurrent use.
+// Buffer records a stream: its bytes as long as all of them are within the limit and the
+// Pool has room, and always its length. Past that it gives its bytes back to the Pool at
+// once and goes on with a hash of the whole stream. The zero value is empty; only Init makes
+// it ready for more. A Buffer is not safe for concurrent use.
 type Buffer struct {
 	pool        *Pool
 	limit       int64
@@ -96,7 +106,7 @@ type Buffer struct {
 	hash        *maphash.Hash // of all bytes, once past the limit
 	sum         *uint64       // in its place: see Resume
 	reader      *Reader
-	cut         bool // not all bytes are kept
+	cut         bool // no bytes are kept
 	starved     bool // cut because the Pool had no room
 }
 
@@ -106,10 +116,17 @@ const Nothing = -1
 // Init makes b an empty recording of at most limit bytes.
 func (b *Buffer) Init(p *Pool, limit int64) { *b = Buffer{pool: p, limit: limit} }
 
-// Limit lowers the number of bytes kept; what is kept already stays.
+// Limit lowers the number of bytes kept. It is called before anything is recorded.
 func (b *Buffer) Limit(n int64) { b.limit = min(b.limit, n) }
 
-// Write records p. More is how many bytes are known to follow, not positive if unknown.
+// Drop gives the bytes back to the Pool and goes on counting only: nobody will want the
+// recording.
+func (b *Buffer) Drop() {
+	b.limit, b.cut, b.hash = Nothing, true, nil
+	b.empty()
+}
+
+// Write records p. More is how many bytes are known to follow, negative if unknown.
 func (b *Buffer) Write(p []byte, more int64) {
 	if b.limit == Nothing {
 		b.Skip(int64(len(p)))
@@ -134,7 +151,11 @@ func (b *Buffer) keep(p []byte, more int64) []byte {
 		c := b.last
 		if c == nil || len(c.data) == cap(c.data) {
 			want := int64(len(p)) + max(more, b.kept)
-			if c = b.pool.chunk(min(want, b.limit-b.kept)); c == nil {
+			own := b.reserved
+			if more >= 0 {
+				own = 0 // its end is known
+			}
+			if c = b.pool.chunk(min(want, b.limit-b.kept), own); c == nil {
 				b.starved = true
 				return p
 			}
@@ -154,7 +175,7 @@ func (b *Buffer) keep(p []byte, more int64) []byte {
 	return p
 }
 
-// overflow turns b into a prefix and starts the hash with the bytes kept.
+// overflow starts the hash with the bytes kept and gives them back.
 func (b *Buffer) overflow() {
 	b.cut = true
 	b.hash = new(maphash.Hash)
@@ -162,6 +183,17 @@ func (b *Buffer) overflow() {
 	for c := b.first; c != nil; c = c.next {
 		b.hash.Write(c.data)
 	}
+	b.empty()
+}
+
+// empty gives the bytes kept back to the Pool.
+func (b *Buffer) empty() {
+	if b.pool == nil {
+		return
+	}
+	b.pool.recycle(b.first)
+	b.pool.held.Add(-b.reserved)
+	b.first, b.last, b.kept, b.reserved = nil, nil, 0, 0
 }
 
 // Read records r, of which length bytes are announced (-1: unknown), to its end, or
@@ -196,16 +228,17 @@ func (b *Buffer) Skip(n int64) {
 	if n > 0 {
 		b.size += n
 		b.cut, b.hash = true, nil
+		b.empty()
 	}
 }
 
 // Size is the number of bytes that went by.
 func (b *Buffer) Size() int64 { return b.size }
 
-// Cut tells that the bytes kept are only a prefix.
+// Cut reports whether bytes went by that are not kept. None is kept then.
 func (b *Buffer) Cut() bool { return b.cut }
 
-// Starved tells that the bytes kept are only a prefix because the Pool had no room.
+// Starved reports whether none is kept because the Pool had no room.
 func (b *Buffer) Starved() bool { return b.starved }
 
 // Sum is the hash of all bytes that went by; ok is false while Cut is, and where
@@ -220,8 +253,15 @@ func (b *Buffer) Sum() (sum uint64, ok bool) {
 	return b.hash.Sum64(), true
 }
 
-// Resume makes b the recording of a stream of which somebody else recorded the rest.
-func (b *Buffer) Resume(size int64, sum uint64) { b.size, b.sum, b.cut, b.hash = size, &sum, true, nil }
+// Resume makes b what from is without its bytes: the recording of the whole stream of which
+// b got a part.
+func (b *Buffer) Resume(from *Buffer) {
+	b.empty()
+	b.size, b.cut, b.hash, b.starved = from.size, true, nil, from.starved
+	if sum, ok := from.Sum(); ok {
+		b.sum = &sum
+	}
+}
 
 // Bytes moves the recorded bytes into one slice, which the caller owns. They count
 // against the Pool until Release.
@@ -254,8 +294,7 @@ func (b *Buffer) Release() {
 	if b.reader != nil {
 		b.reader.Close() //nolint:errcheck // never fails
 	}
-	b.pool.recycle(b.first)
-	b.pool.held.Add(-b.reserved)
+	b.empty()
 	*b = Buffer{}
 }
 

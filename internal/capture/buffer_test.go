@@ -71,12 +71,9 @@ func FuzzBufferKeepsThePrefixAndTheSumHoweverTheStreamIsCut(f *testing.F) {
 		}
 		kept := b.Bytes()
 		want := data
-		switch {
-		case b.Starved():
-			require.LessOrEqual(t, len(kept), min(int(limit), int(room)))
-			want = data[:len(kept)]
-		case b.Cut():
-			want = data[:limit]
+		if b.Cut() {
+			want = nil
+			require.Zero(t, pool.Held(), "what cannot be complete is given back at once")
 		}
 		require.True(t, bytes.Equal(want, kept), "kept %d bytes of %d, expected %d", len(kept), len(data), len(want))
 		require.GreaterOrEqual(t, pool.Held(), int64(len(kept)), "the bytes handed out count until Release")
@@ -98,10 +95,60 @@ func TestBufferWithoutRoomStillKnowsTheSum(t *testing.T) {
 		sum, ok := b.Sum()
 		assert.True(t, ok)
 		assert.Equal(t, pool.Sum(data), sum)
-		assert.True(t, bytes.HasPrefix(data, b.Bytes()))
+		assert.Zero(t, pool.Held(), "what cannot be complete is given back at once")
+		assert.Nil(t, b.Bytes())
 		b.Release()
 		assert.Zero(t, pool.Held())
 	}
+}
+
+// Recordings that are large already and go on leave the last eighth of the Pool to others.
+func TestLargeRecordingsLeaveRoomForSmallOnes(t *testing.T) {
+	pool := capture.NewPool(8 << 20)
+	var large [8]capture.Buffer
+	starved := 0
+	for i := range large {
+		large[i].Init(pool, 1<<20)
+		large[i].Write(make([]byte, 1<<20), -1)
+		if large[i].Starved() {
+			starved++
+		}
+	}
+	assert.Equal(t, 1, starved)
+	assert.EqualValues(t, 1<<20, pool.Room())
+	for range 16 {
+		var b capture.Buffer
+		b.Init(pool, 1<<20)
+		b.Write(make([]byte, 64<<10), -1)
+		assert.False(t, b.Starved())
+	}
+	assert.Zero(t, pool.Room())
+
+	large[0].Release()
+	large[0].Init(pool, 1<<20)
+	large[0].Write(make([]byte, 1<<20), 0)
+	assert.False(t, large[0].Starved(), "one whose end is known has a share in it")
+
+	alone := capture.NewPool(1 << 20)
+	var b capture.Buffer
+	b.Init(alone, 1<<20)
+	b.Write(make([]byte, 1<<20), -1)
+	assert.False(t, b.Starved(), "one that is alone may have all of it")
+}
+
+func TestADroppedRecordingCountsOnly(t *testing.T) {
+	pool := capture.NewPool(1 << 20)
+	var b capture.Buffer
+	b.Init(pool, 100)
+	b.Write([]byte("abc"), 0)
+	b.Drop()
+	assert.Zero(t, pool.Held())
+	b.Write([]byte("abc"), 0)
+	assert.Zero(t, pool.Held())
+	assert.EqualValues(t, 6, b.Size())
+	_, ok := b.Sum()
+	assert.False(t, ok)
+	assert.Nil(t, b.Bytes())
 }
 
 func chunks(b []byte, n int) func(func([]byte) bool) {
@@ -139,23 +186,22 @@ func TestBufferReservesInProportion(t *testing.T) {
 	}
 }
 
-func TestBufferLimitLoweredKeepsWhatIsKept(t *testing.T) {
+func TestBufferLimitIsOnlyLowered(t *testing.T) {
 	pool := capture.NewPool(1 << 20)
 	var b capture.Buffer
 	b.Init(pool, 100)
-	b.Write([]byte("0123456789"), 0)
 	b.Limit(4)
-	b.Limit(50) // cannot be raised again
+	b.Limit(50)
+	b.Write([]byte("0123"), 0)
 	assert.False(t, b.Cut())
 	b.Write([]byte("x"), 0)
 	assert.True(t, b.Cut())
 	assert.False(t, b.Starved())
 	sum, ok := b.Sum()
 	assert.True(t, ok)
-	assert.Equal(t, pool.Sum([]byte("0123456789x")), sum)
-	assert.Equal(t, "0123456789", string(b.Bytes()))
-	b.Release()
+	assert.Equal(t, pool.Sum([]byte("0123x")), sum)
 	assert.Zero(t, pool.Held())
+	assert.Nil(t, b.Bytes())
 }
 
 func TestBufferSkipMeansNoSum(t *testing.T) {
@@ -175,7 +221,8 @@ func TestBufferSkipMeansNoSum(t *testing.T) {
 			assert.False(t, b.Starved())
 			_, ok := b.Sum()
 			assert.False(t, ok)
-			assert.True(t, bytes.HasPrefix([]byte("abc"), b.Bytes()))
+			assert.Zero(t, pool.Held())
+			assert.Nil(t, b.Bytes())
 			b.Release()
 			assert.Zero(t, pool.Held())
 		})
@@ -188,18 +235,26 @@ func TestBufferSkipMeansNoSum(t *testing.T) {
 
 func TestBufferResumeTakesTheWordOfAnother(t *testing.T) {
 	pool := capture.NewPool(1 << 20)
-	var b capture.Buffer
+	var b, seen, hungry capture.Buffer
 	b.Init(pool, 100)
 	b.Write([]byte("abc"), 0)
-	b.Resume(1000, 42)
+	seen.Init(pool, 2)
+	seen.Write([]byte("abcdef"), 0)
+	b.Resume(&seen)
 	sum, ok := b.Sum()
 	assert.True(t, ok)
-	assert.EqualValues(t, 42, sum)
-	assert.EqualValues(t, 1000, b.Size())
+	assert.Equal(t, pool.Sum([]byte("abcdef")), sum)
+	assert.EqualValues(t, 6, b.Size())
 	assert.True(t, b.Cut())
-	assert.Equal(t, "abc", string(b.Bytes()))
-	b.Release()
+	assert.False(t, b.Starved())
+	assert.Nil(t, b.Bytes())
 	assert.Zero(t, pool.Held())
+
+	hungry.Init(capture.NewPool(1), 100)
+	hungry.Write([]byte("abc"), 0)
+	b.Resume(&hungry)
+	assert.True(t, b.Starved())
+	b.Release()
 }
 
 func TestBufferZeroValueIsEmpty(t *testing.T) {

@@ -108,6 +108,16 @@ func (w *Writer) Stop() *Response {
 	return r
 }
 
+// Drop gives the bytes of the recording back, as nobody will want them. What else is known
+// of the response is recorded on.
+func (w *Writer) Drop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.on {
+		w.resp.Body.Drop()
+	}
+}
+
 // bodiless tells that a response never has a body, whatever its Content-Length.
 func (w *Writer) bodiless() bool {
 	return w.head || w.resp.Status == http.StatusNoContent || w.resp.Status == http.StatusNotModified
@@ -242,8 +252,9 @@ func (w *Writer) failed(refused int, err error) {
 	case !w.on, err == http.ErrBodyNotAllowed, w.head:
 	case w.length >= 0 && w.resp.Body.Size()+int64(refused) > w.length:
 		w.resp.Short = true // more than declared: the client was sent a part of it
+		w.resp.Body.Drop()
 	default:
-		w.resp.Broken = true
+		w.broken()
 	}
 }
 
@@ -263,8 +274,14 @@ func (w *Writer) flushed(err error) {
 	case err == nil, w.bodiless():
 		w.sent = true // and where there is no body the client may be gone already, with all of it
 	default:
-		w.resp.Broken = true
+		w.broken()
 	}
+}
+
+// broken records that the client has less than was written. Nobody will want the rest.
+func (w *Writer) broken() {
+	w.resp.Broken = true
+	w.resp.Body.Drop()
 }
 
 // trailers are the fields of h that are sent after the body: those that the header sent
@@ -343,6 +360,7 @@ func (w *Writer) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.C
 		w.mu.Lock()
 		if w.on {
 			w.resp.Hijacked = true
+			w.resp.Body.Drop()
 		}
 		w.mu.Unlock()
 	}

@@ -740,8 +740,10 @@ func TestWritesAfterStopGoByUnrecorded(t *testing.T) {
 		writers.Wait()
 		assert.Equal(t, 200, resp.Status)
 		assert.Equal(t, size, resp.Body.Size())
-		assert.GreaterOrEqual(t, len(body), 30)
-		assert.Equal(t, bytes.Repeat([]byte("0123456789"), len(body)/10), body[:len(body)/10*10])
+		if !resp.Body.Cut() { // it was not too long already
+			assert.GreaterOrEqual(t, len(body), 30)
+			assert.Equal(t, bytes.Repeat([]byte("0123456789"), len(body)/10), body[:len(body)/10*10])
+		}
 		resp.Body.Release()
 		assert.Zero(t, pool.Held())
 		assert.Zero(t, *w.Stop(), "the recording was handed over")
