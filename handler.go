@@ -83,6 +83,8 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	if r.TLS != nil {
 		s.scheme = "https"
 	}
+	s.writer.Start = s.start
+	s.writer.Init(w, r.Method, m.pool, m.answers)
 	if m.timing == Parallel {
 		m.newBeside(&s.job)
 		s.beside.drop = s.writer.Drop
@@ -104,9 +106,6 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 			s.body.Early(m.early(&s.job, r))
 		}
 	}
-	s.writer.Start = s.start
-	s.writer.Init(w, r.Method, m.pool, m.answers)
-
 	verdict := whyPrimaryPanicked
 	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
 	wrapped := s.writer.Wrap()

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -173,33 +174,117 @@ func TestNothingOfThePrimarysRequestIsWritten(t *testing.T) {
 	}
 }
 
-// A sampled request costs one allocation on its goroutine, also where the primary's router
-// leaves a route in it.
-func TestASampledRequestIsOneAllocation(t *testing.T) {
-	refuse := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Pattern = "POST /items/{id}"
-		io.Copy(io.Discard, r.Body)
-		w.WriteHeader(http.StatusServiceUnavailable) // recorded, and not copied
+// eventStream is a primary that is still sending an event stream of size bytes when over is
+// closed. It tells sent when it has sent them.
+func eventStream(size int, sent *sync.WaitGroup, over <-chan struct{}) http.Handler {
+	event := []byte("data: " + strings.Repeat("x", 1016) + "\n\n") // 1 KiB
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/events" {
+			jsonDoc(`{"id":1,"took":`+r.URL.RawQuery+"}")(w, r)
+			io.Copy(io.Discard, r.Body)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range size >> 10 {
+			w.Write(event)
+		}
+		sent.Done()
+		<-over
 	})
-	m, _ := mirror(t, shadow.InProcess("v2", text("ok")), allMethods)
-	h := m.Handler(refuse)
-	for _, l := range workloads[:2] {
-		w := &nowhere{http.Header{}}
-		r, reset := l.request()
-		body := rereader{bytes.NewReader(nil)}
-		content := bytes.Repeat([]byte("y"), l.size)
-		ask := func(h http.Handler) float64 {
-			return testing.AllocsPerRun(100, func() {
-				r.Pattern = ""
-				if l.method == "POST" {
-					body.Reset(content)
-					r.Body = body
+}
+
+// Event streams that go on for hours leave the memory of the Mirror to others.
+func TestOpenStreamsLeaveRoomForOthers(t *testing.T) {
+	for _, size := range []int{1 << 20, 1<<20 + 1<<10} {
+		var open, sent sync.WaitGroup
+		over := make(chan struct{})
+		candidate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			jsonDoc(`{"id":1,"took":0}`)(w, r)
+			io.Copy(io.Discard, r.Body)
+		})
+		m, _ := mirror(t, shadow.InProcess("v2", candidate), allMethods,
+			shadow.WithCompare(shadow.CompareOptions{Ignore: []string{"$.took"}}))
+		h := m.Handler(eventStream(size, &sent, over))
+		for range 64 {
+			sent.Add(1)
+			open.Go(func() { h.ServeHTTP(&nowhere{http.Header{}}, httptest.NewRequest("GET", "/events", nil)) })
+		}
+		sent.Wait()
+		if size > 1<<20 {
+			assert.Zero(t, m.Stats().QueuedBytes, "none of them can be complete any more")
+		}
+		for range 20 {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/?1", strings.NewReader(`{"a":1}`)))
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/?1", nil))
+		}
+		close(over)
+		open.Wait()
+		require.NoError(t, m.Shutdown(t.Context()))
+		s := m.Stats()
+		assert.EqualValues(t, 40, s.Match, "%v", s.Dropped)
+	}
+}
+
+// An answer that was not kept because memory was short is not compared: what its hash says
+// may be what is ignored. Status and header are.
+func TestAnAnswerThatMemoryWasShortForIsUncompared(t *testing.T) {
+	doc := func(took, status int, pad string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			fmt.Fprintf(w, `{"took":%d,"pad":%q}`, took, pad)
+		})
+	}
+	large := strings.Repeat("x", 3<<10)
+	for name, c := range map[string]struct {
+		candidate http.Handler
+		want      shadow.Outcome
+	}{
+		"the same":        {doc(1, 200, large), shadow.Match},
+		"what is ignored": {doc(2, 200, large), shadow.Uncompared},
+		"another length":  {doc(10, 200, large), shadow.Uncompared},
+		"a short body":    {doc(1, 200, "y"), shadow.Uncompared},
+		"another status":  {doc(2, 201, large), shadow.Mismatch},
+	} {
+		for _, kind := range []string{"in process", "remote"} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				m, results := mirrorTo(t, kind, c.candidate, shadow.WithQueue(10, 8<<10), shadow.WithMaxBody(8<<10),
+					shadow.WithCompare(shadow.CompareOptions{Ignore: []string{"$.took"}}))
+				var open, sent sync.WaitGroup
+				over := make(chan struct{})
+				sent.Add(1)
+				open.Go(func() {
+					m.Handler(eventStream(8<<10, &sent, over)).ServeHTTP(&nowhere{http.Header{}}, httptest.NewRequest("GET", "/events", nil))
+				})
+				sent.Wait()
+				m.Handler(doc(1, 200, large)).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+				require.NoError(t, m.Shutdown(t.Context()))
+				close(over)
+				open.Wait()
+				r := results.all()[0]
+				assert.Equal(t, c.want, r.Outcome, "%v %v", r.Diffs, r.Err)
+				if c.want == shadow.Uncompared {
+					assert.ErrorIs(t, r.Err, shadow.ErrBody)
 				}
-				h.ServeHTTP(w, r)
 			})
 		}
-		reset()
-		bare := ask(refuse)
-		assert.LessOrEqual(t, ask(h)-bare, 1.0, l.name)
 	}
+}
+
+// A Parallel copy that waits no longer for its primary has no use for its answer.
+func TestTheAnswerThatNobodyWaitsForIsNotKept(t *testing.T) {
+	var open, sent sync.WaitGroup
+	over := make(chan struct{})
+	target := shadow.InProcess("v2", text("ok"))
+	target.Timeout = time.Millisecond
+	m, _ := mirror(t, target, shadow.WithTiming(shadow.Parallel))
+	sent.Add(1)
+	open.Go(func() {
+		m.Handler(eventStream(64<<10, &sent, over)).ServeHTTP(&nowhere{http.Header{}}, httptest.NewRequest("GET", "/events", nil))
+	})
+	sent.Wait()
+	require.NoError(t, m.Shutdown(t.Context()))
+	assert.Zero(t, m.Stats().QueuedBytes)
+	close(over)
+	open.Wait()
 }

@@ -65,9 +65,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 type calling struct {
 	job
 	answer  capture.Response
-	request *http.Request                // the caller's
-	body    atomic.Pointer[capture.Body] // of the latest attempt; nil where nothing is recorded
-	over    atomic.Bool                  // no attempt is recorded any more
+	request *http.Request                  // the caller's
+	body    atomic.Pointer[capture.Body]   // of the latest attempt; nil where nothing is recorded
+	over    atomic.Bool                    // no attempt is recorded any more
+	kept    atomic.Pointer[capture.Answer] // what records the answer's body
 }
 
 func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp *http.Response, err error) {
@@ -82,6 +83,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 	c.scheme = r.URL.Scheme
 	if m.timing == Parallel {
 		m.newBeside(&c.job)
+		c.beside.drop = func() { c.kept.Load().Drop() }
 	}
 	body, known := ownBody(r)
 	out := r
@@ -143,6 +145,9 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 		}
 	})
 	resp.Body = answer
+	if c.kept.Store(answer); c.beside != nil && c.beside.parted.Load() {
+		answer.Drop()
+	}
 	answer.EndWith(r.Context())
 	return resp, nil
 }

@@ -61,6 +61,19 @@ func (a *Answer) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Drop gives the bytes of the recording back, as nobody will want them. The end is still
+// waited for. A nil Answer has none.
+func (a *Answer) Drop() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.on {
+		a.buf.Drop()
+	}
+}
+
 // Close closes the body and ends the recording.
 func (a *Answer) Close() error {
 	err := a.body.Close()

@@ -221,7 +221,10 @@ func TestWrapGivesExactlyTheInterfacesOfTheOriginalAndUnwrap(t *testing.T) {
 
 		resp := w.Stop()
 		require.Equal(t, 202, resp.Status)
-		require.Equal(t, string(f.body), string(resp.Body.Bytes()), "set %08b", set)
+		require.EqualValues(t, len(f.body), resp.Body.Size(), "set %08b", set)
+		if !resp.Hijacked && !resp.Broken { // else nobody will want it
+			require.Equal(t, string(f.body), string(resp.Body.Bytes()), "set %08b", set)
+		}
 		resp.Body.Release()
 	}
 }

@@ -488,7 +488,8 @@ func TestShortWritesCountAsFarAsTheyWent(t *testing.T) {
 	assert.Equal(t, io.ErrShortWrite, err)
 	resp := w.Stop()
 	assert.True(t, resp.Broken)
-	assert.Equal(t, "hel", string(resp.Body.Bytes()))
+	assert.EqualValues(t, 3, resp.Body.Size())
+	assert.Nil(t, resp.Body.Bytes(), "nobody will want them")
 	resp.Body.Release()
 }
 
