@@ -116,7 +116,10 @@ type Suppression struct {
 	Owner       string
 }
 
-const maxSuppressions = 1000
+const (
+	maxSuppressions = 1000
+	maxReason       = 4 << 10 // bytes
+)
 
 // Suppress adds s to what is kept back.
 func (r *Reporter) Suppress(s Suppression) error {
@@ -137,6 +140,9 @@ func (r *Reporter) Suppress(s Suppression) error {
 	}
 	if strings.TrimSpace(s.Owner) == "" {
 		fail("name the Owner")
+	}
+	if len(s.Route) > maxName || len(s.Reason) > maxReason || len(s.Owner) > maxName {
+		fail("Route and Owner have at most %d bytes, Reason %d", maxName, maxReason)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

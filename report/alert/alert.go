@@ -20,6 +20,12 @@
 // cause has not been seen for Options.Window. Whoever looked into one says by
 // [Reporter.Ack] whether there was anything to do: an alert that people learn to ignore is
 // worse than none.
+//
+// # Bounds
+//
+// A Reporter tells 1,000 routes apart and counts the others, and from 2,000 on other mirrors
+// and targets, as [tally.Other]. It keeps 64 causes of a route, Options.Max alerts and 1,000
+// suppressions. Names and texts of results and events are cut after 256 bytes.
 package alert
 
 import (
@@ -47,7 +53,9 @@ type Options struct {
 	Contact  Contact
 
 	// DiffRate is the share of the comparisons of a route that may differ; 0 is 0.001. Noise
-	// does not count. ErrorRate is the share of its copies that may get no answer; 0 is
+	// does not count: where there is a control, only the results that it was asked for are
+	// judged, and from the differences in these are taken as many as the control alone shows.
+	// With WithControlRate that takes longer. ErrorRate is the share of its copies that may get no answer; 0 is
 	// 0.005. A rate of 1 is never exceeded.
 	DiffRate  float64
 	ErrorRate float64
@@ -60,7 +68,7 @@ type Options struct {
 
 	// Events is the class of each kind of event; what is not listed is no alert. Nil is
 	// Page for EventLeak and EventSideEffect, and Ticket for EventCredentials,
-	// EventMaskFailed, EventBreakerOpen and EventOverhead.
+	// EventMaskFailed, EventBreakerOpen, EventOverhead and EventLoop.
 	Events map[shadow.EventKind]Class
 
 	// Wait is how long a ticket waits for others to go with; 0 is 30 s.
@@ -142,6 +150,8 @@ type known struct {
 	due  time.Time // when it is to be sent; zero: not before it is seen again
 	sent time.Time // last; zero: not yet
 	held bool      // it has been counted as suppressed
+
+	provisional bool // raised without what the control says: see stands
 }
 
 // Reporter is a shadow.Reporter and EventReporter that sends alerts. It is safe for
@@ -191,6 +201,7 @@ func New(o Options) (*Reporter, error) {
 		o.Events = map[shadow.EventKind]Class{
 			shadow.EventLeak: Page, shadow.EventSideEffect: Page, shadow.EventCredentials: Ticket,
 			shadow.EventMaskFailed: Ticket, shadow.EventBreakerOpen: Ticket, shadow.EventOverhead: Ticket,
+			shadow.EventLoop: Ticket,
 		}
 	}
 	o.Events = maps.Clone(o.Events)
@@ -307,15 +318,17 @@ func (a *Alert) where() string {
 	return where
 }
 
-// raise notes that the cause of a has been seen. It runs under mu.
-func (r *Reporter) raise(a Alert, now time.Time) {
+// raise notes that the cause of a has been seen. It returns the alert, nil if there was no
+// room for it. It runs under mu.
+func (r *Reporter) raise(a Alert, now time.Time) *known {
 	k := r.alerts[a.key()]
 	switch {
 	case k == nil && len(r.alerts) >= r.o.Max && !r.forget(now):
 		r.stats.Dropped++
-		return
+		return nil
 	case k == nil || r.over(k, now):
 		a.Starts = now
+		a.Mirror, a.Target, a.Route = strings.Clone(a.Mirror), strings.Clone(a.Target), strings.Clone(a.Route)
 		k = &known{Alert: a, due: now}
 		if a.Class == Ticket {
 			k.due = now.Add(r.o.Wait)
@@ -324,6 +337,7 @@ func (r *Reporter) raise(a Alert, now time.Time) {
 		r.hasten()
 	default:
 		a.Starts, a.Verdict = k.Starts, k.Verdict
+		a.Mirror, a.Target, a.Route = k.Mirror, k.Target, k.Route
 		k.Alert = a
 		if k.due.IsZero() {
 			k.due = k.sent.Add(r.o.Repeat)
@@ -331,6 +345,7 @@ func (r *Reporter) raise(a Alert, now time.Time) {
 		}
 	}
 	k.Ends = now.Add(r.o.Window)
+	return k
 }
 
 // hasten tells the goroutine that something is due, or starts it.

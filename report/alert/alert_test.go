@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -949,7 +950,7 @@ func TestTheManualHasEveryAlert(t *testing.T) {
 	}
 	r := open(t, alert.Options{Transport: newInbox()})
 	for _, kind := range []shadow.EventKind{
-		shadow.EventLeak, shadow.EventSideEffect, shadow.EventCredentials, shadow.EventMaskFailed, shadow.EventBreakerOpen, shadow.EventOverhead,
+		shadow.EventLeak, shadow.EventSideEffect, shadow.EventCredentials, shadow.EventMaskFailed, shadow.EventBreakerOpen, shadow.EventOverhead, shadow.EventLoop,
 		shadow.EventBreakerClosed, shadow.EventPressure, shadow.EventPressureOver, shadow.EventOverheadOver, shadow.EventBudgetSpent, shadow.EventBudgetRenewed,
 	} {
 		happen(t, r, &shadow.Event{Kind: kind, Mirror: "orders", Target: "v2"})
@@ -964,4 +965,116 @@ func TestTheManualHasEveryAlert(t *testing.T) {
 		raised[a.Name] = a.Class
 	}
 	assert.Equal(t, raised, written)
+}
+
+// ofNoise is a result of a route whose place at is different in each answer. Only where the
+// control was asked that is known.
+func ofNoise(controlled bool, more ...string) *shadow.Result {
+	at := shadow.Diff{Path: "/body/at", Kind: shadow.Changed}
+	res := result("GET /noisy", more...)
+	res.Controlled = controlled
+	if controlled {
+		res.Noise, res.Control = []shadow.Diff{at}, []shadow.Diff{at}
+		return res
+	}
+	res.Outcome, res.Diffs = shadow.Mismatch, append(res.Diffs, at)
+	return res
+}
+
+// With a control that is asked for one copy in ten, nine in ten of the results with nothing
+// but noise are mismatches.
+func TestNoiseRaisesNoAlertHoweverRarelyTheControlIsAsked(t *testing.T) {
+	for _, first := range []int{0, 20} { // results before the control was ever asked
+		synctest.Test(t, func(t *testing.T) {
+			in := newInbox()
+			r := open(t, alert.Options{Transport: in})
+			report(t, r, first, ofNoise(false))
+			for range 100 {
+				report(t, r, 1, ofNoise(true))
+				report(t, r, 9, ofNoise(false))
+			}
+			require.NoError(t, r.Flush(t.Context()))
+			time.Sleep(time.Minute)
+			assert.Empty(t, in.got())
+			assert.Empty(t, r.Alerts())
+
+			for range 100 {
+				report(t, r, 1, ofNoise(true, "/body/total"))
+				report(t, r, 9, ofNoise(false, "/body/total"))
+			}
+			time.Sleep(time.Minute)
+			require.Len(t, r.Alerts(), 1, "what is more than noise is told")
+			assert.Contains(t, r.Alerts()[0].Text, "/body/total changed")
+			assert.NotContains(t, r.Alerts()[0].Text, "/body/at")
+		})
+	}
+}
+
+// Noise that comes and goes is as frequent in the control as in the candidate.
+func TestNoiseThatComesAndGoesRaisesNoAlert(t *testing.T) {
+	candidate, control := result("GET /flaky", "/body/rank"), result("GET /flaky")
+	candidate.Controlled, control.Controlled = true, true
+	control.Control = []shadow.Diff{{Path: "/body/rank", Kind: shadow.Changed}}
+	for n, want := range map[int]int{200: 0, 100: 1} { // of the control
+		r := open(t, alert.Options{Transport: newInbox()})
+		report(t, r, n, control)
+		report(t, r, 200, candidate)
+		assert.Len(t, r.Alerts(), want, n)
+	}
+	both := result("GET /flaky", "/body/rank")
+	both.Controlled, both.Control = true, []shadow.Diff{{Path: "/body/rank", Kind: shadow.Missing}}
+	r := open(t, alert.Options{Transport: newInbox()})
+	report(t, r, 8, both)
+	assert.Empty(t, r.Alerts(), "each is set off by what the control shows, of another kind")
+}
+
+// A mirror without a control, or whose control is not asked, is judged by all it has.
+func TestWithoutAControlEveryDifferenceCounts(t *testing.T) {
+	r := open(t, alert.Options{Transport: newInbox()})
+	report(t, r, 10, ofNoise(false))
+	assert.Len(t, r.Alerts(), 1)
+}
+
+// Two candidates that fail in the same way are two alerts.
+func TestEachTargetHasItsOwnAlert(t *testing.T) {
+	r := open(t, alert.Options{Transport: newInbox()})
+	for _, target := range []string{"v2", "v3"} {
+		differs, fails := result("GET /orders", "/body/total"), failure("GET /orders")
+		differs.Target, fails.Target = target, target
+		report(t, r, 20, differs)
+		report(t, r, 20, fails)
+		leaks := leak("GET /orders")
+		leaks.Target = target
+		happen(t, r, leaks)
+	}
+	targets := map[string]int{}
+	for _, a := range r.Alerts() {
+		targets[a.Target]++
+	}
+	assert.Equal(t, map[string]int{"v2": 3, "v3": 3}, targets)
+}
+
+// What is kept of names does not grow with them.
+func TestLongNamesAreNotKept(t *testing.T) {
+	const long = 1 << 20
+	r := open(t, alert.Options{Transport: newInbox()})
+	heap := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before := heap()
+	for i := range 100 {
+		name := strings.Repeat(string(rune('a'+i%26)), long) + fmt.Sprint(i)
+		short := name[long/2 : long/2+10] // a part keeps the whole alive
+		res := result(fmt.Sprint(i)+name, "/body/"+name)
+		res.Mirror = short
+		report(t, r, 10, res)
+		happen(t, r, &shadow.Event{Kind: "leak", Mirror: short, Target: short, Route: fmt.Sprint(i) + name, Text: name, ID: name})
+	}
+	require.Len(t, r.Alerts(), 200)
+	assert.Less(t, heap()-before, int64(4<<20))
+	runtime.KeepAlive(r)
+	require.ErrorContains(t, r.Suppress(alert.Suppression{Until: time.Now().Add(time.Hour), Route: strings.Repeat("r", 257), Reason: "r", Owner: "o"}), "at most 256 bytes")
 }

@@ -104,6 +104,9 @@ func (r *Reporter) take() (batch []Alert) {
 		}
 		ended := !now.Before(k.Ends)
 		switch until := r.suppressed(&k.Alert, now); {
+		case k.sent.IsZero() && !r.stands(k, now): // it was noise
+			delete(r.alerts, id)
+			continue
 		case k.sent.IsZero() && k.held && ended: // it is over, and nobody was to know
 			delete(r.alerts, id)
 			continue

@@ -11,6 +11,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/report/tally"
 )
 
@@ -25,9 +26,32 @@ type routeKey struct{ mirror, target, route string }
 
 // route is what a route came to lately.
 type route struct {
-	all, compared     window
-	failed, different window
-	causes            map[string]*window // of the differences, by fingerprint
+	all, failed window
+	plain       sample // of all comparisons
+	controlled  sample // of those with a control: empty where there is none
+}
+
+// sample is what the differences of comparisons came to lately.
+type sample struct {
+	compared, different window
+	noise               window             // the control differs where the candidate does not
+	causes              map[string]*window // of the differences, by fingerprint
+}
+
+// differences returns the sample that differences are judged by. Without a control every
+// difference counts. With one only results that it was asked for do, because noise is known
+// in these alone: the control differs in them as often for no reason as the candidate does.
+func (at *route) differences(slot int64) *sample {
+	if at.controlled.compared.sum(slot) > 0 {
+		return &at.controlled
+	}
+	return &at.plain
+}
+
+// excess is how many comparisons differ beyond noise.
+func (s *sample) excess(slot int64) uint64 {
+	n := s.different.sum(slot)
+	return n - min(s.noise.sum(slot), n)
 }
 
 // window counts what happened in the last Options.Window, up to a tenth of it.
@@ -65,16 +89,28 @@ func (w *window) sum(slot int64) (n uint64) {
 // route has too many that should not be. It runs under mu.
 func (r *Reporter) count(res *shadow.Result, fingerprint string, now time.Time) {
 	at := r.route(routeKey{cut(res.Mirror), cut(res.Target), cut(res.Route)})
-	slot := now.UnixNano() / int64(r.o.Window/slots)
+	slot := r.slot(now)
 	at.all.add(slot)
 	if res.Outcome == shadow.Match || res.Outcome == shadow.Mismatch {
-		at.compared.add(slot)
+		at.plain.compared.add(slot)
+		if res.Controlled {
+			at.controlled.compared.add(slot)
+			if noise(res) {
+				at.controlled.noise.add(slot)
+			}
+		}
 	}
 	a := Alert{Class: Ticket, Mirror: cut(res.Mirror), Target: cut(res.Target), Route: cut(res.Route)}
 	switch res.Outcome {
 	case shadow.Mismatch:
-		at.different.add(slot)
-		r.judgeDifferent(a, res, fingerprint, at, now, slot)
+		at.plain.count(fingerprint, slot)
+		if res.Controlled {
+			at.controlled.count(fingerprint, slot)
+		}
+		judged := at.differences(slot)
+		if res.Controlled || judged == &at.plain {
+			r.judgeDifferent(a, res, fingerprint, judged, now, slot)
+		}
 	case shadow.Failed:
 		at.failed.add(slot)
 		r.judgeFailed(a, res, at, now, slot)
@@ -88,9 +124,9 @@ func (r *Reporter) tooMany(n, all uint64, limit float64) bool {
 
 // judgeDifferent raises an alert about the cause that has that fingerprint, or where it is
 // one of many causes that are too much together, about the route.
-func (r *Reporter) judgeDifferent(a Alert, res *shadow.Result, fingerprint string, at *route, now time.Time, slot int64) {
-	own := at.cause(fingerprint, slot)
-	n, all := at.different.sum(slot), at.compared.sum(slot)
+func (r *Reporter) judgeDifferent(a Alert, res *shadow.Result, fingerprint string, at *sample, now time.Time, slot int64) {
+	own := at.own(fingerprint, slot)
+	n, all := at.excess(slot), at.compared.sum(slot)
 	if !r.tooMany(n, all, r.o.DiffRate) {
 		return
 	}
@@ -105,8 +141,33 @@ func (r *Reporter) judgeDifferent(a Alert, res *shadow.Result, fingerprint strin
 		a.Summary = fmt.Sprintf("%s: %d of the last %d comparisons differ, with many causes", a.where(), n, all)
 	}
 	a.Text = places(res) + "." + example(res.ID)
-	r.raise(a, now)
+	if k := r.raise(a, now); k != nil {
+		k.provisional = !res.Controlled
+	}
 }
+
+// noise reports whether the control differs in res where the candidate does not.
+func noise(res *shadow.Result) bool {
+	return slices.ContainsFunc(res.Control, func(c shadow.Diff) bool {
+		same := func(d shadow.Diff) bool { return d.Kind == c.Kind && pointer.Fold(d.Path) == c.Path }
+		return !slices.ContainsFunc(res.Diffs, same) && !slices.ContainsFunc(res.Noise, same)
+	})
+}
+
+// stands reports whether k may be sent. An alert about differences that was raised before the
+// control had been asked waits for what that says, as long as tickets wait.
+func (r *Reporter) stands(k *known, now time.Time) bool {
+	at := r.routes[routeKey{k.Mirror, k.Target, k.Route}]
+	if !k.provisional || at == nil {
+		return true
+	}
+	slot := r.slot(now)
+	judged := at.differences(slot)
+	return judged == &at.plain || r.tooMany(judged.excess(slot), judged.compared.sum(slot), r.o.DiffRate)
+}
+
+// slot is the number of the tenth of a window in which now is.
+func (r *Reporter) slot(now time.Time) int64 { return now.UnixNano() / int64(r.o.Window/slots) }
 
 // judgeFailed raises an alert about a route whose copies get no answer.
 func (r *Reporter) judgeFailed(a Alert, res *shadow.Result, at *route, now time.Time, slot int64) {
@@ -138,9 +199,9 @@ func (r *Reporter) route(k routeKey) *route {
 	return at
 }
 
-// cause counts a result of that fingerprint and returns how many there were, 0 where there
-// is no room for it.
-func (at *route) cause(fingerprint string, slot int64) uint64 {
+// count counts a difference of that fingerprint, as long as there is room for it.
+func (at *sample) count(fingerprint string, slot int64) {
+	at.different.add(slot)
 	own := at.causes[fingerprint]
 	if own == nil && len(at.causes) >= maxCauses {
 		for old, w := range at.causes {
@@ -150,7 +211,7 @@ func (at *route) cause(fingerprint string, slot int64) uint64 {
 		}
 	}
 	if own == nil && len(at.causes) >= maxCauses {
-		return 0
+		return
 	}
 	if own == nil {
 		if at.causes == nil {
@@ -160,15 +221,22 @@ func (at *route) cause(fingerprint string, slot int64) uint64 {
 		at.causes[fingerprint] = own
 	}
 	own.add(slot)
-	return own.sum(slot)
+}
+
+// own is how many differences have that fingerprint, 0 where there was no room for it.
+func (at *sample) own(fingerprint string, slot int64) uint64 {
+	if w := at.causes[fingerprint]; w != nil {
+		return w.sum(slot)
+	}
+	return 0
 }
 
 // scattered is how many of the n differences have a cause that is one of many.
-func (at *route) scattered(n uint64, slot int64) uint64 {
+func (at *sample) scattered(n uint64, slot int64) uint64 {
 	rest := n
 	for _, w := range at.causes {
 		if own := w.sum(slot); own*few > n {
-			rest -= own
+			rest -= min(own, rest)
 		}
 	}
 	return rest
@@ -224,7 +292,7 @@ func cut(s string) string {
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	return s[:n]
+	return strings.Clone(s[:n]) // not what was cut off
 }
 
 // order puts pages first, and what is about one thing together.
