@@ -48,7 +48,9 @@ type Options struct {
 	SegmentSize int64
 	SegmentAge  time.Duration
 	// Segments and Retention are how many ended segments are kept, and for how long after
-	// their last record; older ones are removed. The defaults are 24 and no limit of time.
+	// their last record; older ones are removed, within a second of becoming so, from New to
+	// Close. So a record is kept for SegmentAge and Retention at most. After Close nothing
+	// removes them but the next New. The defaults are 24 and no limit of time.
 	Segments  int
 	Retention time.Duration
 	// Compression of new segments. The default is none.
@@ -101,6 +103,7 @@ type Writer struct {
 	closing chan struct{}
 	flush   flush.Requests
 	done    chan struct{} // nil before the first record
+	kept    retention
 
 	written, dropped, failed atomic.Uint64
 	segments                 atomic.Int64
@@ -114,7 +117,7 @@ var (
 )
 
 // New returns a Writer. It makes the directory and reports everything that is wrong with o
-// at once; it opens no file.
+// at once; it opens no file, and removes segments that are too many or too old.
 func New(o Options) (*Writer, error) {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf("file: "+format, args...)) }
@@ -156,8 +159,11 @@ func New(o Options) (*Writer, error) {
 	o.SegmentAge = cmp.Or(o.SegmentAge, defaultSegmentAge)
 	o.Segments = cmp.Or(o.Segments, defaultSegments)
 	o.Queue = cmp.Or(o.Queue, defaultQueue)
-	return &Writer{o: o, work: make(chan struct{}, 1), room: make(chan struct{}),
-		closing: make(chan struct{}), flush: make(flush.Requests)}, nil
+	w := &Writer{o: o, work: make(chan struct{}, 1), room: make(chan struct{}),
+		closing: make(chan struct{}), flush: make(flush.Requests)}
+	w.kept = retention{o: &w.o, note: func(err error) { w.noted(err) }}
+	w.kept.expire()
+	return w, nil
 }
 
 // Report keeps r, if its outcome is to be kept. It hands the record over and does not wait
@@ -252,7 +258,7 @@ func (w *Writer) take() [][]byte {
 // run is the goroutine that writes.
 func (w *Writer) run() {
 	defer close(w.done)
-	s := &segments{o: &w.o, note: func(err error) { w.noted(err) }}
+	s := &segments{o: &w.o, note: func(err error) { w.noted(err) }, kept: &w.kept}
 	for {
 		select {
 		case <-w.work:
@@ -303,6 +309,7 @@ func (w *Writer) Close() error {
 	if done != nil {
 		<-done
 	}
+	w.kept.stop()
 	return w.Stats().LastError
 }
 

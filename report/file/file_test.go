@@ -239,6 +239,69 @@ func TestSegmentsAreKeptForSoLong(t *testing.T) {
 	assert.Equal(t, []string{"2", "3"}, got)
 }
 
+// Retention needs no traffic: what is too old goes when it becomes so, also what an earlier
+// process left, and without a record ever written.
+func TestSegmentsGoWhenTheyAreTooOldWithoutAnotherOne(t *testing.T) {
+	for name, idle := range map[string]bool{"of this Writer": false, "of an earlier one": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dir := t.TempDir()
+				o := file.Options{Dir: dir, SegmentSize: 1, Retention: time.Hour}
+				w := open(t, o)
+				report(t, w, 1, 2, 3)
+				require.NoError(t, w.Flush(context.Background()))
+				if idle {
+					require.NoError(t, w.Close())
+				}
+				names := segments(t, dir)
+				require.Len(t, names, 3)
+				for i, age := range []time.Duration{90 * time.Minute, 50 * time.Minute, 0} { // by the clock of the bubble
+					at := time.Now().Add(-age)
+					require.NoError(t, os.Chtimes(names[i], at, at))
+				}
+				if idle {
+					w = open(t, o)
+					assert.Equal(t, names[1:], segments(t, dir), "New removes what is too old already")
+				} else {
+					report(t, w, 4)
+					require.NoError(t, w.Flush(context.Background()))
+					names = append(names, segments(t, dir)[2])
+				}
+				left := func(after time.Duration) []string {
+					time.Sleep(after)
+					synctest.Wait()
+					return segments(t, dir)
+				}
+				assert.Equal(t, names[1:], left(9*time.Minute))
+				assert.Equal(t, names[2:], left(time.Minute+2*time.Second))
+				if idle {
+					assert.Empty(t, left(time.Hour))
+				}
+				require.NoError(t, w.Close())
+			})
+		})
+	}
+}
+
+// Close leaves nothing behind that removes files, and what is too old by then is gone.
+func TestCloseEndsRetention(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		w := open(t, file.Options{Dir: dir, SegmentSize: 1, Retention: time.Hour})
+		report(t, w, 1, 2)
+		require.NoError(t, w.Flush(context.Background()))
+		names := segments(t, dir)
+		past := time.Now().Add(-2 * time.Hour)
+		require.NoError(t, os.Chtimes(names[0], past, past))
+		require.NoError(t, w.Close())
+		require.Equal(t, names[1:], segments(t, dir))
+		at := time.Now()
+		require.NoError(t, os.Chtimes(names[1], at, at))
+		time.Sleep(48 * time.Hour)
+		require.Equal(t, names[1:], segments(t, dir))
+	})
+}
+
 // Whatever byte a segment was cut after, what was flushed before it is there, and what
 // comes in the next segment too.
 func TestATornRecordHidesNothing(t *testing.T) {

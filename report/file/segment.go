@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +22,7 @@ type segments struct {
 	begun int
 	until time.Time   // no new segment before
 	note  func(error) // of faults that cost no line
+	kept  *retention
 }
 
 // pause is how long a disk that failed is left alone.
@@ -85,7 +85,7 @@ func (s *segments) begin() error {
 	s.file = f
 	s.timer = time.NewTimer(s.o.SegmentAge)
 	s.begun++
-	s.note(s.prune(now))
+	s.kept.begin(filepath.Base(f.Name()))
 	return nil
 }
 
@@ -146,32 +146,8 @@ func (s *segments) close() error {
 	s.timer.Stop()
 	err := s.file.Close()
 	s.file, s.zip, s.size = nil, nil, 0
+	s.kept.begin("")
 	return err
-}
-
-// prune removes the ended segments that are too many, or too old.
-func (s *segments) prune(now time.Time) error {
-	names, err := list(os.DirFS(s.o.Dir), s.o.Name)
-	if err != nil {
-		return err
-	}
-	ended := slices.DeleteFunc(names, func(name string) bool { return name == filepath.Base(s.file.Name()) })
-	var errs []error
-	for i, name := range ended {
-		path := filepath.Join(s.o.Dir, name)
-		old := i < len(ended)-s.o.Segments
-		if !old && s.o.Retention > 0 {
-			info, err := os.Stat(path)
-			old = err == nil && now.Sub(info.ModTime()) > s.o.Retention
-		}
-		if !old {
-			continue
-		}
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // list is the names of the segments that begin with name, oldest first.
