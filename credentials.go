@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/goshadow/shadow/internal/redact"
 )
 
 // credentials are the fields that DropCredentials removes and that the record mask blanks,
@@ -97,6 +99,31 @@ var credentials = [...]string{
 	"X-Vault-Token",
 	"X-Xsrf-Token",
 }
+
+// credentialParameters are the parameters of queries that carry credentials, which
+// DropCredentials removes and the record mask blanks. Names that programs use for other things
+// as well, such as key, token, code and ticket, are not among them: see MaskQuery.
+var credentialParameters = redact.NewNames(
+	// OAuth 2.0 and OpenID Connect: RFC 6749, RFC 6750 section 2.3, RFC 7523, OpenID Connect Core
+	// and RP-Initiated Logout. OAuth 1.0: RFC 5849 section 3.1.
+	"access_token", "refresh_token", "id_token", "id_token_hint", "client_secret", "client_assertion", "assertion", "code_verifier",
+	"oauth_token", "oauth_verifier", "oauth_signature", "oauth_token_secret",
+	// SAML 2.0 Bindings section 3.4
+	"SAMLResponse", "SAMLart", "SAMLRequest",
+	// Signed URLs. AWS: Signature Version 4 (query string authentication) and 2, CloudFront.
+	"X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Credential", "Signature", "AWSAccessKeyId", "Key-Pair-Id", "Policy",
+	// Google Cloud Storage, versions 4 and 2; Azure shared access signatures
+	"X-Goog-Signature", "X-Goog-Credential", "GoogleAccessId", "sig",
+	// Alibaba Cloud OSS, Tencent Cloud COS, Akamai token authentication
+	"x-oss-signature", "x-oss-security-token", "x-oss-credential", "security-token", "OSSAccessKeyId",
+	"q-signature", "q-ak", "x-cos-security-token", "hdnts", "hdnea", "hdntl",
+	// API keys: Azure API Management, GitLab, and what services without a standard call theirs
+	"subscription-key", "private_token", "job_token", "api_key", "apikey", "api-key", "x-api-key", "app_secret", "appsecret", "api_secret",
+	"auth_token", "authtoken", "auth-token", "accesstoken", "access-token", "bearer_token", "jwt",
+	"password", "passwd", "pwd", "passphrase", "secret",
+	// Sessions: Jakarta Servlet section 7.1.3 (as a parameter of the path), PHP session.name, ASP.NET
+	"jsessionid", "phpsessid", "aspsessionid", "sessionid", "session_id", "session_token", "csrf_token", "csrftoken", "xsrf_token",
+)
 
 func isCredential(name string) bool {
 	_, found := slices.BinarySearch(credentials[:], name)

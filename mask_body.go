@@ -201,10 +201,11 @@ func (m *maskForm) Mask(msg *Message) error {
 // by "[masked]", in XML bodies and in the XML parts of multipart bodies. A name is that of
 // an element or attribute without its prefix: MaskXML("Password") masks
 // <wsse:Password Type="…">, its attributes included, and Password="…", wherever they
-// stand. Names match in any case.
+// stand. Names match in any case. XML in CDATA, in escaped text and in attributes is looked
+// into; a comment or processing instruction that has one of the names in it goes as a whole.
 //
-// A body that says it is XML and is not, that declares entities, or is Truncated, is an
-// error. HTML is not XML. Other bodies are left alone: see AllowBodies.
+// A body that says it is XML and is not, that declares entities, or is Truncated, is an error,
+// and so is one in whose text there is one of the names in something that is not XML. HTML is not XML. Other bodies are left alone: see AllowBodies.
 func MaskXML(names ...string) Masker {
 	m := &maskXML{names: redact.NewNames(names...)}
 	for _, name := range names {

@@ -141,8 +141,9 @@ func (m *maskCookies) Mask(msg *Message) error {
 // DropCredentials removes the header and trailer fields that carry credentials, and the
 // user information of URLs, also of those in queries and other fields: Authorization, cookies, API
 // keys, session and CSRF tokens, client certificates, and what the usual gateways, clouds
-// and services call theirs. Names that it does not know are removed with
-// MaskWith(Drop(), MaskHeaders(…)).
+// and services call theirs. It removes the parameters of queries and paths that carry them
+// too, such as access_token, X-Amz-Signature and ;jsessionid, wherever MaskQuery looks. Names
+// that it does not know are removed with MaskWith(Drop(), MaskHeaders(…), MaskQuery(…)).
 //
 // A copy without credentials may be refused: then Result.Note says which were left out.
 // Give the copy its own with
@@ -151,21 +152,31 @@ func (m *maskCookies) Mask(msg *Message) error {
 func DropCredentials() Masker {
 	headers := newMaskHeaders("DropCredentials", credentials[:])
 	headers.r = redact.Drop()
-	return &dropCredentials{headers}
+	return &dropCredentials{headers, maskQuery{replacing{headers.r}, credentialParameters, nil}}
 }
 
-type dropCredentials struct{ headers *maskHeaders }
+type dropCredentials struct {
+	headers *maskHeaders
+	query   maskQuery
+}
 
-func (m *dropCredentials) Mask(msg *Message) error { return m.headers.credentials(msg) }
+func (m *dropCredentials) Mask(msg *Message) error {
+	return errors.Join(m.headers.credentials(msg), m.query.Mask(msg))
+}
 
 // hideCredentials is the part of the record mask that is always there.
-type hideCredentials struct{ headers *maskHeaders }
-
-func maskCredentials() Masker {
-	return &hideCredentials{newMaskHeaders("record mask", credentials[:])}
+type hideCredentials struct {
+	headers *maskHeaders
+	query   maskQuery
 }
 
-func (m *hideCredentials) Mask(msg *Message) error { return m.headers.credentials(msg) }
+func maskCredentials() Masker {
+	return &hideCredentials{newMaskHeaders("record mask", credentials[:]), maskQuery{replacing{}, credentialParameters, nil}}
+}
+
+func (m *hideCredentials) Mask(msg *Message) error {
+	return errors.Join(m.headers.credentials(msg), m.query.Mask(msg))
+}
 
 // credentials masks the fields of m, and removes user information from the URL of msg and
 // from those in its query, its fragment and other fields.

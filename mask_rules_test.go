@@ -524,3 +524,55 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 	require.Len(t, told.list, 1)
 	assert.Contains(t, told.list[0].Text, "a result was reported without its content: MaskJSON: invalid JSON at offset 1")
 }
+
+// A pattern without its leading slash is one of a host to http.ServeMux, and matches nothing.
+func TestMaskPathTakesPathsOnly(t *testing.T) {
+	for _, pattern := range []string{"users/{email}", "GET users/{email}", "shop.example/users/{email}", "POST  shop.example/{x}"} {
+		_, err := shadow.New(shadow.InProcess("v2", saidText("")), shadow.WithMasker(shadow.MaskPath(pattern)))
+		assert.ErrorContains(t, err, "leading slash", pattern)
+	}
+	for _, pattern := range []string{"/users/{email}", "GET /users/{email}", "GET  \t/users/{email}"} {
+		_, err := shadow.New(shadow.InProcess("v2", saidText("")), shadow.WithMasker(shadow.MaskPath(pattern)))
+		assert.NoError(t, err, pattern)
+	}
+}
+
+// The parameters of path segments are parameters of the URL, wherever that stands.
+func TestMaskQueryHidesParametersOfPaths(t *testing.T) {
+	const hidden = ";jsessionid=%5Bmasked%5D"
+	header := func(session string) http.Header {
+		return http.Header{
+			"Referer": {"https://h/a" + session + "/b" + session + "?x=1"}, "Location": {"/a" + session}, "Content-Location": {"/a/b" + session + "#f"},
+			"Link": {"<https://h/1" + session + ">; rel=next, </2" + session + "?a=1>; rel=last"}, "Refresh": {"0; url=/p" + session},
+			"X-Original-Url": {"/p" + session + "?a=1"}, "Accept": {"*/*;jsessionid=1"},
+		}
+	}
+	m := masked(t, shadow.MaskQuery("jsessionid"), "https://h/a;JSESSIONID=secret;v=1/b;jsessionid=s%65cret?x=1", header(";jsessionid=secret"), "")
+	assert.Equal(t, "https://h/a;JSESSIONID=%5Bmasked%5D;v=1/b"+hidden+"?x=1", m.URL.String())
+	assert.Equal(t, header(hidden), m.Header)
+	m = masked(t, shadow.MaskWith(shadow.Drop(), shadow.MaskQuery("jsessionid")), "/a;jsessionid=secret;v=1/b;jsessionid=secret?x=1", header(";jsessionid=secret"), "")
+	assert.Equal(t, "/a;v=1/b?x=1", m.URL.String())
+	assert.Equal(t, header(""), m.Header)
+}
+
+// Credentials in queries are credentials: those of signed URLs, of OAuth, of sessions.
+func TestCredentialsInQueriesAreDropped(t *testing.T) {
+	for _, name := range []string{
+		"access_token", "id_token", "refresh_token", "client_secret", "X-Amz-Signature", "x-amz-security-token", "X-Goog-Signature", "sig", "Signature",
+		"api_key", "private_token", "subscription-key", "oauth_token", "SAMLResponse", "password", "jsessionid", "PHPSESSID", "x-oss-signature",
+	} {
+		for shape, target := range map[string]string{"query": "/p?a=1&" + name + "=s3cr3t&b=2", "alone": "/p?" + name + "=s3cr3t", "segment": "/p;" + name + "=s3cr3t"} {
+			header := http.Header{
+				"Referer": {"https://h" + target}, "Location": {target + "#f"}, "Link": {"<" + target + ">; rel=next"}, "X-Original-Url": {target},
+			}
+			m := masked(t, shadow.DropCredentials(), target, header, "")
+			assert.NotContains(t, fmt.Sprint(m.URL, m.Header), "s3cr3t", "%s, %s", name, shape)
+			assert.NotContains(t, fmt.Sprint(m.URL, m.Header), name, "%s, %s", name, shape)
+			res := exchange(t, saidText("x"), shadow.InProcess("v2", saidText("x")), httptest.NewRequest("GET", target, nil))
+			assert.NotContains(t, res.Request.URL.String(), "s3cr3t", "%s, %s", name, shape)
+			assert.Contains(t, res.Request.URL.String(), "masked", "%s, %s", name, shape)
+		}
+	}
+	m := masked(t, shadow.DropCredentials(), "/p?token_count=1&page_token=2&key=3&code=4&signed=5", nil, "")
+	assert.Equal(t, "token_count=1&page_token=2&key=3&code=4&signed=5", m.URL.RawQuery)
+}

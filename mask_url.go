@@ -13,8 +13,9 @@ import (
 // MaskQuery replaces the values of the named query parameters by "[masked]": every
 // occurrence, whatever the spelling of its name, and email[] and email[home] as email. It
 // looks in the URL of a request and in URLs that header fields hold, such as Referer,
-// Location, Link and X-Original-Url; in fragments that look like queries, and in URLs
-// inside of parameters. Everything else stays as it was, byte for byte.
+// Location, Link and X-Original-Url; in fragments that look like queries, in URLs inside of
+// parameters, and in the parameters of path segments (;jsessionid=). Everything else stays as
+// it was, byte for byte.
 func MaskQuery(names ...string) Masker {
 	m := &maskQuery{names: redact.NewNames(names...)}
 	if m.names[""] {
@@ -45,13 +46,25 @@ func (m *maskQuery) Mask(msg *Message) error {
 		u := *msg.URL
 		u.RawQuery = m.form(u.RawQuery)
 		u.Opaque = m.url(u.Opaque)
+		if path := u.EscapedPath(); strings.IndexByte(path, ';') >= 0 {
+			if masked := redact.PathParameters(path, m.names, m.r); masked != path {
+				setPath(&u, masked)
+			}
+		}
 		if u.Fragment != "" {
 			maskFragment(&u, m.form)
 		}
 		msg.URL = &u
 	}
 	eachValue(msg, func(name, value string) string {
-		if strings.IndexByte(value, '?') < 0 && strings.IndexByte(value, '#') < 0 {
+		switch {
+		case strings.ContainsAny(value, "?#"):
+		case strings.IndexByte(value, ';') >= 0:
+			return redact.URLs(value, func(u string) string {
+				start, end := redact.PathOf(u)
+				return u[:start] + redact.PathParameters(u[start:end], m.names, m.r) + u[end:]
+			})
+		default:
 			return value
 		}
 		if strings.EqualFold(name, "Cookie") || strings.EqualFold(name, "Set-Cookie") { // a URL in a cookie ends with it
@@ -89,7 +102,7 @@ func (m *maskQuery) form(text string) string {
 
 // MaskPath replaces the segments of a path that are wildcards of a pattern by "[masked]":
 // "/users/{email}" hides the address, "/files/{path...}" all segments behind files. The
-// patterns are those of http.ServeMux, whose methods and hosts are not looked at: give it
+// patterns are those of http.ServeMux without a host; their methods are not looked at: give it
 // the routes of the service. The URL of a request is masked, and the URLs that header
 // fields hold, such as Referer and Location.
 //
@@ -101,6 +114,9 @@ func MaskPath(patterns ...string) Masker {
 		if err := checkPattern(pattern); err != nil {
 			m.err = errors.Join(m.err, fmt.Errorf("MaskPath: %w", err))
 			continue
+		}
+		if route := strings.TrimLeft(pattern[strings.IndexAny(pattern, " \t")+1:], " \t"); route[0] != '/' {
+			m.err = errors.Join(m.err, fmt.Errorf("MaskPath: %q begins with a host: write the path alone, with its leading slash", pattern))
 		}
 		path, ok := redact.ParsePath(pattern)
 		if !ok {

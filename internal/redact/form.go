@@ -30,14 +30,47 @@ func (n Names) HasField(name string) bool {
 	return n.Has(name) || bracketed && n.Has(base)
 }
 
-// URL masks the query of a URL that is written as u, and a fragment that looks like one.
+// URL masks the query of a URL that is written as u, a fragment that looks like one, and the
+// parameters of the segments of its path.
 func URL(u string, names Names, r Replacement) string {
-	before, fragment, found := strings.Cut(u, "#")
-	masked := string(Form([]byte(before), names, r))
+	start, end := PathOf(u)
+	before, fragment, found := strings.Cut(u[end:], "#")
+	masked := u[:start] + PathParameters(u[start:end], names, r)
+	if query, ok := strings.CutPrefix(before, "?"); ok {
+		if query = string(Form([]byte(query), names, r)); query != "" || before == "?" {
+			masked += "?" + query
+		}
+	} else {
+		masked += string(Form([]byte(before), names, r))
+	}
 	if found {
 		masked += "#" + string(Form([]byte(fragment), names, r))
 	}
 	return masked
+}
+
+// PathParameters masks the values of the named parameters of path segments, which stand behind
+// semicolons (RFC 3986 section 3.3), such as the jsessionid of servlets.
+func PathParameters(escaped string, names Names, r Replacement) string {
+	e := edit{doc: []byte(escaped)}
+	for at := 0; at < len(escaped); {
+		i := strings.IndexByte(escaped[at:], ';')
+		if i < 0 {
+			break
+		}
+		start := at + i
+		end := start + 1 + strings.IndexAny(escaped[start+1:]+"/", ";/")
+		name, value, _ := strings.Cut(escaped[start+1:end], "=")
+		if at = end; !names.HasField(unescaped(name)) {
+			continue
+		}
+		if r.drop {
+			e.replace(start, end, "")
+		} else {
+			e.replace(start, end, ";"+name+"="+url.PathEscape(r.Text(unescaped(value))))
+		}
+	}
+	return string(e.done())
 }
 
 // Form masks the values of the named fields of a query, or of an urlencoded form: every

@@ -134,7 +134,7 @@ func TestURL(t *testing.T) {
 		"#/route?token=s&x=1":        "#/route?token=%5Bmasked%5D&x=1",
 		"https://h/p?x=1#f?x":        "https://h/p?x=1#f?x",
 		"/p?next=%2Fq%23token%3Ds":   "/p?next=%2Fq%23token%3D%255Bmasked%255D",
-		"/p;jsessionid=s?x=1":        "/p;jsessionid=%5Bmasked%5D",
+		"/p;jsessionid=s?x=1":        "/p;jsessionid=%5Bmasked%5D?x=1",
 		"/p?redirect=/q#token=s&y=2": "/p?redirect=/q#token=%5Bmasked%5D&y=2",
 	} {
 		assert.Equal(t, want, redact.URL(in, names, redact.Replacement{}), in)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/goshadow/shadow/internal/media"
@@ -15,9 +16,16 @@ var errSubset = errors.New("XML with a document type that declares things, which
 // their prefix. Masked takes the place of all that is in an element, and tokens take the
 // places of the texts in it, however deep. The attributes of such an element are masked
 // too. An element without content stays.
+//
+// XML inside of text, of CDATA and of attributes is masked too. A comment or processing
+// instruction that may hold one of the names goes as a whole.
 func XML(doc []byte, names Names, r Replacement) ([]byte, error) {
 	x := &markup{edit: edit{doc: doc}, names: names, r: r, hidden: -1}
-	for t, err := range media.XMLTokens(doc) {
+	return x.mask()
+}
+
+func (x *markup) mask() ([]byte, error) {
+	for t, err := range media.XMLTokens(x.doc) {
 		if err != nil {
 			return nil, err
 		}
@@ -35,21 +43,26 @@ type markup struct {
 	hidden int // the depth of the element that is being masked; -1 where none is
 	start  int // of that element, where it is dropped, else of its content
 	text   run
+	inside int // documents, one in the other, that doc was in
 }
 
 func (x *markup) token(t media.XMLToken) error {
 	switch token := t.Token.(type) {
 	case xml.StartElement:
-		x.flush(t.Start)
+		if err := x.flush(t.Start); err != nil {
+			return err
+		}
 		if x.hidden < 0 && x.names.Has(token.Name.Local) {
 			x.hidden, x.start = t.Depth, t.End
 			if x.r.drop {
 				x.start = t.Start
 			}
 		}
-		x.attributes(token.Attr, t)
+		return x.attributes(token.Attr, t)
 	case xml.EndElement:
-		x.flush(t.Start)
+		if err := x.flush(t.Start); err != nil {
+			return err
+		}
 		if x.hidden != t.Depth {
 			break
 		}
@@ -60,12 +73,18 @@ func (x *markup) token(t media.XMLToken) error {
 			x.replace(x.start, t.Start, Masked)
 		}
 	case xml.CharData:
-		if x.hidden >= 0 && x.r.token != nil {
+		if x.hidden < 0 || x.r.token != nil {
 			x.text.add(token, t)
 		}
 	case xml.Comment, xml.ProcInst:
-		if x.hidden >= 0 && x.r.token != nil { // it may hold anything
+		switch {
+		case x.hidden >= 0 && x.r.token != nil: // it may hold anything
 			x.text.add(nil, t)
+		case x.hidden < 0 && x.names.hinted(x.doc[t.Start:t.End]): // the names of an element, or an attribute
+			if err := x.flush(t.Start); err != nil {
+				return err
+			}
+			x.replace(t.Start, t.End, "")
 		}
 	case xml.Directive:
 		return directive(token)
@@ -80,27 +99,101 @@ func directive(d xml.Directive) error {
 	return nil
 }
 
-// flush masks the text that ends at end.
-func (x *markup) flush(end int) {
-	if x.text.any {
+// flush masks the text that ends at end: as a whole where the element around it is masked, else
+// what it holds of XML.
+func (x *markup) flush(end int) error {
+	defer func() { x.text = run{decoded: x.text.decoded[:0]} }()
+	switch {
+	case !x.text.any:
+	case x.hidden >= 0:
 		x.replace(x.text.start, end, x.text.masked(func(s string) string { return x.r.token.Text(s) }))
+	default:
+		masked, err := x.nested(x.text.decoded)
+		if err != nil {
+			return err
+		}
+		if masked != nil {
+			x.replace(x.text.start, end, escapeXML(string(masked)))
+		}
 	}
-	x.text = run{decoded: x.text.decoded[:0]}
+	return nil
+}
+
+var errNestedXML = errors.New("text that holds elements or attributes a rule is about, and is not XML")
+
+// nested masks XML inside of text, such as in CDATA or an attribute. It returns nil where
+// nothing changes. Text that may hold what is to be masked and cannot be read is an error.
+func (x *markup) nested(text []byte) ([]byte, error) {
+	if !x.names.hinted(text) {
+		return nil, nil
+	}
+	const open, shut = "<_>", "</_>" // it may be several elements
+	if x.inside == maxEncodings {
+		return nil, errNestedXML
+	}
+	in := &markup{edit: edit{doc: slices.Concat([]byte(open), text, []byte(shut))}, names: x.names, r: x.r, hidden: -1, inside: x.inside + 1}
+	masked, err := in.mask()
+	switch {
+	case err != nil:
+		return nil, errNestedXML
+	case in.out == nil:
+		return nil, nil
+	case !bytes.HasPrefix(masked, []byte(open)) || !bytes.HasSuffix(masked, []byte(shut)): // all of it is masked
+		return []byte(x.r.Text(string(text))), nil
+	}
+	return masked[len(open) : len(masked)-len(shut)], nil
+}
+
+// hinted reports whether text may hold an element or attribute with one of the names: one
+// stands there like that of a tag, as it is or escaped, or before an equals sign.
+func (n Names) hinted(text []byte) bool {
+	if bytes.IndexByte(text, '<') < 0 && !bytes.Contains(text, []byte("lt;")) && bytes.IndexByte(text, '&') < 0 {
+		return false
+	}
+	lower := bytes.ToLower(text)
+	for name := range n {
+		for rest := lower; ; {
+			i := bytes.Index(rest, []byte(name))
+			if i < 0 || name == "" {
+				break
+			}
+			behind := bytes.TrimLeft(rest[i+len(name):], " \t\r\n")
+			space := len(behind) < len(rest)-i-len(name)
+			if i > 0 && strings.IndexByte("</:;?!", rest[i-1]) >= 0 && (len(behind) == 0 || space || strings.IndexByte("/>&=", behind[0]) >= 0) {
+				return true
+			}
+			if i > 0 && strings.IndexByte(" \t\r\n\"':", rest[i-1]) >= 0 && len(behind) > 0 && behind[0] == '=' {
+				return true
+			}
+			rest = rest[i+1:]
+		}
+	}
+	return false
 }
 
 // attributes masks those of a start tag that have one of the names, or all of a tag that
 // is masked. What is inside of content that goes as a whole needs no masking.
-func (x *markup) attributes(list []xml.Attr, t media.XMLToken) {
+func (x *markup) attributes(list []xml.Attr, t media.XMLToken) error {
 	within := x.hidden >= 0
 	if within && (x.r.drop || x.r.token == nil && x.hidden != t.Depth) {
-		return
+		return nil
 	}
 	at := t.Start
 	for _, a := range list {
 		before := at
 		var from, to int
 		from, to, at = media.AttributeValue(x.doc, at)
-		if _, ok := media.BindsPrefix(a.Name); ok || !within && !x.names.Has(a.Name.Local) {
+		if _, ok := media.BindsPrefix(a.Name); ok {
+			continue
+		}
+		if !within && !x.names.Has(a.Name.Local) {
+			masked, err := x.nested([]byte(a.Value))
+			if err != nil {
+				return err
+			}
+			if masked != nil {
+				x.replace(from, to, escapeXML(string(masked)))
+			}
 			continue
 		}
 		if x.r.drop {
@@ -113,6 +206,7 @@ func (x *markup) attributes(list []xml.Attr, t media.XMLToken) {
 			x.replace(from, to, escapeXML(x.r.Text(a.Value)))
 		}
 	}
+	return nil
 }
 
 // attribute is where an attribute begins, with the white space before it, whose value

@@ -130,3 +130,37 @@ func FuzzXMLHidesEveryValue(f *testing.F) {
 		}
 	})
 }
+
+// What is inside of CDATA, escaped text, attributes and comments is XML to somebody.
+func TestXMLInsideOfXML(t *testing.T) {
+	names := redact.NewNames("pin")
+	for in, want := range map[string]string{
+		`<a><![CDATA[<b><pin>secret</pin></b>]]></a>`:                        `<a>&lt;b&gt;&lt;pin&gt;[masked]&lt;/pin&gt;&lt;/b&gt;</a>`,
+		`<a>&lt;PIN x="1"&gt;secret&lt;/PIN&gt;</a>`:                         `<a>&lt;PIN x=&#34;[masked]&#34;&gt;[masked]&lt;/PIN&gt;</a>`,
+		`<a><![CDATA[<x pin="secret"/>]]></a>`:                               `<a>&lt;x pin=&#34;[masked]&#34;/&gt;</a>`,
+		`<a>one <![CDATA[<s:pin>]]>secret<![CDATA[</s:pin> two]]></a>`:       `<a>one &lt;s:pin&gt;[masked]&lt;/s:pin&gt; two</a>`,
+		`<a b="&lt;pin>secret&lt;/pin>"/>`:                                   `<a b="&lt;pin&gt;[masked]&lt;/pin&gt;"/>`,
+		`<a><![CDATA[<b>&lt;pin&gt;secret&lt;/pin&gt;</b>]]></a>`:            `<a>&lt;b&gt;&amp;lt;pin&amp;gt;[masked]&amp;lt;/pin&amp;gt;&lt;/b&gt;</a>`,
+		`<a><!-- <pin>secret</pin> -->1<!-- pins and needles --></a>`:        `<a>1<!-- pins and needles --></a>`,
+		`<a><?x pin="secret"?>1<?y z?></a>`:                                  `<a>1<?y z?></a>`,
+		`<!--<pin>secret</pin>--><a/>`:                                       `<a/>`,
+		`<a><![CDATA[<?xml version="1.0"?><pin>secret</pin>]]></a>`:          `<a>&lt;?xml version=&#34;1.0&#34;?&gt;&lt;pin&gt;[masked]&lt;/pin&gt;</a>`,
+		`<a><![CDATA[the pin is <b>wrong]]>, the pin: 1 &lt; 2</a>`:          `<a><![CDATA[the pin is <b>wrong]]>, the pin: 1 &lt; 2</a>`,
+		`<a><![CDATA[<b>1</b>]]></a>`:                                        `<a><![CDATA[<b>1</b>]]></a>`,
+		`<a><![CDATA[<pin>secret]]></a>`:                                     "",
+		`<a>&lt;pin&gt;secret</a>`:                                           "",
+		`<a b="&lt;x pin='secret'"/>`:                                        "",
+		`<a><![CDATA[<!DOCTYPE a [<!ENTITY pin "secret">]><pin>&pin;]]></a>`: "",
+	} {
+		got, err := redact.XML([]byte(in), names, redact.Replacement{})
+		if want == "" {
+			require.Error(t, err, in)
+			continue
+		}
+		require.NoError(t, err, in)
+		require.Equal(t, want, string(got), in)
+	}
+	got, err := redact.XML([]byte(`<a><![CDATA[<b><pin>secret</pin></b><pin/>]]></a>`), names, redact.Drop())
+	require.NoError(t, err)
+	require.Equal(t, `<a>&lt;b&gt;&lt;/b&gt;</a>`, string(got))
+}
