@@ -167,6 +167,9 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 		}
 	}
 	if j.beside != nil {
+		if refused := why(j.beside.refused.Load()); refused != whyCopied {
+			m.lose(given, refused)
+		}
 		j.beside.answer(j, w)
 		return
 	}

@@ -12,8 +12,7 @@ import (
 	"sync/atomic"
 )
 
-// RouteCoverage is what became of the requests of one route that were sampled. It is plain
-// data.
+// RouteCoverage is what became of the requests of one route. It is plain data.
 type RouteCoverage struct {
 	Route      string `json:"route"`
 	Match      uint64 `json:"match"`
@@ -22,7 +21,11 @@ type RouteCoverage struct {
 	Uncompared uint64 `json:"uncompared"`
 	// Lost are the requests that were sampled and not copied, or whose copy was given up.
 	Lost map[Reason]uint64 `json:"lost,omitempty"`
-	// Why says why no answers were compared; empty where some were.
+	// Passed estimates how many requests went by before that, because of their method, the
+	// Sampler, or a limit that stopped all of them. Of each Reason the first 64 requests and
+	// then one in 64 are looked at, by each of up to twice GOMAXPROCS counters.
+	Passed map[Reason]uint64 `json:"passed,omitempty"`
+	// Why says why no answers were compared, the main reason first; empty where some were.
 	Why string `json:"why,omitempty"`
 }
 
@@ -30,47 +33,32 @@ type RouteCoverage struct {
 func (c *RouteCoverage) Compared() uint64 { return c.Match + c.Mismatch }
 
 // maxCovered is how many routes are told apart; what is new after that is one route more,
-// "(other)".
+// "(other)". Names are cut to maxRouteName bytes: the table takes 1 MB at most.
 const maxCovered = 1000
 
-// Coverage tells, by route, what became of the sampled requests since New, sorted by route.
-// Of the first 1,000 routes, that is: what comes after them is "(other)".
+// Coverage returns what became of the requests of each route that was seen since New, sorted
+// by route, copied or not. Of the first 1,000 routes, that is: what comes after them is
+// "(other)". Outcomes and Lost are exact. A route whose requests are never sampled may be
+// missing until it has had some hundreds of them.
 //
-// Expected are routes that should be there: patterns of http.ServeMux, or names as WithRoute
-// gives them. One that no sampled request had is listed with the reason, as far as it can be
-// told: that it is not of WithMethods, that its Sampler says no, or that there was none.
-//
-// A request that is not sampled costs nothing, and so nothing is known of its route; nor is
-// it of those that a limit of the Mirror stops before the primary runs (breaker, budget,
-// pressure, overhead), which has nothing to do with the route. A Mirror whose answers nobody
-// looks at (Target.Discard and no Reporter) compares nothing, and counts by route only what
-// is lost.
-func (m *Mirror) Coverage(expected ...string) []RouteCoverage {
+// A Mirror whose answers nobody looks at (Target.Discard and no Reporter) compares nothing,
+// and counts by route only what is lost or passes by.
+func (m *Mirror) Coverage() []RouteCoverage {
 	m.mustExist("Coverage")
-	routes := map[string]*routeEnds{}
-	maps.Copy(routes, m.coverage.known())
-	for _, route := range expected {
-		if routes[route] == nil {
-			routes[route] = &routeEnds{}
-		}
-	}
-	list := make([]RouteCoverage, 0, len(routes))
-	for route, ends := range routes {
+	known := m.coverage.known()
+	list := make([]RouteCoverage, 0, len(known))
+	for route, ends := range known {
 		c := RouteCoverage{
 			Route: route,
-			Match: ends[outcomeEnd(Match)].Load(), Mismatch: ends[outcomeEnd(Mismatch)].Load(),
-			Failed: ends[outcomeEnd(Failed)].Load(), Uncompared: ends[outcomeEnd(Uncompared)].Load(),
+			Match: ends.n[outcomeEnd(Match)].Load(), Mismatch: ends.n[outcomeEnd(Mismatch)].Load(),
+			Failed: ends.n[outcomeEnd(Failed)].Load(), Uncompared: ends.n[outcomeEnd(Uncompared)].Load(),
 		}
 		for i, reason := range reasons[1:] {
-			if n := ends[whyEnd(why(i+1))].Load(); n > 0 {
-				if c.Lost == nil {
-					c.Lost = map[Reason]uint64{}
-				}
-				c.Lost[reason] = n
-			}
+			put(&c.Lost, reason, ends.n[whyEnd(why(i+1))].Load())
+			put(&c.Passed, reason, ends.passed[i+1].Load())
 		}
 		if c.Compared() == 0 {
-			c.Why = m.whyUncovered(&c)
+			c.Why = c.whyUncovered()
 		}
 		list = append(list, c)
 	}
@@ -78,65 +66,42 @@ func (m *Mirror) Coverage(expected ...string) []RouteCoverage {
 	return list
 }
 
-// whyUncovered says why nothing of c was compared.
-func (m *Mirror) whyUncovered(c *RouteCoverage) string {
-	var parts []string
-	for _, reason := range slices.Sorted(maps.Keys(c.Lost)) {
-		parts = append(parts, fmt.Sprintf("%d %s", c.Lost[reason], reason))
+func put(counts *map[Reason]uint64, reason Reason, n uint64) {
+	if n == 0 {
+		return
 	}
-	if c.Failed > 0 {
-		parts = append(parts, fmt.Sprintf("%d without an answer of the shadow", c.Failed))
+	if *counts == nil {
+		*counts = map[Reason]uint64{}
 	}
-	if c.Uncompared > 0 {
-		parts = append(parts, fmt.Sprintf("%d not comparable", c.Uncompared))
-	}
-	if len(parts) > 0 {
-		return "of those that were sampled: " + strings.Join(parts, ", ")
-	}
-	r, err := requestOf(c.Route)
-	if err != nil {
-		return "none was sampled"
-	}
-	e := m.Explain(r)
-	for _, s := range e.Steps {
-		if s.Verdict == VerdictFail {
-			return fmt.Sprintf("none is copied: %s: %s", s.Name, s.Text)
-		}
-	}
-	if p := e.Probability; p != nil && *p < 1 {
-		return fmt.Sprintf("none was sampled, which happens with probability %.4g", *p)
-	}
-	return "none came, or none was sampled"
+	(*counts)[reason] = n
 }
 
-// requestOf makes a request that a pattern of http.ServeMux matches.
-func requestOf(pattern string) (*http.Request, error) {
-	method, place, found := strings.Cut(pattern, " ")
-	if !found {
-		method, place = http.MethodGet, pattern
+// whyUncovered says why nothing of c was compared.
+func (c *RouteCoverage) whyUncovered() string {
+	type cause struct {
+		n    uint64
+		text string
 	}
-	host, path, found := strings.Cut(place, "/")
-	if !found {
-		return nil, fmt.Errorf("shadow: %q is no pattern", pattern)
+	causes := []cause{{c.Failed, "without an answer of the shadow"}, {c.Uncompared, "not comparable"}}
+	for reason, n := range c.Lost {
+		causes = append(causes, cause{n, string(reason)})
 	}
-	path = strings.TrimSuffix(path, "{$}")
-	for {
-		from := strings.IndexByte(path, '{')
-		if from < 0 {
-			break
+	for reason, n := range c.Passed {
+		causes = append(causes, cause{n, string(reason) + ", before it could be sampled"})
+		if reason == ReasonNotSampled {
+			causes[len(causes)-1].text = string(reason)
 		}
-		length := strings.IndexByte(path[from:], '}')
-		if length < 0 {
-			return nil, fmt.Errorf("shadow: %q is no pattern", pattern)
+	}
+	slices.SortFunc(causes, func(a, b cause) int {
+		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.text, b.text))
+	})
+	var parts []string
+	for _, one := range causes {
+		if one.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", one.n, one.text))
 		}
-		path = path[:from] + "x" + path[from+length+1:]
 	}
-	r, err := http.NewRequest(method, "http://"+cmp.Or(host, "localhost")+"/"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	r.RequestURI = r.URL.RequestURI()
-	return r, nil
+	return strings.Join(parts, "; ")
 }
 
 // coverage counts ends by route. Nobody waits for anybody but where a route is new.
@@ -145,7 +110,10 @@ type coverage struct {
 	routes atomic.Pointer[map[string]*routeEnds] // copied when one is added
 }
 
-type routeEnds [numEnds]atomic.Uint64
+type routeEnds struct {
+	n      [numEnds]atomic.Uint64
+	passed [len(reasons)]atomic.Uint64 // before they could be sampled
+}
 
 func (c *coverage) known() map[string]*routeEnds {
 	if routes := c.routes.Load(); routes != nil {
@@ -154,14 +122,16 @@ func (c *coverage) known() map[string]*routeEnds {
 	return nil
 }
 
-// count counts that a request of route ended so.
-func (c *coverage) count(route string, e end) {
-	ends := c.known()[route]
-	if ends == nil {
-		ends = c.add(route)
+// of returns the counters of route.
+func (c *coverage) of(route string) *routeEnds {
+	if ends := c.known()[route]; ends != nil {
+		return ends
 	}
-	ends[e].Add(1)
+	return c.add(route)
 }
+
+// count counts that a request of route ended so.
+func (c *coverage) count(route string, e end) { c.of(route).n[e].Add(1) }
 
 func (c *coverage) add(route string) *routeEnds {
 	c.adding.Lock()
@@ -191,12 +161,31 @@ func (w why) byRoute() bool {
 	return false
 }
 
-// lose counts by route that r, which was sampled, is not copied. Nothing is allocated for a
-// route that is known.
+// passBy counts by route that r, which is not copied, went by. Weight is for how many
+// requests it stands where that is not known of each.
+func (m *Mirror) passBy(r *http.Request, w why, weight uint64) {
+	if w.byRoute() {
+		m.lose(r, w)
+	} else if weight > 0 {
+		if ends := m.endsOf(r); ends != nil {
+			ends.passed[w].Add(weight)
+		}
+	}
+}
+
+// lose counts by route that r, which was sampled, is not copied.
 func (m *Mirror) lose(r *http.Request, w why) {
 	m.limits.wake() // to report what is lost
+	if ends := m.endsOf(r); ends != nil {
+		ends.n[whyEnd(w)].Add(1)
+	}
+}
+
+// endsOf returns the counters of the route of r, nil where r has no URL. Nothing is
+// allocated for a route that is known.
+func (m *Mirror) endsOf(r *http.Request) *routeEnds {
 	if r.URL == nil {
-		return
+		return nil
 	}
 	found := m.routeName(r)
 	if m.config.route == nil || found == "" {
@@ -207,11 +196,10 @@ func (m *Mirror) lose(r *http.Request, w why) {
 			name = appendTemplate(name, r.URL.Path)
 		}
 		if ends := m.coverage.known()[string(name[:min(len(name), maxRouteName)])]; ends != nil {
-			ends[whyEnd(w)].Add(1)
-			return
+			return ends
 		}
 	}
-	m.coverage.count(m.routeOf(found, r.Method, r.URL), whyEnd(w))
+	return m.coverage.of(m.routeOf(found, r.Method, r.URL))
 }
 
 // routeOf is the route of a request of u: its name, or one made of its path. Found is what

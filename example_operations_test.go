@@ -59,18 +59,23 @@ func ExampleMirror_Check() {
 }
 
 func ExampleMirror_Coverage() {
-	mirror, err := shadow.New(shadow.Remote("v2", "http://orders-v2.internal"), shadow.WithSampler(
-		shadow.ByRoute(map[string]shadow.Sampler{"/internal/": shadow.Rate(0)}, shadow.Rate(0.01))))
+	mirror, err := shadow.New(shadow.InProcess("v2", http.NotFoundHandler()), shadow.WithSampler(
+		shadow.ByRoute(map[string]shadow.Sampler{"/internal/": shadow.Rate(0)}, shadow.Rate(1))))
 	if err != nil {
 		panic(err)
 	}
-	for _, route := range mirror.Coverage("GET /orders/{id}", "POST /orders", "GET /internal/stats") {
+	h := mirror.Handler(http.NotFoundHandler())
+	for _, asked := range []string{"GET /orders/7", "POST /orders", "GET /internal/stats"} {
+		method, path, _ := strings.Cut(asked, " ")
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+	}
+	mirror.Shutdown(context.Background())
+	for _, route := range mirror.Coverage() {
 		if route.Compared() == 0 {
 			fmt.Printf("%s: %s\n", route.Route, route.Why)
 		}
 	}
 	// Output:
-	// GET /internal/stats: none is copied: sampler: the rule for "/internal/": Rate draws with probability 0
-	// GET /orders/{id}: none was sampled, which happens with probability 0.01
-	// POST /orders: none is copied: method: "POST" is not one of GET, HEAD, OPTIONS: see WithMethods
+	// GET /internal/stats: 1 not-sampled
+	// POST /orders: 1 method, before it could be sampled
 }

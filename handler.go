@@ -45,17 +45,15 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	var d Draw
+	var d drawn
 	w := h.m.decide(r, &d)
 	if w == whyCopied {
 		w = h.m.serve(h.primary, rw, r, d)
 	}
 	if w != whyCopied {
-		h.m.tally.add(r, w)
+		weight := h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
-		if w.byRoute() {
-			h.m.lose(r, w)
-		}
+		h.m.passBy(r, w, weight)
 	}
 }
 
@@ -72,9 +70,9 @@ type serving struct {
 
 // serve has primary serve r and copies it. Where r is not to be copied it says why, and
 // has done nothing.
-func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d Draw) why {
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d drawn) why {
 	s := newServing(r)
-	s.draw = d
+	s.draw = d.Draw
 	if w := m.snapshot(&s.job, r); w != whyCopied {
 		return w
 	}
@@ -90,7 +88,6 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		s.beside.drop = s.writer.Drop
 		if s.body == nil {
 			if w := m.start(&s.job, s.beside, r); w != whyCopied {
-				m.lose(r, w)
 				return w
 			}
 		}
@@ -109,7 +106,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	verdict := whyPrimaryPanicked
 	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
 	wrapped := s.writer.Wrap()
-	s.before = time.Since(s.start)
+	s.before = d.took + time.Since(s.start)
 	primary.ServeHTTP(wrapped, s.given)
 	verdict = whyCopied
 	return whyCopied

@@ -103,6 +103,9 @@ type tally struct {
 	stripes []stripe // a power of two of them
 }
 
+// lookEvery is a power of two, so that a request that is not looked at costs a mask.
+const lookEvery = 64
+
 type stripe struct {
 	n [len(reasons)]atomic.Uint64
 	_ [128 - len(reasons)*8%128]byte // two cache lines, which are fetched in pairs
@@ -116,9 +119,18 @@ func newTally() tally {
 	return tally{stripes: make([]stripe, n)}
 }
 
-func (t *tally) add(r *http.Request, w why) {
+// add counts r under w. Of the requests that are not copied it asks to look at the first
+// ones, and then at one in lookEvery: weight is how many requests r stands for, 0 for none.
+func (t *tally) add(r *http.Request, w why) (weight uint64) {
 	at := uint64(reflect.ValueOf(r).Pointer()) * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing
-	t.stripes[at&uint64(len(t.stripes)-1)].n[w].Add(1)
+	n := t.stripes[at&uint64(len(t.stripes)-1)].n[w].Add(1)
+	switch {
+	case n <= lookEvery:
+		return 1
+	case n%lookEvery == 0:
+		return lookEvery
+	}
+	return 0
 }
 
 func (t *tally) read(w why) (n uint64) {

@@ -53,10 +53,11 @@ func WithPressure(o PressureOptions) Option {
 // OverheadOptions limit the time that the Mirror itself adds to a request. The zero value
 // is the default.
 //
-// What is measured of each request that is sampled is the time on its goroutine from the
-// decision to copy it until the primary is called, and from the primary's return until the
+// What is measured of each request that is sampled is the time on its goroutine that the
+// Sampler takes, that from the decision to copy it until the primary is called, and from the primary's return until the
 // copy is handed over or given up; of a Transport, until it is called and from the end of
-// the answer. The bytes that are kept while the primary reads and writes are not measured:
+// the answer. WithRoute and the snapshot of the header are part of it; the time of a Rate or RateVar,
+// some nanoseconds, is not. The bytes that are kept while the primary reads and writes are not measured:
 // that would cost more than it does. Requests that are not sampled are not measured.
 //
 // Where more than one in a hundred requests of a Window are over P99, nothing is copied for

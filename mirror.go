@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.opentelemetry.io/otel/baggage"
 
@@ -191,7 +192,7 @@ func (m *Mirror) closeIdle() {
 // decide tells why r is not to be copied, or whyCopied. What is cheap and decides often
 // comes first, and the marks of other mirrors when the header is copied: see snapshot. It
 // notes in d what the Sampler said.
-func (m *Mirror) decide(r *http.Request, d *Draw) why {
+func (m *Mirror) decide(r *http.Request, d *drawn) why {
 	if m.returned(r) {
 		return whyLoop
 	}
@@ -204,18 +205,18 @@ func (m *Mirror) decide(r *http.Request, d *Draw) why {
 	}
 	switch s := m.sampler.(type) {
 	case nil:
-		*d = whole.sampled()
+		d.Draw = whole.sampled()
 	case fixedRate: // the commonest ones are asked without a call, and cannot panic
 		if !share(s).drawn() {
 			return whyNotSampled
 		}
-		*d = share(s).sampled()
+		d.Draw = share(s).sampled()
 	case *RateVar:
 		p := s.share()
 		if !p.drawn() {
 			return whyNotSampled
 		}
-		*d = p.sampled()
+		d.Draw = p.sampled()
 	default:
 		if w := m.sample(r, d); w != whyCopied {
 			return w
@@ -266,8 +267,16 @@ func (m *Mirror) overridden(r *http.Request) bool {
 	return false
 }
 
-func (m *Mirror) sample(r *http.Request, d *Draw) (w why) {
+// drawn is what the Sampler said of a request, and how long it took. The time of a Rate is
+// not measured: to read the clock takes longer.
+type drawn struct {
+	Draw
+	took time.Duration
+}
+
+func (m *Mirror) sample(r *http.Request, d *drawn) (w why) {
 	w = whySamplerFailed
+	asked := time.Now()
 	defer func() {
 		if w != whySamplerFailed {
 			return
@@ -276,7 +285,8 @@ func (m *Mirror) sample(r *http.Request, d *Draw) (w why) {
 			m.panicked("Sampler", v)
 		}
 	}()
-	if *d = draw(m.sampler, r); d.Sampled {
+	if d.Draw = draw(m.sampler, r); d.Sampled {
+		d.took = time.Since(asked)
 		w = whyCopied
 	} else {
 		w = whyNotSampled

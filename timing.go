@@ -48,8 +48,9 @@ func WithTiming(t Timing) Option {
 
 // beside is where a copy and its primary meet that are under way at the same time.
 type beside struct {
-	begun  atomic.Bool // by the copy, or by the primary that has answered before it could
-	parted atomic.Bool // by the primary with its answer, or by the copy that wants none any more
+	begun   atomic.Bool   // by the copy, or by the primary that has answered before it could
+	refused atomic.Uint32 // the why under which the copy was refused while the primary ran; 0 if it was not
+	parted  atomic.Bool   // by the primary with its answer, or by the copy that wants none any more
 
 	base   context.Context // of the copy; ends when there is no use in it any more
 	cancel context.CancelFunc
@@ -83,7 +84,7 @@ func (m *Mirror) early(j *job, r *http.Request) func(body *capture.Buffer, err e
 		j.body = body
 		if w := m.start(j, b, r); w != whyCopied {
 			m.tally.add(r, w)
-			m.lose(r, w)
+			b.refused.Store(uint32(w)) // its route is known once the primary is done
 		}
 		return true
 	}

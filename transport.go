@@ -50,12 +50,9 @@ func (t *transport) CloseIdleConnections() {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	var d Draw
+	var d drawn
 	if w := t.m.decide(r, &d); w != whyCopied {
-		t.m.tally.add(r, w)
-		if w.byRoute() {
-			t.m.lose(r, w)
-		}
+		t.m.passBy(r, w, t.m.tally.add(r, w))
 		return t.primary.RoundTrip(r)
 	}
 	return t.m.call(t.primary, r, d)
@@ -71,9 +68,9 @@ type calling struct {
 	kept    atomic.Pointer[capture.Answer] // what records the answer's body
 }
 
-func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp *http.Response, err error) {
+func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp *http.Response, err error) {
 	c := &calling{request: r}
-	c.draw = d
+	c.draw = d.Draw
 	c.resp = &c.answer
 	if w := m.snapshot(&c.job, r); w != whyCopied {
 		m.tally.add(r, w)
@@ -103,7 +100,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d Draw) (resp 
 			m.called(c, verdict)
 		}
 	}()
-	c.before = time.Since(c.start)
+	c.before = d.took + time.Since(c.start)
 	resp, err = primary.RoundTrip(out)
 
 	c.resp.First = time.Now()

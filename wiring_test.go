@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -48,4 +50,45 @@ func TestAMirrorThatIsWrappedTwiceAroundOnePrimaryPanicsWhenItIsWired(t *testing
 	require.NoError(t, other.Shutdown(t.Context()))
 	assert.Equal(t, map[string]uint64{"match": 2}, ledger(t, m))
 	assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, other))
+}
+
+// Whatever the Mirror runs on the goroutine of a request is part of its overhead.
+func TestOverheadHasTheSamplerAndTheRouteInIt(t *testing.T) {
+	const long = 3 * time.Millisecond
+	slow := shadow.SamplerFunc(func(*http.Request) bool { time.Sleep(long); return true })
+	for name, option := range map[string]shadow.Option{
+		"Sampler":        shadow.WithSampler(slow),
+		"deep in others": shadow.WithSampler(shadow.All(shadow.Rate(1), slow)),
+		"ByKey":          shadow.WithSampler(shadow.ByKey(1, func(*http.Request) string { time.Sleep(long); return "7" })),
+		"WithRoute":      shadow.WithRoute(func(*http.Request) string { time.Sleep(long); return "x" }),
+	} {
+		for kind, ask := range map[string]func(m *shadow.Mirror){
+			"Handler": func(m *shadow.Mirror) { m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get()) },
+			"Transport": func(m *shadow.Mirror) {
+				resp, err := m.Transport(rounds(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+				})).RoundTrip(get())
+				if assert.NoError(t, err) {
+					resp.Body.Close()
+				}
+			},
+		} {
+			synctest.Test(t, func(t *testing.T) {
+				m, err := shadow.New(candidate(), option, calm)
+				require.NoError(t, err)
+				ask(m)
+				require.NoError(t, m.Shutdown(t.Context()))
+				o := m.Stats().Overhead
+				assert.Equal(t, uint64(1), o.Requests)
+				assert.GreaterOrEqual(t, o.P50, long, "%s of a %s", name, kind)
+			})
+		}
+	}
+	synctest.Test(t, func(t *testing.T) { // and what is not the Mirror's is not
+		m, err := shadow.New(candidate(), calm)
+		require.NoError(t, err)
+		m.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(long) })).ServeHTTP(httptest.NewRecorder(), get())
+		require.NoError(t, m.Shutdown(t.Context()))
+		assert.Less(t, m.Stats().Overhead.P50, long)
+	})
 }

@@ -24,9 +24,9 @@ func TestWithoutFlagsItDemonstratesItselfAndEnds(t *testing.T) {
 	require.NoError(t, run(t.Context(), nil, &out))
 
 	text := out.String()
-	assert.Contains(t, text, "shadow.route=/prices/{} shadow.method=GET")
+	assert.Contains(t, text, `shadow.route="GET /prices/{}" shadow.method=GET`)
 	assert.Contains(t, text, "shadow.paths=[/body/price] count=10")
-	assert.Contains(t, text, "shadow.route=/currencies")
+	assert.Contains(t, text, `shadow.route="GET /currencies"`)
 	assert.Contains(t, text, "shadow.paths=[/body/2]")
 	assert.NotContains(t, text, "20.00", "values are not logged")
 
