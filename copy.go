@@ -54,6 +54,9 @@ type job struct {
 	ended   time.Time
 	route   string
 
+	pool *capture.Pool
+	held int64 // bytes of the pool for all but the bodies and the answer
+
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
 	places   []placed      // of the values of the differences, from compare to finish
@@ -116,6 +119,10 @@ func (j *job) release() {
 	if j.body != nil {
 		j.body.Release()
 	}
+	if j.held > 0 {
+		j.pool.Release(j.held)
+		j.held = 0
+	}
 	if j.beside != nil {
 		j.beside.cancel()
 	} else if j.resp != nil {
@@ -162,6 +169,9 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 	if w == whyCopied {
 		j.route = m.routeName(given)
 		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
+		if !j.resp.Body.Reserve(j.resp.Header.Size() + j.resp.Trailer.Size()) {
+			w = whyBytesFull
+		}
 		if m.meter != nil {
 			j.overhead = j.before + time.Since(j.ended)
 		}
@@ -171,6 +181,11 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 			m.lose(given, refused)
 		}
 		j.beside.answer(j, w)
+		if w != whyCopied && m.queue.Remove(j, whyEnd(w)) { // there is no use in waiting
+			j.release()
+			j.part()
+			m.lose(given, w)
+		}
 		return
 	}
 	if w == whyCopied {
@@ -187,17 +202,29 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 
 // put admits j to the queue, or drops it and tells why.
 func (m *Mirror) put(j *job) (w why) {
-	switch m.queue.Put(j) {
-	case queue.Accepted:
-		return whyCopied
-	case queue.Closed:
-		w = whyShutDown
-	default:
-		w = whyQueueFull
+	if held := j.size(); !m.pool.Reserve(held) {
+		w = whyBytesFull
+	} else {
+		j.pool, j.held = m.pool, held
+		switch m.queue.Put(j) {
+		case queue.Accepted:
+			return whyCopied
+		case queue.Closed:
+			w = whyShutDown
+		default:
+			w = whyQueueFull
+		}
 	}
 	j.release()
 	j.part()
 	return w
+}
+
+// size is about how many bytes j keeps besides bodies and the answer.
+func (j *job) size() int64 {
+	u := &j.url
+	return j.header.Size() + j.trailer.Size() +
+		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route))
 }
 
 // run takes j to its Result. It is the queue's worker.
@@ -276,7 +303,8 @@ func (m *Mirror) run(j *job) {
 	if j.body != nil && !m.through {
 		raw = j.body.Bytes()
 	}
-	res.Request = m.request(&all.request, &all.url, j, raw)
+	room := m.request(&all.request, &all.url, j, raw)
+	res.Request = &all.request
 	var answers struct{ primary, shadow *Message }
 	if !m.unseen {
 		both := new([2]Message) // in one allocation
@@ -288,7 +316,11 @@ func (m *Mirror) run(j *job) {
 			return
 		}
 	}
-	if !valid(res.Request) {
+	switch {
+	case !room:
+		claimed, end = j.claim(), whyEnd(whyBytesFull)
+		return
+	case !valid(res.Request):
 		claimed, end = j.claim(), whyEnd(whyInvalid)
 		return
 	}
@@ -304,9 +336,13 @@ func (m *Mirror) run(j *job) {
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, got: answers.shadow}
 	if j.pass.doubted {
 		control = &second{attempt: all.candidate, done: make(chan struct{})}
-		control.target, control.got = m.control, new(Message)
-		control.in = m.request(new(Message), new(url.URL), j, raw) // the other one will be masked
-		go control.run()
+		control.target, control.got, control.in = m.control, new(Message), new(Message)
+		if m.request(control.in, new(url.URL), j, raw) { // the other one will be masked
+			go control.run()
+		} else {
+			control.err = errStarved
+			close(control.done)
+		}
 	}
 	timer := time.AfterFunc(time.Until(deadline), func() { m.giveUp(j, res) })
 	defer timer.Stop() // it holds the bodies: also where the candidate exits this goroutine

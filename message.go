@@ -1,6 +1,8 @@
 package shadow
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -8,6 +10,7 @@ import (
 	"reflect"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/content"
@@ -16,8 +19,8 @@ import (
 )
 
 // request fills msg, and u for it, with the request of j, whose body was transferred as
-// raw.
-func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message {
+// raw. Room is false where the decoded body had no room.
+func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) (room bool) {
 	*u = j.url
 	if u.Scheme == "" {
 		u.Scheme = j.scheme
@@ -32,8 +35,9 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) *Message 
 	if len(j.trailer) > 0 {
 		msg.Trailer = j.trailer.Header(0)
 	}
-	msg.Truncated = !m.decode(msg, raw)
-	return msg
+	err := m.decode(msg, raw, j.body)
+	msg.Truncated = err != nil
+	return !errors.Is(err, content.ErrNoRoom)
 }
 
 // primaryAnswer fills msg with the primary's answer in j.
@@ -50,34 +54,48 @@ func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
 	return msg
 }
 
-// content gives msg the body that buf recorded.
+// content gives msg the body that buf recorded. Where there is no room for what it decodes
+// to, buf is starved.
 func (m *Mirror) content(msg *Message, buf *capture.Buffer) {
 	msg.Size = buf.Size()
 	if buf.Cut() {
 		msg.Digest, _ = buf.Sum()
-		m.decode(msg, buf.Bytes())
 		msg.Truncated = true
 		return
 	}
-	if raw := buf.Bytes(); !m.decode(msg, raw) {
+	raw := buf.Bytes()
+	if err := m.decode(msg, raw, buf); err != nil {
 		msg.Digest = m.pool.Sum(raw)
 		msg.Truncated = true
 	}
 }
 
-// decode gives msg the content of raw, or as much of it as it can and says so.
-func (m *Mirror) decode(msg *Message, raw []byte) (whole bool) {
+// maxDecoding is how long the decoding of one body may take: a hundred times of what a body
+// of the usual limit does.
+const maxDecoding = time.Second
+
+// decode gives msg the content of raw, or as much of it as it can and an error. What the
+// content takes is reserved in buf, of which raw is.
+func (m *Mirror) decode(msg *Message, raw []byte, buf *capture.Buffer) error {
 	codings := content.Codings(spelled(msg.Header, "Content-Encoding"))
 	if len(raw) == 0 || len(codings) == 0 {
 		msg.Body = raw
-		return true
+		return nil
 	}
-	body, err := content.Decode(codings, raw, m.maxBody)
+	select {
+	case m.decoders <- struct{}{}:
+		defer func() { <-m.decoders }()
+	case <-m.base.Done():
+		return m.base.Err()
+	}
+	ctx, cancel := context.WithTimeout(m.base, maxDecoding)
+	defer cancel()
+	body, err := content.Decode(ctx, codings, raw, m.maxBody, buf.Reserve)
 	if body == nil {
 		body = []byte{} // there is one: a Masker that takes it away sets nil
 	}
 	msg.Body = body
-	return err == nil
+	return err
 }
 
 // isDocument reports whether the body of msg is one whole JSON text that ends by itself: what

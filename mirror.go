@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type Mirror struct {
 	stops     atomic.Uint32 // why nothing is copied now: stopOff and its like
 	tally     tally
 	pool      *capture.Pool
+	decoders  chan struct{} // one for each body that is being decoded: see decode
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
@@ -54,6 +56,10 @@ type Mirror struct {
 	events     eventLog
 }
 
+// maxDecoders is how many bodies are decoded at a time, if there are as many processors:
+// each decoder has tables and a window of its own.
+const maxDecoders = 4
+
 // New returns a Mirror that copies to target. What is wrong with target and options
 // is reported at once, in one error (errors.Join). New starts nothing: a Mirror that is
 // not used need not be closed.
@@ -68,7 +74,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.Masker = c.masksFor(t)
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), tally: newTally(), loops: newLoops()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops()}
 	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
 	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))

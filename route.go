@@ -43,7 +43,7 @@ func catchAll(pattern string) bool {
 }
 
 // appendTemplate appends path to dst, with "{}" in place of the segments that look like
-// identifiers.
+// identifiers. It stops once dst is longer than the name of a route.
 func appendTemplate(dst []byte, path string) []byte {
 	service := false // the segment before is the name of a gRPC service
 	for {
@@ -52,7 +52,7 @@ func appendTemplate(dst []byte, path string) []byte {
 			segment = "{}"
 		}
 		dst = append(dst, segment...)
-		if !more {
+		if !more || len(dst) > maxRouteName {
 			return dst
 		}
 		service = isService(segment)
@@ -252,8 +252,11 @@ func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == 
 // named joins what routeName found with the method: the name that WithRoute gave, or the
 // pattern. It is empty where neither tells.
 func (m *Mirror) named(found, method string) string {
-	if found == "" || m.config.route != nil {
-		return found[:min(len(found), maxRouteName)]
+	switch {
+	case len(found) > maxRouteName && m.config.route != nil:
+		return strings.Clone(found[:maxRouteName]) // the rest is not kept for it
+	case found == "" || m.config.route != nil:
+		return found
 	}
 	name := appendPattern(nil, methodName(method, m.methods), found)
 	return string(name[:min(len(name), maxRouteName)])

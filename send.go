@@ -160,11 +160,11 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	if resp.Request != nil {
 		msg.Method, msg.Host = resp.Request.Method, resp.Request.Host
 	}
+	buf.Init(a.m.pool, a.m.maxBody)
 	if resp.Body != nil {
 		if own, ok := resp.Body.(*recorded); ok {
 			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
-			buf.Init(a.m.pool, a.m.maxBody)
 			if err := buf.Read(resp.Body, resp.ContentLength, &a.j.most); err != nil {
 				var long *longBody
 				if !errors.As(err, &long) {
@@ -177,6 +177,7 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	msg.Took = time.Since(start)
 	a.size, a.took = buf.Size(), msg.Took
 	msg.Trailer = resp.Trailer
+	buf.Reserve(fields.Size(msg.Header) + fields.Size(msg.Trailer)) // else it is starved
 	a.m.content(msg, buf)
 	return msg, nil
 }

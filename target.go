@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/mark"
 )
 
@@ -117,9 +118,12 @@ func newRemote(baseURL string) *remote {
 		MaxIdleConns:           defaultRemoteConcurrency,
 		MaxIdleConnsPerHost:    defaultRemoteConcurrency,
 		IdleConnTimeout:        30 * time.Second,
-		MaxResponseHeaderBytes: 256 << 10,
+		MaxResponseHeaderBytes: maxResponseHeader,
 	}}
 }
+
+// maxResponseHeader is how many bytes the header of an answer may have.
+const maxResponseHeader = 256 << 10
 
 func (r *remote) fault() error { return r.err }
 
@@ -196,6 +200,9 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 	}()
 	if err := t.serve(rec.writer.Wrap(), &rec.in); err != nil {
 		return nil, err
+	}
+	if n := fields.Size(rec.sink.header); hold.limit < math.MaxInt64 && n > maxResponseHeader {
+		return nil, fmt.Errorf("shadow: the header of the answer has about %d bytes, more than %d", n, maxResponseHeader)
 	}
 	return rec.answer(req), nil
 }

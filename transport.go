@@ -72,6 +72,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 	c := &calling{request: r}
 	c.draw = d.Draw
 	c.resp = &c.answer
+	c.answer.Body.Init(m.pool, m.answers)
 	if w := m.snapshot(&c.job, r); w != whyCopied {
 		m.tally.add(r, w)
 		m.lose(r, w)
@@ -275,5 +276,8 @@ func (m *Mirror) called(c *calling, w why) {
 	default:
 		w = bodyVerdict(end)
 	}
-	m.primaryDone(&c.job, c.request, c.request, w)
+	r := c.request
+	c.request = nil // it holds a body, and the copy may wait
+	c.body.Store(nil)
+	m.primaryDone(&c.job, r, r, w)
 }

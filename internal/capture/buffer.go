@@ -39,23 +39,30 @@ func (p *Pool) Room() int64 { return p.max - p.held.Load() }
 // Sum hashes b as Buffer.Sum hashes a stream of the same bytes.
 func (p *Pool) Sum(b []byte) uint64 { return maphash.Bytes(p.seed, b) }
 
+// Reserve takes n bytes of what the Pool allows, for what is kept elsewhere. It returns
+// false, and takes nothing, where there are not as many.
+func (p *Pool) Reserve(n int64) bool { return p.reserve(n, 0) }
+
+// Release gives back n bytes that were reserved.
+func (p *Pool) Release(n int64) { p.held.Add(-n) }
+
 // small is how much a recording whose end is not known may hold to have a share in the last
 // eighth of its Pool. So event streams, which go on for hours, leave room for all others.
 const small = 64 << 10
 
 // reserve reserves n more bytes for a recording. Own is how many it holds already, if its
 // end is not known, else 0.
-func (p *Pool) reserve(n int, own int64) bool {
+func (p *Pool) reserve(n int64, own int64) bool {
 	for {
 		held := p.held.Load()
 		limit := p.max
 		if own >= small && held > own { // and it is not alone
 			limit -= p.max / 8
 		}
-		if held > limit-int64(n) {
+		if held > limit-n {
 			return false
 		}
-		if p.held.CompareAndSwap(held, held+int64(n)) {
+		if p.held.CompareAndSwap(held, held+n) {
 			return true
 		}
 	}
@@ -74,7 +81,7 @@ func (p *Pool) chunk(want, own int64) *chunk {
 	for class+1 < len(sizes) && int64(sizes[class+1]) <= want {
 		class++
 	}
-	if !p.reserve(sizes[class], own) {
+	if !p.reserve(int64(sizes[class]), own) {
 		return nil
 	}
 	if c, _ := p.free[class].Get().(*chunk); c != nil {
@@ -107,7 +114,7 @@ type Buffer struct {
 	sum         *uint64       // in its place: see Resume
 	reader      *Reader
 	cut         bool // no bytes are kept
-	starved     bool // cut because the Pool had no room
+	starved     bool // the Pool had no room
 }
 
 // Nothing is the limit of a recording that only counts: no byte is kept or hashed.
@@ -192,7 +199,7 @@ func (b *Buffer) empty() {
 		return
 	}
 	b.pool.recycle(b.first)
-	b.pool.held.Add(-b.reserved)
+	b.pool.Release(b.reserved)
 	b.first, b.last, b.kept, b.reserved = nil, nil, 0, 0
 }
 
@@ -238,7 +245,7 @@ func (b *Buffer) Size() int64 { return b.size }
 // Cut reports whether bytes went by that are not kept. None is kept then.
 func (b *Buffer) Cut() bool { return b.cut }
 
-// Starved reports whether none is kept because the Pool had no room.
+// Starved reports whether the Pool had no room, for the bytes or for what Reserve asked.
 func (b *Buffer) Starved() bool { return b.starved }
 
 // Sum is the hash of all bytes that went by; ok is false while Cut is, and where
@@ -276,6 +283,21 @@ func (b *Buffer) Bytes() []byte {
 	b.pool.recycle(b.first)
 	b.first, b.last, b.kept = nil, nil, 0
 	return out
+}
+
+// Reserve takes n more bytes of the Pool, until Release, for what is made of the recording.
+// Where the Pool has not as many it returns false, and b is starved. The zero value has no
+// Pool, and room for nothing.
+func (b *Buffer) Reserve(n int64) bool {
+	if b.pool == nil {
+		return n == 0
+	}
+	if !b.pool.Reserve(n) {
+		b.starved = true
+		return false
+	}
+	b.reserved += n
+	return true
 }
 
 // Reader returns a reader of the recorded bytes, which it does not move: after Release it

@@ -83,6 +83,30 @@ func (s Snapshot) Without(prefix string) Snapshot {
 	return kept
 }
 
+// perValue is about how many bytes a field takes besides its text: in a Snapshot, in the
+// header it was taken from, and in the three headers that are made of it on its way.
+const perValue = 256
+
+// Size is about how many bytes s, and the headers made of it, hold.
+func (s Snapshot) Size() int64 {
+	size := int64(len(s)) * perValue / 2 // a name, a count, and a value as a rule
+	for _, text := range s {
+		size += int64(len(text))
+	}
+	return size
+}
+
+// Size is about how many bytes h holds.
+func Size(h http.Header) (size int64) {
+	for name, values := range h {
+		size += perValue + int64(len(name))
+		for _, v := range values {
+			size += perValue/2 + int64(len(v))
+		}
+	}
+	return size
+}
+
 // Clone returns a copy of s, in one allocation.
 func (s Snapshot) Clone() Snapshot { return slices.Clone(s) }
 

@@ -20,7 +20,7 @@ const linger = 100 * time.Microsecond
 // one of the kinds 0 ≤ kind < kinds. Settling and the worker's return are two
 // things: an item that is given up is settled at once, and its worker stays taken
 // until it returns.
-type Queue[T any] struct {
+type Queue[T comparable] struct {
 	run     func(T)
 	workers int
 	depth   int
@@ -55,7 +55,7 @@ const (
 // its item settled before it returns; it may exit its goroutine (runtime.Goexit). Gate is
 // told that the Queue is full, when an item is refused, and that it is not, when a worker
 // is free again; it is called under a lock and must be quick.
-func New[T any](workers, depth, kinds int, run func(T), gate func(full bool)) *Queue[T] {
+func New[T comparable](workers, depth, kinds int, run func(T), gate func(full bool)) *Queue[T] {
 	return &Queue[T]{run: run, workers: workers, depth: depth, gate: gate, settled: make([]uint64, kinds),
 		closing: make(chan struct{})}
 }
@@ -203,6 +203,29 @@ func (q *Queue[T]) Close() <-chan struct{} {
 	idle := q.idle
 	q.signal()
 	return idle
+}
+
+// Remove takes item off the queue and settles it under kind. It reports whether it waited.
+func (q *Queue[T]) Remove(item T, kind int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := func(i int) *T { return &q.ring[(q.head+i)%len(q.ring)] }
+	i := 0
+	for i < q.waiting && *at(i) != item {
+		i++
+	}
+	if i == q.waiting {
+		return false
+	}
+	for ; i+1 < q.waiting; i++ {
+		*at(i) = *at(i + 1)
+	}
+	var zero T
+	*at(i) = zero
+	q.waiting--
+	q.settled[kind]++
+	q.signal()
+	return true
 }
 
 // Drop takes everything that waits off the queue and settles it under kind.
