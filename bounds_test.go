@@ -40,7 +40,7 @@ const (
 // stuck is a target outside of this process that does not answer: 64 copies run.
 func stuck() (target shadow.Target, asked *atomic.Int64) {
 	asked = &atomic.Int64{}
-	return shadow.Target{Name: "v2", Timeout: time.Hour, Masker: shadow.DropCredentials(), Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+	return shadow.Target{Name: "v2", Isolated: true, Timeout: time.Hour, Masker: shadow.DropCredentials(), Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 		asked.Add(1)
 		<-r.Context().Done()
 		asked.Add(-1)
