@@ -207,8 +207,8 @@ func TestAnAnswerThatHasNoRoomIsUncompared(t *testing.T) {
 	}
 	long := strings.Repeat("x", 300<<10)
 	for name, c := range map[string]struct{ primary, candidate http.HandlerFunc }{
-		"decoded, of the primary":   {coded(zeros), text("{}")},
-		"decoded, of the candidate": {text("{}"), coded(other)},
+		"decoded, of the primary":   {coded(zeros), coded(gzipped(t, []byte("{}")))},
+		"decoded, of the candidate": {coded(gzipped(t, []byte("{}"))), coded(other)},
 		"decoded, of both":          {coded(zeros), coded(other)},
 		"as it came":                {text("{}"), text(long)},
 	} {
