@@ -107,8 +107,9 @@ func (t Test) Upper(k, n uint64, alpha float64) float64 {
 	if t(k, n, 1) > alpha {
 		return 1
 	}
+	const close = 1e-9 // relative: high is on the safe side of what is refuted
 	low, high := float64(k)/float64(n), 1.0
-	for range 60 {
+	for i := 0; i < 60 && high-low > close*high; i++ {
 		middle := low + (high-low)/2
 		if low < high/4 { // far from its order of magnitude yet
 			middle = math.Sqrt(math.Max(low, high*1e-6) * high)
