@@ -357,7 +357,7 @@ func (g *group) show(t *Tally, s *series, shape uint64, r *shadow.Result) {
 		t.drop(list[maxExemplars-1])
 		list = list[:maxExemplars-1]
 	}
-	list = slices.Insert(list, at, t.keep(shape, r))
+	list = slices.Insert(list, at, t.keep(shape, s.key.route, r))
 	g.exemplars.Store(&list)
 }
 
@@ -403,7 +403,7 @@ func newExemplar(shape uint64, r *shadow.Result) Exemplar {
 	}
 	for _, d := range r.Diffs[:min(len(r.Diffs), maxDiffs)] {
 		e.Diffs = append(e.Diffs, ExemplarDiff{
-			Path: strings.Clone(cut(d.Path, maxPath)), Kind: d.Kind, Class: d.Class,
+			Path: strings.Clone(cut(d.Path, maxPath)), Kind: shadow.DiffKind(strings.Clone(name(string(d.Kind)))), Class: classes[classOf(d.Class)],
 			Primary: shown(d.Primary), Shadow: shown(d.Shadow),
 		})
 	}

@@ -80,7 +80,7 @@ func (s suggester) comparator(ignore ...string) (shadow.Comparator, error) {
 }
 
 // keep makes r an exemplar, with its answers if there is room for them.
-func (t *Tally) keep(shape uint64, r *shadow.Result) *exemplar {
+func (t *Tally) keep(shape uint64, route string, r *shadow.Result) *exemplar {
 	e := &exemplar{shape: shape, Exemplar: newExemplar(shape, r)}
 	if r.Primary == nil || r.Shadow == nil || r.Primary.Truncated || r.Shadow.Truncated {
 		return e
@@ -90,7 +90,7 @@ func (t *Tally) keep(shape uint64, r *shadow.Result) *exemplar {
 		return e
 	}
 	e.size = size
-	e.kept = &shadow.Exchange{ID: e.ID, Route: r.Route, Primary: answer(r.Primary), Shadow: answer(r.Shadow)}
+	e.kept = &shadow.Exchange{ID: e.ID, Route: route, Primary: answer(r.Primary), Shadow: answer(r.Shadow)}
 	e.kept.Request = &shadow.Message{Method: e.Method}
 	return e
 }

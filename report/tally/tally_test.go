@@ -579,3 +579,36 @@ func TestOneRouteDoesNotTakeAllTheRoom(t *testing.T) {
 	}
 	assert.EqualValues(t, 5000-62, groups["GET /greedy "+tally.Other])
 }
+
+// What is kept of names does not grow with them, nor with what they are a part of.
+func TestLongNamesAreNotKept(t *testing.T) {
+	const long = 1 << 20
+	x := newTally(t, tally.Options{})
+	heap := func() int64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return int64(s.HeapAlloc)
+	}
+	before := heap()
+	for i := range 50 {
+		whole := strings.Repeat(string(rune('a'+i%26)), long) + fmt.Sprint(i)
+		part := whole[long-10:]
+		require.NoError(t, x.Report(t.Context(), &shadow.Result{
+			Exchange: shadow.Exchange{ID: part, Route: part, Request: &shadow.Message{Method: part, URL: &url.URL{Path: "/" + whole}},
+				Primary: &shadow.Message{StatusCode: 200}, Shadow: &shadow.Message{StatusCode: 200}},
+			Mirror: part, Target: part, Outcome: shadow.Mismatch,
+			Diffs: []shadow.Diff{{Path: "/body/" + whole, Kind: shadow.DiffKind(whole), Class: shadow.DiffClass(whole)}},
+		}))
+		require.NoError(t, x.ReportEvent(t.Context(), &shadow.Event{Mirror: part, Target: whole, Kind: shadow.EventKind(whole), Route: whole, Text: whole}))
+	}
+	assert.Less(t, heap()-before, int64(8<<20))
+	s := x.Snapshot()
+	require.Len(t, s.Routes, 50)
+	for _, g := range s.Groups {
+		for _, d := range g.Exemplars[0].Diffs {
+			assert.LessOrEqual(t, len(d.Kind), 256)
+			assert.LessOrEqual(t, len(d.Class), 256)
+		}
+	}
+}
