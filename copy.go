@@ -556,6 +556,7 @@ func subtract(diffs, noise []Diff) (rest, noisy []Diff) {
 // it, who settles the job then. If the record cannot be masked, the result is reported
 // without its content: a reporter that counts must hear of it.
 func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
+	defer m.checkRules()
 	res.Outcome, res.Err = o, resultErr(err)
 	m.guard("MeterProvider", func() error { m.record(j, res); return nil }) //nolint:errcheck // logged
 	if len(m.listeners) == 0 {
@@ -669,11 +670,8 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 	}
 	fill(m.places, res.Diffs, j.places, res.Primary, res.Shadow, primary, shadow)
 	fill(m.places, res.Noise, j.places, res.Primary, res.Shadow, primary, shadow)
-	if !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body) {
-		hideNames(res.Diffs, m.mask, res.Primary, res.Shadow)
-		hideNames(res.Noise, m.mask, res.Primary, res.Shadow)
-		hideNames(res.Control, m.mask, res.Primary, res.Shadow)
-	}
+	masked := !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body)
+	hideNames(masked, m.ruleWords, res.Primary, res.Shadow, res.Diffs, res.Noise, res.Control)
 	res.Control = places(res.Control)
 	return m.checkRecord(res)
 }

@@ -135,12 +135,13 @@ func NewComparator(o CompareOptions) (*RuleComparator, error) {
 	return c, nil
 }
 
-// RuleUse is one rule of CompareOptions and how often it took effect: on so many pairs of
-// values that are not the same bytes. What is only tried, to find out which elements of
-// an array belong together, does not count.
+// RuleUse is one rule and how often it took effect. A rule of CompareOptions takes effect on
+// pairs of values that are not the same bytes; what is only tried, to find out which elements
+// of an array belong together, does not count. A rule of a mask takes effect on each value
+// that it finds.
 type RuleUse struct {
-	Option string // Ignore, Unordered, Keyed or Tolerances
-	Path   string
+	Option string // Ignore, Unordered, Keyed or Tolerances; MaskJSON, MaskHeaders and their like
+	Path   string // the rule as it was given: a path, a name or a pattern
 	Count  uint64
 }
 

@@ -540,7 +540,7 @@ func TestValuesOfADiffComeFromTheMaskedRecord(t *testing.T) {
 			[]string{"/body/a type-changed " + m + " " + m, "/body/b type-changed [1] {}"}},
 		{"inside of what is masked", shadow.CompareOptions{}, shadow.MaskJSON("$.user"),
 			saidJSON(`{"user":{"name":"secret1","l":[1]},"v":1}`), saidJSON(`{"user":{"name":"secret2","l":[1,2]},"v":2}`),
-			[]string{"/body/user/l/1 extra - " + m, "/body/user/name changed " + m + " " + m, "/body/v changed 1 2"}},
+			[]string{"/body/user/[masked]/1 extra - " + m, "/body/user/[masked] changed " + m + " " + m, "/body/v changed 1 2"}},
 		{"around what is masked", shadow.CompareOptions{}, shadow.MaskJSON("$.user.pin"),
 			saidJSON(`{"x":"","user":{"pin":"secret","n":1}}`), saidJSON(`{"x":"","user":[]}`),
 			[]string{`/body/user type-changed {"pin":"[masked]","n":1} []`}},
@@ -677,7 +677,7 @@ func TestValuesOfAnyComparatorAreReplaced(t *testing.T) {
 		})))
 	assert.Equal(t, []string{
 		`/body/pin changed "[masked]" "[masked]"`, `/body/a/x~1y/0 changed "1" "2"`, `/body/a/x~1y missing ["1"] -`, `/body/a extra - {"x/y":["2"]}`,
-		`/body/none changed - -`, `/body/a/x~1y/7 changed - -`, `/body/a/x~1y/-  - -`, `/bodyguard changed - -`,
+		`/body/[masked] changed - -`, `/body/a/x~1y/[masked] changed - -`, `/body/a/x~1y/[masked]  - -`, `/bodyguard changed - -`,
 		`/header/x-a changed "1" "2"`, `/header/None changed - -`, `/trailer/X-T changed "1" "2"`,
 		`/status changed 200 200`, `/latency changed - -`, ` changed - -`, `score changed - -`,
 	}, written(res.Diffs))

@@ -95,7 +95,7 @@ func formatOf(msg *Message) (media.Format, error) {
 // what is in it. So is one in a coding or charset that cannot be read. A body that does
 // not say so is masked if it is JSON, and else left alone: see AllowBodies.
 func MaskJSON(paths ...string) Masker {
-	m := &maskJSON{}
+	m := &maskJSON{paths: slices.Clone(paths)}
 	parsed := make([]*jsonpath.Path, 0, len(paths))
 	for _, path := range paths {
 		p, err := jsonpath.Parse(path)
@@ -111,8 +111,16 @@ func MaskJSON(paths ...string) Masker {
 
 type maskJSON struct {
 	replacing
-	set *jsonpath.Set
-	err error
+	paths []string
+	set   *jsonpath.Set
+	err   error
+}
+
+func (m *maskJSON) Rules() []RuleUse {
+	if m.err != nil {
+		return nil
+	}
+	return ruleUses("MaskJSON", m.paths, func(i int) uint64 { return m.set.Found(i) })
 }
 
 var maskedJSON = []byte(`"` + maskedText + `"`)
@@ -160,8 +168,8 @@ func (m *maskJSON) Mask(msg *Message) error {
 // A form that is Truncated, or whose parts cannot be told apart, is an error. Other bodies
 // are left alone: see AllowBodies.
 func MaskForm(names ...string) Masker {
-	m := &maskForm{names: redact.NewNames(names...)}
-	if m.names[""] {
+	m := &maskForm{given: slices.Clone(names), names: redact.NewNames(names...)}
+	if m.names[""] != nil {
 		m.err = errors.New("MaskForm: empty name")
 	}
 	return m
@@ -169,8 +177,13 @@ func MaskForm(names ...string) Masker {
 
 type maskForm struct {
 	replacing
+	given []string
 	names redact.Names
 	err   error
+}
+
+func (m *maskForm) Rules() []RuleUse {
+	return ruleUses("MaskForm", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
 func (m *maskForm) fault() error { return m.err }
@@ -207,7 +220,7 @@ func (m *maskForm) Mask(msg *Message) error {
 // A body that says it is XML and is not, that declares entities, or is Truncated, is an error,
 // and so is one in whose text there is one of the names in something that is not XML. HTML is not XML. Other bodies are left alone: see AllowBodies.
 func MaskXML(names ...string) Masker {
-	m := &maskXML{names: redact.NewNames(names...)}
+	m := &maskXML{given: slices.Clone(names), names: redact.NewNames(names...)}
 	for _, name := range names {
 		if name == "" || strings.ContainsAny(name, " :/@<>") {
 			m.err = errors.Join(m.err, fmt.Errorf("MaskXML: %q is not the name of an element or attribute without prefix", name))
@@ -218,8 +231,13 @@ func MaskXML(names ...string) Masker {
 
 type maskXML struct {
 	replacing
+	given []string
 	names redact.Names
 	err   error
+}
+
+func (m *maskXML) Rules() []RuleUse {
+	return ruleUses("MaskXML", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
 func (m *maskXML) fault() error { return m.err }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/goshadow/shadow/internal/fields"
@@ -16,12 +17,17 @@ func MaskHeaders(names ...string) Masker { return newMaskHeaders("MaskHeaders", 
 
 type maskHeaders struct {
 	replacing
+	given []string
 	names *fields.Names
 	err   error
 }
 
+func (m *maskHeaders) Rules() []RuleUse {
+	return ruleUses("MaskHeaders", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
+}
+
 func newMaskHeaders(where string, names []string) *maskHeaders {
-	m := &maskHeaders{names: fields.NewNames(names...)}
+	m := &maskHeaders{given: slices.Clone(names), names: fields.NewNames(names...)}
 	for _, name := range names {
 		if !fields.IsToken(name) {
 			m.err = errors.Join(m.err, fmt.Errorf("%s: %q is not a header name", where, name))
@@ -99,7 +105,7 @@ func eachValue(msg *Message, edit func(name, value string) string) {
 // DropCredentials and the record mask hide both fields as a whole: MaskCookies is for a
 // target that needs other cookies of them.
 func MaskCookies(names ...string) Masker {
-	m := &maskCookies{names: redact.NewNames(names...)}
+	m := &maskCookies{given: slices.Clone(names), names: redact.NewNames(names...)}
 	for _, name := range names {
 		if !fields.IsToken(name) {
 			m.err = errors.Join(m.err, fmt.Errorf("MaskCookies: %q is not the name of a cookie", name))
@@ -110,8 +116,13 @@ func MaskCookies(names ...string) Masker {
 
 type maskCookies struct {
 	replacing
+	given []string
 	names redact.Names
 	err   error
+}
+
+func (m *maskCookies) Rules() []RuleUse {
+	return ruleUses("MaskCookies", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
 func (m *maskCookies) fault() error { return m.err }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/redact"
@@ -25,21 +26,30 @@ import (
 // Name values where they have names, with MaskJSON and its like: a pattern finds what it
 // was written for.
 func MaskPatterns(patterns ...*regexp.Regexp) Masker {
-	m := &maskText{name: "MaskPatterns", finder: expressions(patterns)}
+	m := &maskText{finder: make(expressions, len(patterns))}
 	for i, p := range patterns {
 		if p == nil {
 			m.err = errors.Join(m.err, fmt.Errorf("MaskPatterns: argument %d: nil", i+1))
 		}
+		m.finder[i] = &expression{Regexp: p}
 	}
 	return m
 }
 
+// expression is a pattern and how many matches it had.
+type expression struct {
+	*regexp.Regexp
+	found atomic.Uint64
+}
+
 // expressions finds what any of them matches.
-type expressions []*regexp.Regexp
+type expressions []*expression
 
 func (list expressions) Find(spans [][2]int, text []byte) [][2]int {
 	for _, p := range list {
-		for _, at := range p.FindAllIndex(text, -1) {
+		found := p.FindAllIndex(text, -1)
+		p.found.Add(uint64(len(found)))
+		for _, at := range found {
 			spans = append(spans, [2]int{at[0], at[1]})
 		}
 	}
@@ -49,12 +59,22 @@ func (list expressions) Find(spans [][2]int, text []byte) [][2]int {
 // maskText masks what finder finds, wherever text is.
 type maskText struct {
 	replacing
-	name   string
-	finder redact.Finder
+	finder expressions
 	err    error
 }
 
 func (m *maskText) fault() error { return m.err }
+
+func (m *maskText) Rules() []RuleUse {
+	if m.err != nil {
+		return nil
+	}
+	given := make([]string, len(m.finder))
+	for i, p := range m.finder {
+		given[i] = p.String()
+	}
+	return ruleUses("MaskPatterns", given, func(i int) uint64 { return m.finder[i].found.Load() })
+}
 
 func (m *maskText) with(r redact.Replacement) Masker {
 	changed := *m
@@ -92,7 +112,7 @@ func (m *maskText) Mask(msg *Message) error {
 		}
 		return texts.String(value)
 	})
-	return maskBody(m.name, msg, m, redact.Rule{
+	return maskBody("MaskPatterns", msg, m, redact.Rule{
 		Leaf: func(l redact.Leaf) ([]byte, error) {
 			switch l.Kind {
 			case media.JSON:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/goshadow/shadow/internal/redact"
@@ -17,8 +18,8 @@ import (
 // parameters, and in the parameters of path segments (;jsessionid=). Everything else stays as
 // it was, byte for byte.
 func MaskQuery(names ...string) Masker {
-	m := &maskQuery{names: redact.NewNames(names...)}
-	if m.names[""] {
+	m := &maskQuery{given: slices.Clone(names), names: redact.NewNames(names...)}
+	if m.names[""] != nil {
 		m.err = errors.New("MaskQuery: empty name")
 	}
 	return m
@@ -26,8 +27,13 @@ func MaskQuery(names ...string) Masker {
 
 type maskQuery struct {
 	replacing
+	given []string
 	names redact.Names
 	err   error
+}
+
+func (m *maskQuery) Rules() []RuleUse {
+	return ruleUses("MaskQuery", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
 func (m *maskQuery) fault() error { return m.err }
@@ -109,7 +115,7 @@ func (m *maskQuery) form(text string) string {
 // A pattern of a mask of the target, the control or the record that matches a request is
 // its Result.Route too, where neither WithRoute nor Request.Pattern names one.
 func MaskPath(patterns ...string) Masker {
-	m := &maskPath{}
+	m := &maskPath{given: slices.Clone(patterns)}
 	for _, pattern := range patterns {
 		if err := checkPattern(pattern); err != nil {
 			m.err = errors.Join(m.err, fmt.Errorf("MaskPath: %w", err))
@@ -140,8 +146,16 @@ func checkPattern(pattern string) (err error) {
 
 type maskPath struct {
 	replacing
+	given []string
 	paths redact.Paths
 	err   error
+}
+
+func (m *maskPath) Rules() []RuleUse {
+	if m.err != nil {
+		return nil
+	}
+	return ruleUses("MaskPath", m.given, func(i int) uint64 { return m.paths[i].Found() })
 }
 
 func (m *maskPath) fault() error { return m.err }

@@ -38,21 +38,23 @@ type Mirror struct {
 	cancel    context.CancelFunc
 	mask      *maskAll // the record mask
 	labels    *labelMasks
-	tokens    tokens      // those that the targets are sent
-	places    *bodies.Set // finds the places of differences in masked answers
-	listeners []Reporter  // the reporters, and all parts that are Reporters too
-	unseen    bool        // nobody looks at results
-	through   bool        // nor at requests: what was copied is what is sent
-	answers   int64       // bytes kept of an answer of the primary
+	ruleWords map[string]bool // that masks name: no secrets
+	tokens    tokens          // those that the targets are sent
+	places    *bodies.Set     // finds the places of differences in masked answers
+	listeners []Reporter      // the reporters, and all parts that are Reporters too
+	unseen    bool            // nobody looks at results
+	through   bool            // nor at requests: what was copied is what is sent
+	answers   int64           // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
 	limits    limits
 	coverage  coverage
 	loops     loops
 
 	unreported atomic.Uint64
-	warned     atomic.Bool // of EventCredentials
-	told       sync.Map    // of EventMaskFailed: what and for which rule
-	panics     sync.Map    // of user code that panicked already: its name
+	finished   atomic.Uint64 // results, up to which unused rules are not reported
+	warned     atomic.Bool   // of EventCredentials
+	told       sync.Map      // of EventMaskFailed: what and for which rule
+	panics     sync.Map      // of user code that panicked already: its name
 	events     eventLog
 }
 
@@ -85,6 +87,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		m.tokens.control = tokenisers(c.control.Masker)
 	}
 	m.labels = newLabelMasks(c.requestID, c.methods, slices.Concat(masks, c.maskers, c.recordMaskers))
+	m.ruleWords = ruleWords(m.Rules())
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil

@@ -1,18 +1,15 @@
 package shadow
 
 import (
-	"bytes"
 	"encoding/json"
-	"net/url"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/bodies"
-	"github.com/goshadow/shadow/internal/jsonpath"
-	"github.com/goshadow/shadow/internal/jsonscan"
-	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/detect"
 	"github.com/goshadow/shadow/internal/redact"
 )
 
@@ -151,109 +148,75 @@ func bodyValue(raw []byte) json.RawMessage {
 	return out
 }
 
-// hideNames takes from the paths of diffs what the masked messages do not hold any more:
-// the keys of keyed arrays, and names that may be values. Those are all where a masker
-// may change names. Else a name is missing because what it is in, or what it names, was
-// masked: that may show as long as it does not look like it names one of many things.
-func hideNames(diffs []Diff, mask *maskAll, masked ...*Message) {
-	renamed := mask.renames()
-	held := map[string]bool{}
-	holds := func(name string) bool {
-		if known, ok := held[name]; ok {
-			return known
+// hideNames replaces by "[masked]" each part of the paths of diffs that may be a value. Where
+// the bodies were masked that is each name, index or key that the masked ones do not hold any
+// more, unless it is known: a word of a mask's rules. In any case it is what a detector finds,
+// such as an e-mail address that is a key.
+func hideNames(masked bool, known map[string]bool, primary, shadow *Message, lists ...[]Diff) {
+	shown, keyed := map[string]bool{}, map[string]bool{}
+	eachPart(lists, func(part string) string {
+		shown[part] = !masked
+		if member, _, ok := strings.Cut(part, "="); ok {
+			shown[member], keyed[redact.Unescape(member)] = !masked, true
 		}
-		held[name] = !renamed && !isIdentifier(strings.TrimLeft(name, "@?!")) || holdsName(name, masked)
-		return held[name]
+		return part
+	})
+	if len(shown) == 0 {
+		return
 	}
-	for i := range diffs {
-		if !strings.HasPrefix(diffs[i].Path, "/body/") {
-			continue
-		}
-		parts := strings.Split(diffs[i].Path, "/")
-		for k, part := range parts[2:] {
-			member, key, keyed := strings.Cut(part, "=")
-			switch {
-			case keyed && holdsKey(member, key, masked), holds(redact.Unescape(part)):
-			case keyed && holds(redact.Unescape(member)):
-				parts[2+k] = member + "=" + maskedText
-			default:
-				parts[2+k] = maskedText
+	index := int64(math.MaxInt64)
+	if masked {
+		index = -1
+		for _, m := range []*Message{primary, shadow} {
+			if m == nil {
+				continue
 			}
+			index = max(index, bodies.Tokens(m.Header.Get("Content-Type"), m.Body, keyed, func(token []byte) {
+				if _, wanted := shown[string(token)]; wanted {
+					shown[string(token)] = true
+				}
+			}))
 		}
-		diffs[i].Path = strings.Join(parts, "/")
+	}
+	for part, show := range shown {
+		shown[part] = (show || ownNames[part] || isIndex(part, index) || known[strings.ToLower(strings.TrimLeft(part, "@"))]) && len(detect.Text(nil, []byte(redact.Unescape(part)), detect.All)) == 0
+	}
+	eachPart(lists, func(part string) string {
+		member, _, keyed := strings.Cut(part, "=")
+		switch {
+		case shown[part]:
+			return part
+		case keyed && shown[member]:
+			return member + "=" + maskedText
+		}
+		return maskedText
+	})
+}
+
+// eachPart replaces the parts of the paths into bodies.
+func eachPart(lists [][]Diff, with func(part string) string) {
+	for _, diffs := range lists {
+		for i := range diffs {
+			rest, ok := strings.CutPrefix(diffs[i].Path, "/body/")
+			if !ok {
+				continue
+			}
+			parts := strings.Split(rest, "/")
+			for k := range parts {
+				parts[k] = with(parts[k])
+			}
+			diffs[i].Path = "/body/" + strings.Join(parts, "/")
+		}
 	}
 }
 
 // ownNames are the parts of paths that stand for no name in a body.
 var ownNames = map[string]bool{
-	"text()": true, "unterminated": true, "@content-type": true, "@content-range": true, "@filename": true,
+	"*": true, "text()": true, "unterminated": true, "@content-type": true, "@content-range": true, "@filename": true,
 }
 
-// holdsName tells whether a name that is part of a path is in one of the messages. An
-// index is not looked for.
-func holdsName(name string, messages []*Message) bool {
-	if strings.Trim(name, "0123456789") == "" || ownNames[name] {
-		return true
-	}
-	literal, _ := json.Marshal(name)
-	for _, m := range messages {
-		if m == nil {
-			continue
-		}
-		if f := media.Of(m.Header.Get("Content-Type")); f.Kind == media.JSON || f.Kind == media.Records {
-			if holds(m, "$..["+string(literal)+"]", func([]byte) bool { return true }) {
-				return true
-			}
-		} else if written := strings.TrimLeft(name, "@?!"); bytes.Contains(m.Body, []byte(written)) ||
-			bytes.Contains(m.Body, []byte(url.QueryEscape(written))) {
-			return true
-		}
-	}
-	return false
-}
-
-// holdsKey tells whether a member with that name and value, both as tokens of a path, is
-// in one of the messages.
-func holdsKey(member, key string, messages []*Message) bool {
-	name, _ := json.Marshal(redact.Unescape(member))
-	want := redact.Unescape(key)
-	for _, m := range messages {
-		if m != nil && holds(m, "$..["+string(name)+"]", func(got []byte) bool {
-			return string(got) == want || got[0] == '"' && string(jsonscan.AppendUnquote(nil, got)) == want
-		}) {
-			return true
-		}
-	}
-	return false
-}
-
-// holds tells whether a JSON text of m has a value at path that is wanted.
-func holds(m *Message, path string, wanted func(value []byte) bool) bool {
-	p, err := jsonpath.Parse(path)
-	if err != nil {
-		return false
-	}
-	for _, text := range texts(m) {
-		nodes, err := p.Select(text, 0)
-		if err != nil {
-			continue
-		}
-		for _, n := range nodes {
-			if wanted(text[n.Start:n.End]) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// texts are the JSON texts of a body.
-func texts(m *Message) (list [][]byte) {
-	if media.Of(m.Header.Get("Content-Type")).Kind != media.Records {
-		return [][]byte{m.Body}
-	}
-	for _, text := range media.Each(m.Body) {
-		list = append(list, text)
-	}
-	return list
+// isIndex reports whether part is an index up to most.
+func isIndex(part string, most int64) bool {
+	n, err := strconv.ParseInt(part, 10, 64)
+	return err == nil && 0 <= n && n <= most
 }

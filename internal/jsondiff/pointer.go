@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // nameOf returns the decoded name of a member. It may be scratch that the next
@@ -26,7 +27,7 @@ func (s *comparison) pathTo(kind Kind) string {
 	for k := range s.lockstep.frames {
 		f := &s.lockstep.frames[k]
 		if f.object {
-			p = appendToken(append(p, '/'), s.nameOf(s.a[f.name:f.nameEnd]))
+			p = pointer.AppendToken(append(p, '/'), s.nameOf(s.a[f.name:f.nameEnd]))
 		} else {
 			p = strconv.AppendInt(append(p, '/'), int64(f.index), 10)
 		}
@@ -41,18 +42,18 @@ func (s *comparison) pathTo(kind Kind) string {
 		n := &side.nodes[child]
 		p = append(p, '/')
 		if side.kind(parent) == '{' {
-			p = appendToken(p, s.nameOf(n.nameLiteral(side.doc)))
+			p = pointer.AppendToken(p, s.nameOf(n.nameLiteral(side.doc)))
 			continue
 		}
 		if v.keyed != none {
 			member := s.c.members[v.keyed]
 			if key := s.key(side, child, member); key != none {
-				p = append(appendToken(p, []byte(member)), '=')
+				p = append(pointer.AppendToken(p, []byte(member)), '=')
 				lit := side.nodes[key].literal(side.doc)
 				if lit[0] == '"' {
 					lit = s.nameOf(lit)
 				}
-				p = appendToken(p, lit)
+				p = pointer.AppendToken(p, lit)
 				continue
 			}
 		}
@@ -60,19 +61,4 @@ func (s *comparison) pathTo(kind Kind) string {
 	}
 	s.path = p
 	return string(p)
-}
-
-// appendToken appends a reference token, escaped as by RFC 6901 section 3.
-func appendToken(dst, name []byte) []byte {
-	for _, c := range name {
-		switch c {
-		case '~':
-			dst = append(dst, "~0"...)
-		case '/':
-			dst = append(dst, "~1"...)
-		default:
-			dst = append(dst, c)
-		}
-	}
-	return dst
 }

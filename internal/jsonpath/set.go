@@ -34,6 +34,7 @@ type Set struct {
 	nowhere   *state // where edges to the dead state lead
 	hint      func() *regexp.Regexp
 	unnamed   bool // a path ends in anything but names
+	found     []atomic.Uint64
 
 	mu     sync.Mutex
 	room   int // edges that may still be remembered
@@ -91,6 +92,7 @@ func NewSet(paths ...*Path) *Set {
 		room:    maxEdges,
 		states:  make(map[string]*state),
 		cores:   make(map[string]*core),
+		found:   make([]atomic.Uint64, len(paths)),
 	}
 	expression, unnamed := hintsOf(paths)
 	s.unnamed = unnamed
@@ -399,6 +401,16 @@ func (s *Set) coreOf(key string, positions []int32) *core {
 	s.cores[key] = c
 	return c
 }
+
+// Count counts that the paths with these numbers were found.
+func (s *Set) Count(ids []int) {
+	for _, id := range ids {
+		s.found[id].Add(1)
+	}
+}
+
+// Found returns how often the path with that number was counted.
+func (s *Set) Found(id int) uint64 { return s.found[id].Load() }
 
 // Deferred reports whether some path needs Locate: one with a filter, a negative
 // index, a slice with a negative bound or step or a long period, or a gjson

@@ -85,3 +85,18 @@ func picks(token string) bool {
 	}
 	return digits
 }
+
+// AppendToken appends name to dst as a reference token, escaped as by RFC 6901 section 3.
+func AppendToken(dst, name []byte) []byte {
+	for _, c := range name {
+		switch c {
+		case '~':
+			dst = append(dst, "~0"...)
+		case '/':
+			dst = append(dst, "~1"...)
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}

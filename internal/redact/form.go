@@ -4,26 +4,37 @@ import (
 	"bytes"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"github.com/goshadow/shadow/internal/media"
 )
 
-// Names are names of fields, parameters, cookies or elements, in any case.
-type Names map[string]bool
+// Names are names of fields, parameters, cookies or elements, in any case, each with the
+// number of times that it was found.
+type Names map[string]*atomic.Uint64
 
 // NewNames returns the set of names.
 func NewNames(names ...string) Names {
 	n := make(Names, len(names))
 	for _, name := range names {
-		n[strings.ToLower(name)] = true
+		n[strings.ToLower(name)] = new(atomic.Uint64)
 	}
 	return n
 }
 
-// Has tells whether name is one of n.
-func (n Names) Has(name string) bool { return n[strings.ToLower(name)] }
+// Has reports whether name is one of n, and counts that it was found.
+func (n Names) Has(name string) bool {
+	found, ok := n[strings.ToLower(name)]
+	if ok {
+		found.Add(1)
+	}
+	return ok
+}
 
-// HasField tells whether the name of a field is one of n, or has one of them in front of a
+// Found returns how often name was found.
+func (n Names) Found(name string) uint64 { return n[strings.ToLower(name)].Load() }
+
+// HasField reports whether the name of a field is one of n, or has one of them in front of a
 // bracket, as email[] and email[home] have: PHP, Rails and qs read these as values of email.
 func (n Names) HasField(name string) bool {
 	base, _, bracketed := strings.Cut(name, "[")

@@ -54,8 +54,16 @@ type level struct {
 	gap    bool // all so far were dropped: up to the next one
 }
 
+// hit reports whether a path selects the value at that offset, and counts the paths that do.
 func (w *walker) hit(state jsonpath.State, at int) bool {
-	return len(state.IDs()) > 0 || w.deferred && len(w.located.IDs(at)) > 0
+	ids := state.IDs()
+	w.set.Count(ids)
+	if !w.deferred {
+		return len(ids) > 0
+	}
+	located := w.located.IDs(at)
+	w.set.Count(located)
+	return len(ids) > 0 || len(located) > 0
 }
 
 // root masks the document, which starts at i, and returns where it ends.

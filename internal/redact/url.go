@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"path"
 	"strings"
+	"sync/atomic"
 
 	"github.com/goshadow/shadow/internal/media"
 )
@@ -108,7 +109,11 @@ type Path struct {
 	segments []string // "" is a wildcard
 	rest     bool     // the last wildcard is all that follows
 	subtree  bool     // it ends in a slash: what follows stays
+	found    atomic.Uint64
 }
+
+// Found returns how many paths p has matched.
+func (p *Path) Found() uint64 { return p.found.Load() }
 
 // ParsePath reads the path of a pattern, whose syntax is known to be right. Ok is false
 // where it has no wildcard.
@@ -150,6 +155,7 @@ func (p *Path) match(segments []string, masked []bool) bool {
 	for i := range segments {
 		masked[i] = masked[i] || i < n && p.segments[i] == "" || i >= n && p.rest
 	}
+	p.found.Add(1)
 	return true
 }
 
