@@ -177,7 +177,7 @@ func (a *attempt) note(answer *Message, primary int) string {
 // should be, and of reports: alone is that a Target.Masker hides values and nothing else does.
 func (m *Mirror) advise(alone bool) {
 	if alone && len(m.listeners) > 0 {
-		m.logger.Warn(fmt.Sprintf("shadow: what the Masker of target %q hides from it is reported in full: give these rules to WithMasker, which is for all that leaves, or to WithRecordMasker", m.target.Name))
+		m.log().Warn(fmt.Sprintf("shadow: what the Masker of target %q hides from it is reported in full: give these rules to WithMasker, which is for all that leaves, or to WithRecordMasker", m.target.Name))
 	}
 	for _, t := range []*Target{&m.target, m.control} {
 		if t == nil {
