@@ -182,7 +182,7 @@ type hideCredentials struct {
 }
 
 func maskCredentials() Masker {
-	return &hideCredentials{newMaskHeaders("record mask", credentials[:]), maskQuery{replacing{}, credentialParameters, nil}}
+	return &hideCredentials{newMaskHeaders("record mask", credentials[:]), maskQuery{names: credentialParameters}}
 }
 
 func (m *hideCredentials) Mask(msg *Message) error {
