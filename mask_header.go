@@ -163,7 +163,7 @@ func (m *maskCookies) Mask(msg *Message) error {
 func DropCredentials() Masker {
 	headers := newMaskHeaders("DropCredentials", credentials[:])
 	headers.r = redact.Drop()
-	return &dropCredentials{headers, maskQuery{replacing{headers.r}, credentialParameters, nil}}
+	return &dropCredentials{headers, maskQuery{replacing: replacing{headers.r}, names: credentialParameters}}
 }
 
 type dropCredentials struct {
