@@ -203,10 +203,29 @@ func (m *maskDetected) text(s string, r reading) (string, error) {
 
 // rewrite replaces what is found until nothing is: what stood beside a finding may look
 // like one once that is gone. Tokens look like what they stand for: they are made once.
+//
+// JSON that is a value in JSON or in a form is masked as what it is.
 func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
+	return m.within(text, r, 0)
+}
+
+// within is rewrite for text that is inside of so many other documents.
+func (m *maskDetected) within(text []byte, r reading, inside int) (_ []byte, err error) {
+	var nested [][2]int // where there are values that were masked by themselves
+	if r.nested != nil && inside < redact.MaxNesting {
+		text, nested, err = r.nested(text, func(inner []byte) ([]byte, error) { return m.within(inner, asJSON, inside+1) })
+		if err != nil {
+			return nil, err
+		}
+	}
 	const rounds = 8
 	for range rounds {
 		found, err := r.find(nil, text, m.kinds)
+		if m.r.Tokens() { // which are not tokenised once more
+			found = slices.DeleteFunc(found, func(f detect.Finding) bool {
+				return slices.ContainsFunc(nested, func(at [2]int) bool { return at[0] <= f.Start && f.Start < at[1] })
+			})
+		}
 		if err != nil || len(found) == 0 {
 			return text, err
 		}
@@ -237,6 +256,7 @@ type reading struct {
 	read      func(raw []byte) string
 	write     func(value string) string
 	find      func(dst []detect.Finding, text []byte, kinds detect.Kinds) ([]detect.Finding, error)
+	nested    func(text []byte, mask func(inner []byte) ([]byte, error)) (masked []byte, at [][2]int, err error) // nil: nothing
 }
 
 // structure is what is known of a text.
@@ -249,11 +269,11 @@ const (
 )
 
 var (
-	asJSON  = reading{jsonText, readJSON, writeJSON, detect.JSON}
-	asText  = reading{anyText, readText, writeText, findText}
-	asURL   = reading{formText, readForm, url.QueryEscape, findForm} // a form too
-	asPath  = reading{anyText, readPath, url.PathEscape, findForm}
-	asBytes = reading{anyText, nil, nil, findNone} // which is an error, not a finding
+	asJSON  = reading{jsonText, readJSON, writeJSON, detect.JSON, redact.NestedJSON}
+	asText  = reading{anyText, readText, writeText, findText, nil}
+	asURL   = reading{formText, readForm, url.QueryEscape, findForm, redact.NestedForm} // a form too
+	asPath  = reading{anyText, readPath, url.PathEscape, findForm, nil}
+	asBytes = reading{anyText, nil, nil, findNone, nil} // which is an error, not a finding
 )
 
 // readJSON and writeJSON are about what is inside of the quotes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -187,5 +188,41 @@ func TestWhatHidesBehindACodingIsNotSent(t *testing.T) {
 		require.Len(t, candidate.got, 1)
 		assert.Equal(t, c.body, candidate.body[0], "no rule is about bodies")
 		assert.Equal(t, c.coding, candidate.got[0].Header.Get("Content-Encoding"))
+	}
+}
+
+// What is masked inside of something else stays what it is: JSON in events, in strings, in
+// fields of forms and queries.
+func TestJSONInsideOfSomethingElseStaysJSON(t *testing.T) {
+	const card = "4111111111111111"
+	rules := map[string]shadow.Masker{
+		"MaskDetected": shadow.MaskDetected(shadow.DetectCard), "MaskPatterns": shadow.MaskPatterns(regexp.MustCompile(card)),
+		"tokens, detected": shadow.MaskWith(shadow.Tokenize(key), shadow.MaskDetected(shadow.DetectCard)),
+		"tokens, patterns": shadow.MaskWith(shadow.Tokenize(key), shadow.MaskPatterns(regexp.MustCompile(card))),
+		"hashes, detected": shadow.MaskWith(shadow.Hash(), shadow.MaskDetected(shadow.DetectCard)),
+	}
+	inner := `{"n":` + card + `,"s":"` + card + `"}`
+	twice := quoted(`[` + quoted(inner) + `]`)
+	for name, rule := range rules {
+		read := func(doc string) map[string]any {
+			var v map[string]any
+			require.NoError(t, json.Unmarshal([]byte(doc), &v), "%s: %s", name, doc)
+			assert.NotContains(t, doc, card, name)
+			return v
+		}
+		body := func(contentType, text string) string {
+			return string(masked(t, rule, "/", field("Content-Type", contentType), text).Body)
+		}
+		want := read(body("application/json", inner))
+		assert.Equal(t, want, read(strings.TrimPrefix(body("text/event-stream", "data: "+inner+"\n\n"), "data: ")), name)
+		assert.Equal(t, want, read(read(body("application/json", `{"m":`+quoted(inner)+`}`))["m"].(string)), name)
+		var list []string
+		require.NoError(t, json.Unmarshal([]byte(read(body("application/x-ndjson", `{"m":`+twice+`}`))["m"].(string)), &list))
+		assert.Equal(t, want, read(list[0]), name)
+		form, err := url.ParseQuery(body("application/x-www-form-urlencoded", "a=1&m="+url.QueryEscape(inner)))
+		require.NoError(t, err)
+		assert.Equal(t, want, read(form.Get("m")), name)
+		u := masked(t, rule, "/?a=1&m="+url.QueryEscape(inner), nil, "").URL
+		assert.Equal(t, want, read(u.Query().Get("m")), name)
 	}
 }

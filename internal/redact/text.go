@@ -59,10 +59,17 @@ func (t *Texts) String(s string) string {
 
 // JSON masks the strings, numbers and member names of a JSON text, each decoded. A number
 // in which something was found becomes a string, unless it is a number again.
+//
+// A string that holds an object or an array is masked as that: it stays JSON.
 func (t *Texts) JSON(doc []byte) ([]byte, error) {
 	if err := jsonscan.Valid(doc, 0); err != nil {
 		return nil, err
 	}
+	return t.json(doc, 0), nil
+}
+
+// json masks doc, which is inside of so many other documents.
+func (t *Texts) json(doc []byte, inside int) []byte {
 	e := edit{doc: doc}
 	var decoded []byte
 	for s := range scalars(doc, 0) {
@@ -74,6 +81,12 @@ func (t *Texts) JSON(doc []byte) ([]byte, error) {
 			if escaped(value) {
 				decoded = jsonscan.AppendUnquote(decoded[:0], raw)
 				value = decoded
+			}
+			if inside < maxEncodings && mayNest(raw[1:len(raw)-1]) && LooksLikeJSON(value) && jsonscan.Valid(value, 0) == nil {
+				if masked := t.json(value, inside+1); string(masked) != string(value) {
+					e.replace(s.start, s.end, quote(string(masked)))
+				}
+				break
 			}
 			if masked := t.Text(value); len(masked) != len(value) || string(masked) != string(value) {
 				e.replace(s.start, s.end, quote(string(masked)))
@@ -92,7 +105,7 @@ func (t *Texts) JSON(doc []byte) ([]byte, error) {
 			e.replace(s.start, s.end, with)
 		}
 	}
-	return e.done(), nil
+	return e.done()
 }
 
 var errNotText = errors.New("text in an encoding that does not contain ASCII")
@@ -128,8 +141,14 @@ func (t *Texts) URL(u string) string {
 				piece = url.PathEscape(masked)
 			}
 		default:
-			plain = string(media.Unescape(nil, []byte(piece)))
-			if masked := t.String(plain); masked != plain {
+			value := media.Unescape(nil, []byte(piece))
+			if LooksLikeJSON(value) && jsonscan.Valid(value, 0) == nil {
+				if masked := t.json(value, 1); string(masked) != string(value) {
+					piece = url.QueryEscape(string(masked))
+				}
+				break
+			}
+			if masked := t.String(string(value)); masked != string(value) {
 				piece = url.QueryEscape(masked)
 			}
 		}
