@@ -137,6 +137,7 @@ func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 	if m.requestID != "" {
 		msg.Header[m.requestID] = []string{p.id}
 	}
+	host := msg.Host
 	if t.Masker != nil {
 		if err := m.guard("Masker", func() error { return t.Masker.Mask(msg) }); err != nil || !valid(msg) {
 			p.err = errMask
@@ -159,7 +160,7 @@ func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 	defer context.AfterFunc(ctx, cancel)()
 	p.at = time.Now()
 	p.err = m.guard("Transport", func() error {
-		resp, err := t.Transport.RoundTrip(outgoing(own, msg, p.sent, nil, 0))
+		resp, err := t.Transport.RoundTrip(outgoing(own, msg, t.host(host, msg.Host), p.sent, nil, 0))
 		switch {
 		case err != nil:
 			return err
@@ -307,7 +308,7 @@ func (m *Mirror) checkMasking() CheckItem {
 	}
 	for _, t := range targets {
 		_, local := t.Transport.(*handlerTransport)
-		_, remote := t.Transport.(*remote)
+		remote := t.URL != ""
 		switch {
 		case local && t.Masker == nil:
 			here = append(here, fmt.Sprintf("%q", t.Name))

@@ -101,12 +101,11 @@ func TestCheckFindsWhatIsRightAndWhatIsNot(t *testing.T) {
 		{name: "a mask that panics", target: masked(shadow.MaskerFunc(func(*shadow.Message) error { panic("no") })), options: []shadow.Option{rate},
 			want: verdicts{"reachable": fail, "loop": unknown, "correlation": unknown, "mark": unknown, "masking": fail, "clocks": unknown}},
 		{name: "a control without a mask", target: remote(nil),
-			options: []shadow.Option{rate, shadow.WithControl(shadow.Target{Name: "v1", Transport: shadow.Remote("v1", "http://127.0.0.1:1").Transport})},
+			options: []shadow.Option{rate, shadow.WithControl(shadow.Target{Name: "v1", URL: "http://127.0.0.1:1"})},
 			want:    verdicts{"masking": fail}},
 		{name: "a transport of its own", options: []shadow.Option{rate},
 			target: func(t *testing.T) shadow.Target {
-				base := shadow.Remote("v2", knowing(t, nil)).Transport
-				return shadow.Target{Name: "v2", Transport: roundTripper(base.RoundTrip)}
+				return shadow.Target{Name: "v2", Transport: rehost{knowing(t, nil), &http.Transport{DisableKeepAlives: true}}}
 			},
 			want: verdicts{"masking": unknown}, fix: "If it leaves the process"},
 

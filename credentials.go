@@ -139,8 +139,7 @@ const EventCredentials EventKind = "credentials"
 // target does not get as they came, and complains once where it gets them although it may
 // be the primary itself. What host the primary has is known from its requests only.
 func (a *attempt) credentials(h http.Header) {
-	r, ok := a.target.Transport.(*remote)
-	if !ok && a.target.Masker == nil {
+	if a.target.URL == "" && a.target.Masker == nil {
 		return
 	}
 	var kept []string
@@ -153,7 +152,11 @@ func (a *attempt) credentials(h http.Header) {
 			a.lost = append(a.lost, name)
 		}
 	}
-	if !ok || len(kept) == 0 || !strings.EqualFold(r.base.Host, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
+	if a.target.URL == "" || len(kept) == 0 || a.m.warned.Load() {
+		return
+	}
+	base, err := a.target.base()
+	if err != nil || !strings.EqualFold(base.Host, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
 		return
 	}
 	slices.Sort(kept)
@@ -180,10 +183,7 @@ func (m *Mirror) advise(alone bool) {
 		m.log().Warn(fmt.Sprintf("shadow: what the Masker of target %q hides from it is reported in full: give these rules to WithMasker, which is for all that leaves, or to WithRecordMasker", m.target.Name))
 	}
 	for _, t := range []*Target{&m.target, m.control} {
-		if t == nil {
-			continue
-		}
-		if _, ok := t.Transport.(*remote); !ok {
+		if t == nil || t.URL == "" {
 			continue
 		}
 		switch masks, ok := t.Masker.(*maskAll); {

@@ -141,7 +141,7 @@ func TestNewAdvises(t *testing.T) {
 		{"allowed", allowed, []shadow.Option{shadow.WithMethods("PATCH")}, ""},
 		{"no Masker", bare, nil, all},
 		{"in process", shadow.InProcess("v2", saidText("")), []shadow.Option{shadow.WithMethods("POST")}, ""},
-		{"a control", shadow.InProcess("v2", saidText("")), []shadow.Option{shadow.WithControl(shadow.Target{Name: "v1", Transport: bare.Transport})}, all},
+		{"a control", shadow.InProcess("v2", saidText("")), []shadow.Option{shadow.WithControl(shadow.Target{Name: "v1", URL: bare.URL})}, all},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := &logged{}

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,10 +115,10 @@ func isDocument(msg *Message) bool {
 // spelled are the values of a field in all spellings of its name: a program may have put
 // them into the header by itself.
 func spelled(h http.Header, name string) []string {
-	all := h[name]
+	all := slices.Clip(h[name]) // the values are the header's
 	for key, values := range h {
 		if key != name && strings.EqualFold(key, name) {
-			all = append(all[:len(all):len(all)], values...)
+			all = append(all, values...)
 		}
 	}
 	return all
@@ -125,7 +126,7 @@ func spelled(h http.Header, name string) []string {
 
 // valid tells whether a request can be sent.
 func valid(msg *Message) bool {
-	return fields.IsToken(msg.Method) && msg.URL != nil && fields.Valid(msg.Header) && fields.Valid(msg.Trailer)
+	return fields.IsToken(msg.Method) && msg.URL != nil && msg.URL.Opaque == "" && fields.Valid(msg.Header) && fields.Valid(msg.Trailer)
 }
 
 // isIdentifier reports whether a name in a body looks like it names one of many things:

@@ -70,10 +70,17 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.control != nil {
+		own := *c.control // the option may be given to another Mirror
+		c.control = &own
+	}
 	alone := c.reportsMore()
 	for _, t := range []*Target{&c.target, c.control} {
 		if t != nil {
 			t.Masker = c.masksFor(t)
+		}
+		if t != nil && t.URL != "" {
+			t.Transport = newRemote(t)
 		}
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops()}
@@ -91,7 +98,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
-	m.through = m.unseen && c.target.Masker == nil && c.canary == nil
+	m.through = m.unseen && c.target.Masker == nil && c.canary == nil && c.target.URL == ""
 	m.answers = m.maxBody
 	if m.unseen {
 		m.answers = capture.Nothing
@@ -186,12 +193,12 @@ func (m *Mirror) flush(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// closeIdle closes the connections that the library has made.
 func (m *Mirror) closeIdle() {
-	targets := []*Target{&m.target}
-	if m.control != nil {
-		targets = append(targets, m.control)
-	}
-	for _, t := range targets {
+	for _, t := range []*Target{&m.target, m.control} {
+		if t == nil || t.URL == "" {
+			continue
+		}
 		if c, ok := t.Transport.(interface{ CloseIdleConnections() }); ok {
 			c.CloseIdleConnections()
 		}
@@ -239,7 +246,7 @@ func (m *Mirror) decide(r *http.Request, d *drawn) why {
 		return whyMethod
 	case r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]):
 		return whyUpgrade
-	case r.URL == nil || r.RequestURI == "*":
+	case r.URL == nil || r.URL.Opaque != "" || r.RequestURI == "*":
 		return whyInvalid
 	case mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host):
 		return whyLoop

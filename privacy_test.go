@@ -129,7 +129,7 @@ func neverLeaves(t *testing.T, masker shadow.Masker, proto, contentType, body, c
 
 	target := shadow.Remote("v2", candidate.URL)
 	if candidate.EnableHTTP2 {
-		target.Transport = rehost{candidate.URL, candidate.Client().Transport}
+		target.Transport = candidate.Client().Transport
 	}
 	target.Masker = masker
 	log, more := &logged{}, &logged{}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -61,9 +63,14 @@ func (a *attempt) send() (answer *Message, err error) {
 			answer, err = nil, &panicError{part: "Transport", value: v}
 		}
 	}()
-	out, uri := a.in, j.uri
+	out, uri, id := a.in, j.uri, j.id
+	forwarded := a.forwarded()
 	if t.Masker != nil {
 		out, uri = a.in.Clone(), ""
+		if out.Header == nil {
+			out.Header = http.Header{}
+		}
+		maps.Copy(out.Header, forwarded) // so that it is masked like the rest
 		err := m.guard("Masker", func() error { return t.Masker.Mask(out) })
 		if err == nil && !valid(out) {
 			err = &maskError{"Masker", errInvalid}
@@ -72,11 +79,23 @@ func (a *attempt) send() (answer *Message, err error) {
 			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
 			return nil, errMask
 		}
-		if out.Method != a.in.Method || *out.URL != *a.in.URL || !maps.EqualFunc(out.Header, a.in.Header, slices.Equal) {
+		if out.Host != a.in.Host && slices.Equal(out.Header[forwardedHost], forwarded[forwardedHost]) {
+			delete(out.Header, forwardedHost) // it is what the Masker has taken away
+		}
+		if out.Method != a.in.Method || *out.URL != *a.in.URL || !sameFields(out.Header, a.in.Header, forwarded) {
 			out.dropFields(signatures) // they may be of what has changed
+		}
+		if sent := a.in.Header[m.requestID]; len(sent) > 0 && !slices.Equal(sent, out.Header[m.requestID]) {
+			mark.DropMembers(out.Header, sent[0])
+			if strings.HasPrefix(sent[0], id) { // not replaced yet
+				id = newID()
+			}
 		}
 	}
 	h := a.header(out)
+	if t.Masker == nil {
+		maps.Copy(h, forwarded)
+	}
 	body, length := a.body(out, h)
 	a.credentials(h)
 	switch err := m.checkCopy(t, j, a.route, a.in, out, h); {
@@ -92,16 +111,16 @@ func (a *attempt) send() (answer *Message, err error) {
 		marks   [marks]string
 	}
 	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
-		mark: mark.Mark{Target: t.Name, ID: j.id, RemoteAddr: j.remoteAddr, RequestURI: uri},
+		mark: mark.Mark{Target: t.Name, ID: id, RemoteAddr: j.remoteAddr, RequestURI: uri},
 		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most}}
 	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
-	if bag := mark.Set(h, j.id, m.nonce(t), &c.marks); bag.Len() > 1 {
+	if bag := mark.Set(h, id, m.nonce(t), &c.marks); bag.Len() > 1 {
 		ctx = baggage.ContextWithBaggage(ctx, bag)
 	}
 	if m.telemetry.Traced() {
 		var span trace.Span
-		of := telemetry.Copy{Target: t.Name, ID: j.id, Method: out.Method, Route: a.route, Primary: *j.span}
+		of := telemetry.Copy{Target: t.Name, ID: id, Method: out.Method, Route: a.route, Primary: *j.span}
 		ctx, span = m.telemetry.Start(ctx, &of, h)
 		a.span = of.Span
 		defer func() {
@@ -115,7 +134,7 @@ func (a *attempt) send() (answer *Message, err error) {
 
 	start := time.Now()
 	defer a.spend(start)
-	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, h, body, length))
+	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, t.host(a.in.Host, out.Host), h, body, length))
 	m.reportLoop()
 	switch {
 	case err == nil && resp == nil:
@@ -217,17 +236,65 @@ func (a *attempt) header(out *Message) http.Header {
 	if a.m.requestID != "" && a.j.minted {
 		h[a.m.requestID] = []string{a.j.id}
 	}
+	for name, values := range h {
+		if idempotency.Has(name) {
+			h[name] = derivedKeys(values, a.target.Name)
+		}
+	}
+	if a.target.URL != "" && len(spelled(h, "User-Agent")) == 0 {
+		h["User-Agent"] = nil // net/http invents none then
+	}
 	return h
 }
 
-// body is the body of the copy that out describes, nil where there is none, and its length.
-// H is its header.
-func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
+const forwardedHost = "X-Forwarded-Host"
+
+// forwarded returns the fields by which a target on the network knows what the request was
+// for, as far as the request did not come with them.
+func (a *attempt) forwarded() http.Header {
+	if a.target.URL == "" {
+		return nil
+	}
+	h := make(http.Header, 3)
+	add := func(name, value string) {
+		if value != "" && len(spelled(a.in.Header, name)) == 0 {
+			h[name] = []string{value}
+		}
+	}
+	client, _, _ := net.SplitHostPort(a.j.remoteAddr)
+	add(forwardedHost, a.j.host)
+	add("X-Forwarded-Proto", a.j.scheme)
+	add("X-Forwarded-For", client)
+	return h
+}
+
+// sameFields reports whether h has the fields of in and those of added, and no others.
+func sameFields(h, in, added http.Header) bool {
+	n := len(h)
+	for name, values := range added {
+		if slices.Equal(h[name], values) {
+			n--
+		}
+	}
+	if n != len(in) {
+		return false
+	}
+	for name, values := range in {
+		if !slices.Equal(h[name], values) {
+			return false
+		}
+	}
+	return true
+}
+
+// body opens the body of the copy that out describes, nil where there is none, and says its
+// length. H is its header.
+func (a *attempt) body(out *Message, h http.Header) (open func() io.ReadCloser, length int64) {
 	if a.m.through {
 		if a.j.body == nil || a.j.body.Size() == 0 {
 			return nil, 0
 		}
-		return a.j.body.Reader(), a.j.body.Size()
+		return func() io.ReadCloser { return a.j.body.Reader() }, a.j.body.Size()
 	}
 	raw := a.raw
 	changed := !bytes.Equal(a.in.Body, out.Body) || a.in.Body != nil && out.Body == nil
@@ -239,7 +306,7 @@ func (a *attempt) body(out *Message, h http.Header) (io.ReadCloser, int64) {
 	if len(raw) == 0 {
 		return nil, 0
 	}
-	return io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	return func() io.ReadCloser { return io.NopCloser(bytes.NewReader(raw)) }, int64(len(raw))
 }
 
 // rewrites reports whether the copy is sent without its content coding although nothing in it
@@ -287,20 +354,23 @@ func dropFields(h http.Header, names []string) {
 }
 
 // outgoing is the copy as a client sends it.
-func outgoing(ctx context.Context, out *Message, h http.Header, body io.ReadCloser, length int64) *http.Request {
+func outgoing(ctx context.Context, out *Message, host string, h http.Header, body func() io.ReadCloser, length int64) *http.Request {
 	plain := http.Request{
-		Method: out.Method, URL: out.URL, Host: out.Host, Header: h,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Body: body, ContentLength: length,
+		Method: out.Method, URL: out.URL, Host: host, Header: h,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: length,
 	}
-	r := plain.WithContext(ctx)
 	if len(out.Trailer) > 0 { // they need chunks
-		r.Trailer, r.ContentLength = out.Trailer.Clone(), -1
+		plain.Trailer, plain.ContentLength = out.Trailer.Clone(), -1
 		if body == nil {
-			r.Body = io.NopCloser(bytes.NewReader(nil))
+			body = func() io.ReadCloser { return io.NopCloser(bytes.NewReader(nil)) }
 		}
 	}
-	return r
+	if body != nil {
+		plain.Body = body()
+		// A connection may go away before anything is processed.
+		plain.GetBody = func() (io.ReadCloser, error) { return body(), nil }
+	}
+	return plain.WithContext(ctx)
 }
 
 // errorType is a low-cardinality name of err.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -23,8 +22,22 @@ import (
 type Target struct {
 	// Name is how results, spans and metrics call the target. It must not be empty.
 	Name string
-	// Transport performs the copy. It must not be nil. A copy of a server request has
-	// the scheme, host and path that the client asked for.
+	// URL is the base URL, http or https, of a target on the network. The path of a request
+	// is appended to its path as it is. The Host of a copy is that of the URL, unless the
+	// Masker sets another one in Message.Host. The original goes in X-Forwarded-Host, the
+	// scheme in X-Forwarded-Proto, and the address of the client in X-Forwarded-For, unless
+	// the request came with these fields.
+	//
+	// A copy is sent at most once. There is one exception, with HTTP/2: a server that rejects
+	// a request with PROTOCOL_ERROR is sent it once more.
+	URL string
+	// Transport performs the copy. With a URL it may be any client that reaches the host of
+	// the URL, such as an http.Transport with a client certificate or one that dials a Unix
+	// socket, and nil is a client of its own: see Remote. It should not decode content
+	// (DisableCompression). It stays the user's: the Mirror does not close its connections.
+	//
+	// Without a URL it must not be nil, and reaches the target by itself: a copy of a server
+	// request has the scheme, host and path that the client asked for.
 	Transport http.RoundTripper
 	// Timeout is how long a copy may take from when it was due (the primary has answered, or
 	// with Parallel the request body is complete) to the last byte of the answer; 0 is 10 s.
@@ -51,21 +64,10 @@ func InProcess(name string, h http.Handler) Target {
 	return Target{Name: name, Transport: HandlerTransport(h)}
 }
 
-// Remote is a target on the network. BaseURL is an absolute http or https URL; the
-// path of a request is appended to its path as it is. The Host of a copy is that of baseURL, and
-// the original goes in X-Forwarded-Host. Its Masker is DropCredentials.
-//
-// Its connections are its own: HTTP/1.1 or HTTP/2, no proxy from the environment, no
-// redirects followed, no content decoded on the way. A copy is never retried, but for
-// the one case that net/http hides: an idle connection that had been closed already.
-func Remote(name, baseURL string) Target {
-	return Target{Name: name, Transport: newRemote(baseURL), Masker: DropCredentials()}
-}
-
 // local reports whether t is in this process: InProcess or HandlerTransport made it.
 func (t *Target) local() bool {
 	_, ok := t.Transport.(*handlerTransport)
-	return ok
+	return ok && t.URL == ""
 }
 
 func (t *Target) timeout() time.Duration {
@@ -82,70 +84,28 @@ func (t *Target) check(c *config, where string) {
 	if t.Timeout < 0 {
 		c.fail("%s %q: negative Timeout %v", where, t.Name, t.Timeout)
 	}
-	c.check(fmt.Sprintf("%s %q: Transport", where, t.Name), t.Transport)
+	name := fmt.Sprintf("%s %q: Transport", where, t.Name)
+	_, bare := t.Transport.(*http.Transport)
+	switch {
+	case t.URL == "" && bare && !isNil(t.Transport):
+		c.fail("%s: an http.Transport would send the copies to the host that the client asked for, the primary: set URL", name)
+	case t.URL == "" && t.Transport == nil:
+		c.fail("%s: nil, and no URL", name)
+	case t.URL == "" || t.Transport != nil:
+		c.check(name, t.Transport)
+	}
+	if t.URL != "" {
+		if _, err := t.base(); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("shadow: %s %q: %w", where, t.Name, err))
+		}
+	}
 	if t.Masker != nil {
 		c.check(fmt.Sprintf("%s %q: Masker", where, t.Name), t.Masker)
 	}
 }
 
-// remote is the RoundTripper of Remote.
-type remote struct {
-	base *url.URL
-	err  error
-	http.Transport
-}
-
-func newRemote(baseURL string) *remote {
-	base, err := url.Parse(baseURL)
-	var broken *url.Error
-	switch {
-	case errors.As(err, &broken):
-		err = fmt.Errorf("base URL: %w", broken.Err) // the URL itself may hold a password
-	case base.User != nil:
-		err = fmt.Errorf("base URL of host %q: credentials belong in Target.Masker: SetHeader(\"Authorization\", …)", base.Host)
-	case base.Scheme != "http" && base.Scheme != "https":
-		err = fmt.Errorf("base URL %q: the scheme must be http or https", baseURL)
-	case base.Host == "":
-		err = fmt.Errorf("base URL %q: no host", baseURL)
-	case base.RawQuery != "" || base.Fragment != "":
-		err = fmt.Errorf("base URL %q: a query or fragment has no meaning here", baseURL)
-	}
-	return &remote{base: base, err: err, Transport: http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		MaxIdleConns:           defaultRemoteConcurrency,
-		MaxIdleConnsPerHost:    defaultRemoteConcurrency,
-		IdleConnTimeout:        30 * time.Second,
-		MaxResponseHeaderBytes: maxResponseHeader,
-	}}
-}
-
 // maxResponseHeader is how many bytes the header of an answer may have.
 const maxResponseHeader = 256 << 10
-
-func (r *remote) fault() error { return r.err }
-
-func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
-	if r.err != nil {
-		return nil, r.err
-	}
-	out := *req
-	out.Header = req.Header.Clone()
-	if host := req.Host; host != "" {
-		out.Header["X-Forwarded-Host"] = []string{host}
-	}
-	out.Host = r.base.Host
-	u := *req.URL
-	u.Scheme, u.Host, u.User = r.base.Scheme, r.base.Host, nil
-	if prefix := strings.TrimSuffix(r.base.EscapedPath(), "/"); prefix != "" {
-		u.RawPath = prefix + req.URL.EscapedPath()
-		u.Path = strings.TrimSuffix(r.base.Path, "/") + req.URL.Path
-	}
-	out.URL = &u
-	return r.Transport.RoundTrip(&out)
-}
 
 // HandlerTransport serves requests by calling h on the caller's goroutine. The answer
 // is held in memory until it is read; of a copy, no more than a Mirror keeps of one

@@ -134,29 +134,52 @@ func hopByHop(name string) bool {
 
 // StripHopByHop removes from h what must not be forwarded: the fields that are hop-by-hop
 // by definition and those that Connection names, in any spelling, also of h's own keys.
+// "TE: trailers" stays: it says that the client takes trailers, and a proxy that forwards
+// trailers sends it on (RFC 9110 section 10.1.4, RFC 9113 section 8.2.2).
 func StripHopByHop(h http.Header) {
-	var drop []string
+	var named map[string]bool
+	trailers := false
 	for key, lists := range h {
 		name := http.CanonicalHeaderKey(key)
-		if name == "Connection" {
+		switch name {
+		case "Connection":
 			for _, list := range lists {
 				for name := range Tokens(list) {
-					drop = append(drop, http.CanonicalHeaderKey(name))
+					if named == nil {
+						named = map[string]bool{}
+					}
+					named[http.CanonicalHeaderKey(name)] = true
 				}
 			}
+		case "Te":
+			trailers = trailers || takesTrailers(lists)
 		}
 		if hopByHop(name) {
 			delete(h, key)
 		}
 	}
-	if len(drop) == 0 {
-		return
-	}
-	for key := range h {
-		if slices.Contains(drop, http.CanonicalHeaderKey(key)) {
-			delete(h, key)
+	if len(named) > 0 {
+		for key := range h {
+			if named[http.CanonicalHeaderKey(key)] {
+				delete(h, key)
+			}
 		}
 	}
+	if trailers {
+		h["Te"] = []string{"trailers"}
+	}
+}
+
+// takesTrailers reports whether one of the values of TE is "trailers".
+func takesTrailers(lists []string) bool {
+	for _, list := range lists {
+		for coding := range Tokens(list) {
+			if strings.EqualFold(coding, "trailers") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // IsToken tells whether s is a token (RFC 9110 section 5.6.2), as the names of methods

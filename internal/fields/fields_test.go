@@ -30,7 +30,12 @@ func TestStripHopByHop(t *testing.T) {
 			http.Header{"Connection": {"close"}, "Proxy-Connection": {"x"}, "Keep-Alive": {"timeout=5"}, "Te": {"trailers"},
 				"Transfer-Encoding": {"chunked"}, "Upgrade": {"h2c"}, "Trailer": {"A"}, "Proxy-Authenticate": {"Basic"},
 				"Proxy-Authorization": {"secret"}, "Authorization": {"kept"}, "Trailers": {"kept"}},
-			http.Header{"Authorization": {"kept"}, "Trailers": {"kept"}},
+			http.Header{"Authorization": {"kept"}, "Trailers": {"kept"}, "Te": {"trailers"}},
+		},
+		"TE without trailers": {http.Header{"Te": {"deflate"}}, http.Header{}},
+		"TE with trailers among others, named": {
+			http.Header{"Connection": {"TE"}, "TE": {"deflate;q=0.5", "gzip, Trailers"}},
+			http.Header{"Te": {"trailers"}},
 		},
 		"nominated": {
 			http.Header{"Connection": {"X-Hop"}, "X-Hop": {"1", "2"}, "X-Hop-2": {"3"}},
@@ -107,6 +112,10 @@ func FuzzAfterStripHopByHopNoSuchFieldIsLeftAndNoOtherIsLost(f *testing.F) {
 		}
 		for name, values := range before {
 			_, left := after[name]
+			if name == "Te" && left {
+				require.Equal(t, []string{"trailers"}, after[name])
+				continue
+			}
 			switch {
 			case fields.IsToken(name) && slices.Contains(nominated, asciiLower(name)):
 				require.False(t, left, "%q is left", name)
@@ -115,7 +124,7 @@ func FuzzAfterStripHopByHopNoSuchFieldIsLeftAndNoOtherIsLost(f *testing.F) {
 			case !left: // no name at all: lost only where it is named as it stands
 				require.Contains(t, nominated, asciiLower(name))
 			}
-			if left {
+			if left && name != "Te" {
 				require.Equal(t, values, after[name])
 			}
 		}

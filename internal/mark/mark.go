@@ -136,25 +136,40 @@ func Strip(h http.Header) {
 	for _, name := range foreign {
 		delete(h, name)
 	}
+	filter(h, inBaggage)
+}
+
+// filter removes from the baggage of h the members that drop is true of.
+func filter(h http.Header, drop func(member string) bool) {
 	var kept []string
-	marked := false
+	dropped := false
 	for _, v := range h["Baggage"] {
 		for member := range strings.SplitSeq(v, ",") {
 			member = textproto.TrimString(member)
-			if inBaggage(member) {
-				marked = true
+			if drop(member) {
+				dropped = true
 			} else if member != "" {
 				kept = append(kept, member)
 			}
 		}
 	}
 	switch {
-	case !marked:
+	case !dropped:
 	case len(kept) == 0:
 		delete(h, "Baggage")
 	default:
 		h["Baggage"] = []string{strings.Join(kept, ",")}
 	}
+}
+
+// DropMembers removes from the baggage of h the members that have the given value.
+func DropMembers(h http.Header, value string) {
+	filter(h, func(member string) bool {
+		pair, _, _ := strings.Cut(member, ";")
+		_, v, _ := strings.Cut(pair, "=")
+		v, err := url.PathUnescape(textproto.TrimString(v))
+		return err == nil && v == value
+	})
 }
 
 // Set marks h as a copy with the given ID that the mirror with the given nonce sends. It
