@@ -19,15 +19,20 @@ import (
 )
 
 // CompareOptions says what differs and what does not. The zero value compares the
-// status, the default header fields and the body, exactly.
+// status, the header fields that clients act on and the body, exactly.
 //
 // Paths are JSONPath (RFC 9535), or gjson paths where they do not begin with "$". In
 // NDJSON and JSON sequences they are applied to each record.
 type CompareOptions struct {
-	// Headers are the header fields compared; nil are Content-Type and Location, an
-	// empty slice is none. Media types are compared by type and parameters; lists whose
-	// order has no meaning (Vary, Allow, Cache-Control, Link and their like) as sets;
-	// Set-Cookie by cookie, with differences at /header/Set-Cookie/<name>.
+	// Headers narrows the header fields that are compared to those named; an empty slice is
+	// none. Nil is all but those that differ between two right answers (Date, Age, weak
+	// ETags, request IDs, what is left of a quota) or that no client acts on (Server, Via,
+	// how the content is coded): docs/comparison.md lists them. By default cookies are
+	// compared without their values, and policies and challenges without their nonces.
+	//
+	// Values are compared by what they mean: media types by type and parameters, dates by
+	// time, Cache-Control, Link, Vary and their like as sets, tokens and quoted strings
+	// alike, Set-Cookie by cookie, with differences at /header/Set-Cookie/<name>.
 	Headers []string
 	// Ignore selects values that are left out, wherever they are, and whose absence
 	// does not matter.
@@ -58,8 +63,6 @@ type Tolerance struct {
 	Abs, Rel float64
 	Time     time.Duration
 }
-
-var defaultHeaders = []string{"Content-Type", "Location"}
 
 const defaultMaxDiffs = 100
 
@@ -108,11 +111,12 @@ func NewComparator(o CompareOptions) (*RuleComparator, error) {
 			fail("Bodies: %w", err)
 		}
 	}
-	if o.Headers == nil {
-		o.Headers = defaultHeaders
-	}
+	c.allHeaders = o.Headers == nil
 	for _, name := range o.Headers {
-		if !fields.IsToken(name) {
+		switch {
+		case strings.Contains(name, "*"):
+			fail("Headers: %q: there are no patterns; nil compares all that are not volatile", name)
+		case !fields.IsToken(name):
 			fail("Headers: %q is not a header name", name)
 		}
 		c.headers = append(c.headers, http.CanonicalHeaderKey(name))
@@ -222,7 +226,8 @@ func (c *RuleComparator) parts() []any {
 
 // RuleComparator is the built-in Comparator: see NewComparator.
 type RuleComparator struct {
-	headers     []string // canonical, sorted
+	allHeaders  bool     // that are not volatile
+	headers     []string // else these, canonical, sorted
 	statusClass bool
 	maxDiffs    int
 	json        *jsondiff.Comparer
@@ -277,12 +282,12 @@ func (c *RuleComparator) compare(x *Exchange) (got Comparison) {
 			return d.Path == "/status" || strings.HasPrefix(d.Path, "/header/") || strings.HasPrefix(d.Path, "/trailer/")
 		})
 	}
-	rest := c.fieldDiffs("/header/", p.Header, s.Header, c.headers)
+	rest := c.fieldDiffs("/header/", p.Header, s.Header, c.headers, c.allHeaders)
 	if !c.sameStatus(p.StatusCode, s.StatusCode) {
 		rest = append(rest, Diff{Path: "/status", Kind: Changed})
 	}
 	if len(p.Trailer)+len(s.Trailer) > 0 {
-		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, slices.Sorted(maps.Keys(union(p.Trailer, s.Trailer))))...)
+		rest = append(rest, c.fieldDiffs("/trailer/", p.Trailer, s.Trailer, nil, true)...)
 	}
 	if len(rest) > c.maxDiffs {
 		rest, got.More = rest[:c.maxDiffs], true

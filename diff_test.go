@@ -148,7 +148,7 @@ func TestAnswersAreCompared(t *testing.T) {
 		{name: "default header fields",
 			primary: said{header: http.Header{"Content-Type": {"text/a"}, "Location": {"/a"}, "X-Other": {"a"}}},
 			shadow:  said{header: http.Header{"Content-Type": {"text/b"}, "Location": {"/b"}, "X-Other": {"b"}}},
-			want:    []string{`/header/Content-Type changed "text/a" "text/b"`, `/header/Location changed "/a" "/b"`}},
+			want:    []string{`/header/Content-Type changed "text/a" "text/b"`, `/header/Location changed "/a" "/b"`, `/header/X-Other changed "a" "b"`}},
 		{name: "no header fields", o: shadow.CompareOptions{Headers: []string{}},
 			primary: said{header: http.Header{"Content-Type": {"text/a"}, "Location": {"/a"}}},
 			shadow:  said{header: http.Header{"Content-Type": {"text/b"}, "Location": {"/b"}}}},
