@@ -59,7 +59,7 @@ type job struct {
 
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
-	places   []placed      // of the values of the differences, from compare to finish
+	found    Comparison    // from compare to finish: where the values of the differences are
 	pass     *pass         // from run on
 
 	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
@@ -370,7 +370,7 @@ func (m *Mirror) run(j *job) {
 	default:
 		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
 		j.copied = all.candidate.span
-		m.compare(j, res, all.candidate.buf.Starved(), control)
+		m.compare(j, res, raw, all.candidate.buf.Starved(), control)
 	}
 }
 
@@ -460,17 +460,24 @@ func (s *second) wait() bool {
 
 // compare compares the answers, takes the noise out and finishes j. Starved says that the
 // candidate's was not kept because memory was short.
-func (m *Mirror) compare(j *job, res *Result, starved bool, control *second) {
+func (m *Mirror) compare(j *job, res *Result, raw []byte, starved bool, control *second) {
 	starved = starved || j.resp.Body.Starved()
 	got := m.diff(&res.Exchange, starved)
 	err := got.Err
-	j.places = got.places
-	diffs, echoed, more := m.echoes(&res.Exchange, m.tokens.candidate, got.Diffs, got.More)
+	j.found = got
+	request := func() *Message { // as it was before it was masked
+		msg := new(Message)
+		if !m.request(msg, new(url.URL), j, raw) {
+			return nil
+		}
+		return msg
+	}
+	diffs, echoed, more := m.echoes(&res.Exchange, m.replacers.candidate, request, got.Diffs, got.More)
 	if control != nil && control.wait() && control.err == nil {
 		x := res.Exchange
 		x.Shadow = control.answer
 		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
-		noise, _, others := m.echoes(&x, m.tokens.control, again.Diffs, again.More)
+		noise, _, others := m.echoes(&x, m.replacers.control, request, again.Diffs, again.More)
 		if err == nil && again.Err == nil && !more && !others { // all of both is known
 			res.Controlled, res.Control = true, append(slices.Clip(noise), echoed...)
 		}
@@ -668,8 +675,8 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 			return err
 		}
 	}
-	fill(m.places, res.Diffs, j.places, res.Primary, res.Shadow, primary, shadow)
-	fill(m.places, res.Noise, j.places, res.Primary, res.Shadow, primary, shadow)
+	fill(res.Diffs, &j.found, res.Primary, res.Shadow, primary, shadow)
+	fill(res.Noise, &j.found, res.Primary, res.Shadow, primary, shadow)
 	masked := !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body)
 	hideNames(masked, m.ruleWords, res.Primary, res.Shadow, res.Diffs, res.Noise, res.Control)
 	res.Control = places(res.Control)

@@ -16,6 +16,7 @@ import (
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/jsonpath"
+	"github.com/goshadow/shadow/internal/media"
 )
 
 // CompareOptions says what differs and what does not. The zero value compares the
@@ -40,15 +41,19 @@ type CompareOptions struct {
 	// Unordered selects arrays that are compared as multisets.
 	Unordered []string
 	// Keyed selects arrays whose elements are paired by the value of a member,
-	// whatever their order: path -> name of the member.
+	// whatever their order: path -> name of the member. A dot in the name is written "\.".
 	Keyed map[string]string
-	// Tolerances lets numbers and times differ a little: path -> how much.
+	// Tolerances lets numbers and times differ a little: path -> how much, which is not 0.
 	Tolerances map[string]Tolerance
 	// Bodies registers comparators of bodies by media type, in place of the built-in
 	// one: "application/vnd.acme+json", a suffix "+xml", or all of a type "image/*". The
 	// primary's Content-Type decides. Status, header fields and trailers are compared as
 	// ever, and so are bodies that were not kept as a whole.
 	Bodies map[string]Comparator
+	// MediaTypes are media types whose bodies are read as those of another, which is built
+	// in: "application/vnd.acme": "application/json". In the bodies of a Bodies that has none
+	// of its own it applies too.
+	MediaTypes map[string]string
 	// StatusClass compares only the class of the status: 200 equals 201.
 	StatusClass bool
 	// MaxDiffs is how many differences are reported of one exchange; 0 is 100. Where
@@ -93,21 +98,31 @@ func NewComparator(o CompareOptions) (*RuleComparator, error) {
 		rules.Unordered = append(rules.Unordered, parse("Unordered", path))
 	}
 	for _, path := range slices.Sorted(maps.Keys(o.Keyed)) {
-		if o.Keyed[path] == "" {
-			fail("Keyed: %q: empty member name", path)
+		member, fault := memberName(o.Keyed[path])
+		if fault != "" {
+			fail("Keyed: %q: %s", path, fault)
 		}
-		rules.Keyed = append(rules.Keyed, jsondiff.Key{Path: parse("Keyed", path), Member: o.Keyed[path]})
+		if slices.Contains(o.Unordered, path) {
+			fail("Keyed: %q is in Unordered too", path)
+		}
+		rules.Keyed = append(rules.Keyed, jsondiff.Key{Path: parse("Keyed", path), Member: member})
 	}
 	for _, path := range slices.Sorted(maps.Keys(o.Tolerances)) {
-		t := o.Tolerances[path]
+		t, p := o.Tolerances[path], parse("Tolerances", path)
 		if !(t.Abs >= 0) || !(t.Rel >= 0) || t.Time < 0 {
 			fail("Tolerances: %q: %+v has a bound that is negative or not a number", path, t)
+		} else if p != nil && t == (Tolerance{}) {
+			fail("Tolerances: %q: no bound is set", path)
 		}
 		rules.Tolerances = append(rules.Tolerances,
-			jsondiff.Tolerance{Path: parse("Tolerances", path), Abs: t.Abs, Rel: t.Rel, Time: t.Time})
+			jsondiff.Tolerance{Path: p, Abs: t.Abs, Rel: t.Rel, Time: t.Time})
+	}
+	types, err := formats(o.MediaTypes)
+	if err != nil {
+		fail("MediaTypes: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Bodies)) {
-		if err := c.register(name, o.Bodies[name]); err != nil {
+		if err := c.register(name, o.Bodies[name], types); err != nil {
 			fail("Bodies: %w", err)
 		}
 	}
@@ -135,7 +150,8 @@ func NewComparator(o CompareOptions) (*RuleComparator, error) {
 	rules.MaxDiffs = c.maxDiffs
 	c.rules = ruleNames(o)
 	c.json = jsondiff.New(rules)
-	c.set = bodies.NewSet(c.json, c.maxDiffs)
+	c.set = bodies.NewSet(c.json, c.maxDiffs, types)
+	c.types = types
 	return c, nil
 }
 
@@ -163,8 +179,8 @@ func ruleNames(o CompareOptions) (rules []RuleUse) {
 	return rules
 }
 
-// Rules returns the rules in the order Ignore, Unordered, Keyed, Tolerances, and how often
-// they have taken effect. A rule that stays at zero while answers differ matches nothing, or
+// Rules returns the rules in the order Ignore, Unordered, Keyed, Tolerances, then those of the
+// built-in comparators of Bodies, and how often they have taken effect. A rule that stays at zero while answers differ matches nothing, or
 // nothing that ever differs: it may be misspelt.
 func (c *RuleComparator) Rules() []RuleUse {
 	m := c.json.Matches()
@@ -173,11 +189,16 @@ func (c *RuleComparator) Rules() []RuleUse {
 	for i := range rules {
 		rules[i].Count = counts[i]
 	}
+	for _, name := range slices.Sorted(maps.Keys(c.own)) {
+		if builtIn, ok := c.own[name].(*RuleComparator); ok {
+			rules = append(rules, builtIn.Rules()...)
+		}
+	}
 	return rules
 }
 
 // register makes own the comparator of bodies of a media type.
-func (c *RuleComparator) register(name string, own Comparator) error {
+func (c *RuleComparator) register(name string, own Comparator, types map[string]string) error {
 	if err := faultOf(fmt.Sprintf("%q", name), own); err != nil {
 		return err
 	}
@@ -192,8 +213,64 @@ func (c *RuleComparator) register(name string, own Comparator) error {
 	if c.own == nil {
 		c.own = map[string]Comparator{}
 	}
+	if builtIn, ok := own.(*RuleComparator); ok {
+		if len(builtIn.types) == 0 && len(types) > 0 {
+			inherits := *builtIn
+			inherits.types, inherits.set = types, bodies.NewSet(builtIn.json, builtIn.maxDiffs, types)
+			builtIn, own = &inherits, &inherits
+		}
+		if err := builtIn.reads(name); err != nil {
+			return err
+		}
+	}
 	c.own[strings.ToLower(name)] = own
 	return nil
+}
+
+// reads returns an error if c has rules, and bodies of a media type or suffix have nothing in
+// them that rules are about.
+func (c *RuleComparator) reads(name string) error {
+	if len(c.rules) == 0 || strings.HasSuffix(name, "/*") {
+		return nil
+	}
+	of := name
+	if name[0] == '+' {
+		of = "application/x" + name
+	}
+	switch c.set.Of(of).Kind {
+	case media.JSON, media.Records, media.Events, media.Multipart:
+		return nil
+	}
+	return fmt.Errorf("%q is not read as JSON, and the rules are about nothing else: MediaTypes says how it is read", name)
+}
+
+// formats checks CompareOptions.MediaTypes, and spells the types in lower case.
+func formats(types map[string]string) (map[string]string, error) {
+	lower := make(map[string]string, len(types))
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		major, minor, ok := strings.Cut(name, "/")
+		if !ok || !fields.IsToken(major) || !fields.IsToken(minor) || strings.Contains(name, "*") {
+			return nil, fmt.Errorf("%q is not a media type", name)
+		}
+		if media.Of(types[name]).Kind == media.Bytes {
+			return nil, fmt.Errorf("%q: %q is not a media type that is built in", name, types[name])
+		}
+		lower[strings.ToLower(name)] = types[name]
+	}
+	return lower, nil
+}
+
+// memberName is the name of the member that identifies the elements of an array, and what
+// is wrong with it.
+func memberName(member string) (name, fault string) {
+	switch name = strings.ReplaceAll(member, `\.`, "."); {
+	case member == "":
+		return "", "empty member name"
+	case member[0] == '$', member[0] == '/', strings.HasPrefix(member, "@."), strings.ContainsAny(member, "[]"),
+		strings.Contains(strings.ReplaceAll(member, `\.`, ""), "."):
+		return "", fmt.Sprintf("%q is a path: the elements are told apart by a member of their own (a dot in its name is written \"\\.\")", member)
+	}
+	return name, ""
 }
 
 // registered returns the comparator that was registered for a Content-Type, or nil: the
@@ -232,6 +309,7 @@ type RuleComparator struct {
 	maxDiffs    int
 	json        *jsondiff.Comparer
 	set         *bodies.Set
+	types       map[string]string // of CompareOptions.MediaTypes, in lower case
 	rules       []RuleUse
 	own         map[string]Comparator // by media type, +suffix or type/*, in lower case
 }
@@ -243,7 +321,7 @@ func (c *RuleComparator) Compare(x *Exchange) Comparison {
 	if got.Err != nil && len(got.Diffs) == 0 {
 		got.Diffs = append(got.Diffs, Diff{Path: "/body", Kind: Changed})
 	}
-	fill(c.set, got.Diffs, got.places, x.Primary, x.Shadow, original(x.Primary), original(x.Shadow))
+	fill(got.Diffs, &got, x.Primary, x.Shadow, original(x.Primary), original(x.Shadow))
 	return got
 }
 
@@ -312,6 +390,9 @@ func (c *RuleComparator) bodies(p, s *Message) (got Comparison) {
 	if bytes.Equal(p.Body, s.Body) {
 		return got
 	}
+	if isProtobuf(p) && len(p.Body) > 0 && len(s.Body) > 0 {
+		return Comparison{Err: errProtobuf}
+	}
 	found := c.set.For(p.Header.Get("Content-Type"), s.Header.Get("Content-Type")).Compare(p.Body, s.Body, "/body")
 	if len(found.Diffs) > 0 {
 		got.Diffs, got.places = make([]Diff, len(found.Diffs)), make([]placed, len(found.Diffs))
@@ -320,8 +401,24 @@ func (c *RuleComparator) bodies(p, s *Message) (got Comparison) {
 		got.Diffs[i] = Diff{Path: d.Path, Kind: kinds[d.Kind], Class: classes[d.Class]}
 		got.places[i] = placed{where{d.Path, kinds[d.Kind]}, d.Place}
 	}
-	got.More = found.More
+	got.More, got.set = found.More, c.set
 	return got
+}
+
+// errProtobuf is the error for messages that are not the same bytes: a map may be written in
+// any order, and a new one each time.
+var errProtobuf = fmt.Errorf("%w: protobuf is compared by the comparator of package shadowgrpc; register it in CompareOptions.Bodies", ErrBody)
+
+// isProtobuf reports whether m is binary protobuf, or gRPC, gRPC-Web or Connect with it.
+func isProtobuf(m *Message) bool {
+	switch name := media.Of(m.Header.Get("Content-Type")).Type; name {
+	case "application/proto", "application/protobuf", "application/x-protobuf", "application/x-google-protobuf",
+		"application/vnd.google.protobuf", "application/grpc", "application/grpc+proto", "application/grpc-web",
+		"application/grpc-web+proto", "application/grpc-web-text", "application/grpc-web-text+proto", "application/connect+proto":
+		return true
+	default:
+		return strings.HasSuffix(name, "+protobuf") || strings.HasSuffix(name, "+proto")
+	}
 }
 
 // bodyKind is how two different bodies of so many bytes differ.
@@ -338,6 +435,9 @@ func bodyKind(p, s int64) DiffKind {
 // hashes compares bodies of which not all was kept: their bytes, as far as is known.
 func (c *RuleComparator) hashes(p, s *Message) Comparison {
 	different := Comparison{Diffs: []Diff{{Path: "/body", Kind: bodyKind(p.Size, s.Size)}}}
+	if isProtobuf(p) {
+		different = Comparison{Err: errProtobuf}
+	}
 	summed := p.Digest != 0 && s.Digest != 0
 	same := summed && p.Digest == s.Digest && p.Size == s.Size
 	codings := func(m *Message) []string { return content.Codings(m.Header["Content-Encoding"]) }

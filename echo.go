@@ -1,67 +1,158 @@
 package shadow
 
-import "github.com/goshadow/shadow/internal/pointer"
+import (
+	"bytes"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
 
-// tokens are what makes the tokens that the targets of a Mirror are sent; nil where none is.
-type tokens struct{ candidate, control *maskAll }
+	"github.com/goshadow/shadow/internal/pointer"
+)
 
-// tokenisers are the maskers of those that a Target has whose replacement is a token of the
-// value: Hash and Tokenize. Nil is none.
-func tokenisers(m Masker) *maskAll {
-	all, ok := m.(*maskAll)
-	if !ok {
-		return nil
+// replacers are the maskers of m that put something else in the place of values; nil where
+// there is none.
+func replacers(m Masker) []Masker {
+	all, ok := m.(composite)
+	if !ok || isNil(m) {
+		all = newMaskAll("", []Masker{m})
 	}
-	var found maskAll
-	for _, one := range all.list {
-		if r, ok := one.(replaceable); ok && r.tokenises() {
-			found.list = append(found.list, one)
+	var list []Masker
+	for _, one := range all.flat() {
+		if _, ok := one.(replaceable); ok && !isNil(one) {
+			list = append(list, one)
 		}
 	}
-	if len(found.list) == 0 {
-		return nil
-	}
-	return &found
+	return list
 }
 
-// echoes tells which of diffs, those of x, are there only because the shadow was sent tokens
-// in the place of values and has answered with them: they vanish when the primary's answer
-// has the same tokens in its place. The shadow's is compared as it is, so a token of another
-// value, or no value at all, remains a difference. What other replacements leave says
-// nothing about the value it stands for: it hides no difference.
-func (m *Mirror) echoes(x *Exchange, tokens *maskAll, diffs []Diff, more bool) (rest, echoed []Diff, others bool) {
-	if tokens == nil || len(diffs) == 0 {
+// effective are those of the maskers that changed the request of the copy. Request makes it
+// anew, or returns nil where there is no room for it.
+func (m *Mirror) effective(maskers []Masker, request func() *Message) (list []Masker) {
+	if len(maskers) == 0 {
+		return nil
+	}
+	was := request()
+	if was == nil {
+		return nil
+	}
+	for _, masker := range maskers {
+		now := was.Clone()
+		if m.guard("Masker", func() error { return masker.Mask(now) }) == nil && !sameRequest(was, now) {
+			list = append(list, masker)
+		}
+	}
+	return list
+}
+
+func sameRequest(a, b *Message) bool {
+	same := func(x, y map[string][]string) bool { return maps.EqualFunc(x, y, slices.Equal) }
+	return bytes.Equal(a.Body, b.Body) && spelledURL(a.URL) == spelledURL(b.URL) && same(a.Header, b.Header) && same(a.Trailer, b.Trailer)
+}
+
+func spelledURL(u *url.URL) string {
+	if u == nil {
+		return ""
+	}
+	return u.String()
+}
+
+// echoes returns which of diffs, those of x, are there only because the copy was masked: the
+// shadow was sent replacements in the place of values, and has answered with them. Those
+// vanish when the same maskers have been over the primary's answer. The shadow's is compared
+// as it is: the replacement of another value, or no value at all, remains a difference, and
+// so does what a masker replaces that found nothing in the request.
+func (m *Mirror) echoes(x *Exchange, maskers []Masker, request func() *Message, diffs []Diff, more bool) (rest, echoed []Diff, others bool) {
+	if len(diffs) == 0 {
+		return diffs, nil, more
+	}
+	maskers = m.effective(maskers, request)
+	if len(maskers) == 0 {
 		return diffs, nil, more
 	}
 	y := *x
 	y.Primary = x.Primary.Clone()
-	if m.guard("Masker", func() error { return tokens.mask(y.Primary) }) != nil { // it cannot be read
-		return diffs, nil, more
+	for _, masker := range maskers {
+		if m.guard("Masker", func() error { return masker.Mask(y.Primary) }) != nil { // it cannot be read
+			return diffs, nil, more
+		}
 	}
 	again := m.diff(&y, false)
 	if again.Err != nil || again.More {
 		return diffs, nil, more
 	}
-	echoed, rest = vanished(diffs, again.Diffs)
-	if len(again.Diffs) > 0 && len(rest) == 0 { // it is another difference now, of which we know too little
+	vanished, _ := subtract(diffs, again.Diffs)
+	// Others that differ now are values that the shadow knew by itself, or a list that is
+	// aligned in another way.
+	appeared, _ := subtract(again.Diffs, diffs)
+	doubtful := near(appeared)
+	gone := make(map[string]bool, len(vanished))
+	for _, d := range vanished {
+		gone[d.Path] = !doubtful.has(d.Path)
+	}
+	for _, d := range diffs {
+		if gone[d.Path] {
+			d.Class = ClassMasked
+			echoed = append(echoed, d)
+		} else {
+			rest = append(rest, d)
+		}
+	}
+	if more && len(rest) == 0 && len(again.Diffs) > 0 { // it is another difference, of which we know too little
 		return diffs, nil, more
 	}
 	return rest, echoed, more && len(rest) > 0
 }
 
-// vanished splits diffs into those at whose path nothing differs again, and the rest. The kind does
-// not matter here: a difference that has become another one is still a difference.
-func vanished(diffs, again []Diff) (gone, rest []Diff) {
-	paths := make(map[string]bool, len(again))
-	for _, d := range again {
-		paths[pointer.Fold(d.Path)] = true
-	}
+// nearby are places in an answer at which something differs: they, what they are in and what
+// is in them. Of two places in one array nobody knows whether they are of the same element.
+type nearby struct{ at, above map[string]bool }
+
+func near(diffs []Diff) nearby {
+	n := nearby{map[string]bool{}, map[string]bool{}}
 	for _, d := range diffs {
-		if paths[pointer.Fold(d.Path)] {
-			rest = append(rest, d)
-		} else {
-			gone = append(gone, d)
+		place := arrayOf(d.Path)
+		n.at[place] = true
+		for i := range len(place) {
+			if place[i] == '/' {
+				n.above[place[:i]] = true
+			}
 		}
 	}
-	return gone, rest
+	return n
+}
+
+func (n nearby) has(path string) bool {
+	place := arrayOf(path)
+	if n.at[place] || n.above[place] {
+		return true
+	}
+	for i := range len(place) {
+		if place[i] == '/' && n.at[place[:i]] {
+			return true
+		}
+	}
+	return false
+}
+
+// maxNear is how many tokens of a path are looked at.
+const maxNear = 32
+
+// arrayOf is a path as far as the first element of an array, or where it is long its
+// beginning.
+func arrayOf(path string) string {
+	path = pointer.Fold(path)
+	at := 0
+	for range maxNear {
+		next := strings.IndexByte(path[min(at+1, len(path)):], '/')
+		end := len(path)
+		if next >= 0 {
+			end = at + 1 + next
+		}
+		if at < len(path) && path[at:end] == "/*" || next < 0 {
+			return path[:end]
+		}
+		at = end
+	}
+	return path[:at]
 }

@@ -60,11 +60,16 @@ func TestATokenThatComesBackIsNoMismatch(t *testing.T) {
 		"lost from a list": {`[{"email":"bob@example.com"},{"email":"%[1]s"}]`, `[{"email":"%[1]s"}]`, shadow.MaskWith(key, emails),
 			[]string{"/body/1"}, []string{"/body/0/email"}},
 		"elsewhere":      {`{"to":"%s"}`, `{"to":"%s"}`, shadow.MaskWith(key, emails), []string{"/body/to"}, nil},
-		"redacted":       {whole, whole, emails, []string{"/body/user/email"}, nil},
-		"dropped":        {whole, `{"user":{},"total":5}%.0s`, shadow.MaskWith(shadow.Drop(), emails), []string{"/body/user/email"}, nil},
+		"redacted":       {whole, whole, emails, nil, []string{"/body/user/email"}},
+		"dropped":        {whole, `{"user":{},"total":5}%.0s`, shadow.MaskWith(shadow.Drop(), emails), nil, []string{"/body/user/email"}},
 		"dropped of two": {whole, `{"user":{"email":"%s"}}`, shadow.MaskAll(shadow.MaskWith(key, emails), shadow.MaskWith(shadow.Drop(), shadow.MaskJSON("$.total"))), []string{"/body/total"}, []string{"/body/user/email"}},
 		"not to be read": {`{"email":"%s",`, `{"email":"%s"`, shadow.MaskWith(key, emails), []string{"/body"}, nil},
-		"no difference":  {`{"total":5}%.0s`, `{"total":5}%.0s`, shadow.MaskWith(key, emails), nil, nil},
+		"redacted, and another known": {`{"email":"%[1]s","to":"%[1]s"}`, `{"email":"%[1]s","to":"ann@example.com"}`,
+			shadow.MaskJSON("$.email", "$.to"), nil, []string{"/body/email"}},
+		"redacted, and another wrong": {`{"email":"%[1]s","to":"%[1]s"}`, `{"email":"%[1]s","to":"x"}`,
+			shadow.MaskJSON("$.email", "$.to"), []string{"/body/to"}, []string{"/body/email"}},
+		"redacted by itself": {whole, `{"user":{"email":"[masked]"},"total":5}%.0s`, shadow.MaskJSON("$.user.email"), []string{"/body/user/email"}, nil},
+		"no difference":      {`{"total":5}%.0s`, `{"total":5}%.0s`, shadow.MaskWith(key, emails), nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			res := echoing(t, answering(c.primary), answering(c.candidate), c.masker)
@@ -76,6 +81,9 @@ func TestATokenThatComesBackIsNoMismatch(t *testing.T) {
 			assert.Equal(t, c.diffs, diffPaths(res.Diffs))
 			assert.Equal(t, c.noise, diffPaths(res.Noise))
 			assert.False(t, res.More)
+			for _, d := range res.Noise {
+				assert.Equal(t, shadow.ClassMasked, d.Class)
+			}
 		})
 	}
 }
@@ -102,7 +110,7 @@ func TestTokensOfTheControlAreNoNoise(t *testing.T) {
 		diffs, noise []string
 		control      []shadow.Diff
 	}{
-		`{"email":"%s"}`:  {nil, []string{"/body/email"}, []shadow.Diff{{Path: "/body/email", Kind: shadow.Changed}}},
+		`{"email":"%s"}`:  {nil, []string{"/body/email"}, []shadow.Diff{{Path: "/body/email", Kind: shadow.Changed, Class: shadow.ClassMasked}}},
 		`{"email":"%sx"}`: {[]string{"/body/email"}, nil, nil},
 	} {
 		res := echoing(t, answering(`{"email":"%s"}`), answering(format), masker, shadow.WithControl(control))

@@ -85,14 +85,10 @@ func (r replacement) String() string { return r.name }
 // replaceable is a Masker whose replacement can be chosen.
 type replaceable interface {
 	with(r redact.Replacement) Masker
-	tokenises() bool
 }
 
 // replacing is what each of them has in it.
 type replacing struct{ r redact.Replacement }
-
-// tokenises tells whether different values are replaced by different ones.
-func (r replacing) tokenises() bool { return r.r.Tokens() }
 
 // MaskWith masks what the maskers m find, with r in the place of "[masked]":
 //

@@ -13,9 +13,7 @@ import (
 
 	"go.opentelemetry.io/otel/baggage"
 
-	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/capture"
-	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
@@ -38,13 +36,12 @@ type Mirror struct {
 	cancel    context.CancelFunc
 	mask      *maskAll // the record mask
 	labels    *labelMasks
-	ruleWords map[string]bool // that masks name: no secrets
-	tokens    tokens          // those that the targets are sent
-	places    *bodies.Set     // finds the places of differences in masked answers
-	listeners []Reporter      // the reporters, and all parts that are Reporters too
-	unseen    bool            // nobody looks at results
-	through   bool            // nor at requests: what was copied is what is sent
-	answers   int64           // bytes kept of an answer of the primary
+	ruleWords map[string]bool                       // that masks name: no secrets
+	replacers struct{ candidate, control []Masker } // of the targets
+	listeners []Reporter                            // the reporters, and all parts that are Reporters too
+	unseen    bool                                  // nobody looks at results
+	through   bool                                  // nor at requests: what was copied is what is sent
+	answers   int64                                 // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
 	limits    limits
 	coverage  coverage
@@ -88,14 +85,13 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
 	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))
 	masks := []Masker{c.target.Masker}
-	m.tokens.candidate = tokenisers(c.target.Masker)
+	m.replacers.candidate = replacers(c.target.Masker)
 	if c.control != nil {
 		masks = append(masks, c.control.Masker)
-		m.tokens.control = tokenisers(c.control.Masker)
+		m.replacers.control = replacers(c.control.Masker)
 	}
 	m.labels = newLabelMasks(c.requestID, c.methods, slices.Concat(masks, c.maskers, c.recordMaskers))
 	m.ruleWords = ruleWords(m.Rules())
-	m.places = bodies.NewSet(jsondiff.New(jsondiff.Options{}), 0)
 	m.listeners = listeners(c)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
 	m.through = m.unseen && c.target.Masker == nil && c.canary == nil && c.target.URL == ""

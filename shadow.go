@@ -141,6 +141,7 @@ const (
 	ClassCase      DiffClass = "case"       // equal but for upper and lower case
 	ClassSpace     DiffClass = "whitespace" // equal but for white space
 	ClassHost      DiffClass = "url-host"   // URLs that differ in scheme and host alone
+	ClassMasked    DiffClass = "masked"     // the shadow answered with what it was sent in place of a masked value
 )
 
 // Diff is one difference between the primary's answer and the shadow's.
@@ -178,12 +179,12 @@ type Result struct {
 	Diffs   []Diff // in path order
 	More    bool   // there are more differences than Diffs holds
 	// Noise are differences that the control shows too, and those that are there only because
-	// the copy had tokens (Tokenize, Hash) in the place of values and its answer has them too.
+	// the copy was masked and the shadow answered with the replacements: see ClassMasked.
 	Noise []Diff
 	// Controlled tells that the control was asked too, and that all differences of both
 	// answers are known. Control are then those between primary and control: each place and
 	// kind once, array indexes and the keys of array elements replaced by "*", no values.
-	// Those of tokens in Noise are among them: they too say nothing about the candidate.
+	// Those of class masked are among them: they too say nothing about the candidate.
 	Controlled bool
 	Control    []Diff
 
@@ -255,8 +256,9 @@ type Comparison struct {
 	// Uncompared. A Diff whose path is /body is not counted then: it stands for the error.
 	Err error
 
-	places          []placed // of the values of Diffs
-	primary, shadow *Message // whose bodies the places are in
+	places          []placed    // of the values of Diffs
+	set             *bodies.Set // that found the places
+	primary, shadow *Message    // whose bodies they are in
 }
 
 // placed is where the values of the differences of a path and kind are. Of several the

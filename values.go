@@ -32,16 +32,16 @@ func original(m *Message) unmasked {
 
 // fill gives diffs the values that stand at their places in the messages primary and
 // shadow, which are masked by now. P and s are what they were when they were compared, and
-// known says where in them values are.
-func fill(set *bodies.Set, diffs []Diff, known []placed, primary, shadow *Message, p, s unmasked) {
+// found says where in them values are.
+func fill(diffs []Diff, found *Comparison, primary, shadow *Message, p, s unmasked) {
 	if len(diffs) == 0 {
 		return
 	}
-	at, places := placesOf(diffs, known)
+	at, places := placesOf(diffs, found.places)
 	goneP, goneS := gone(primary, p), gone(shadow, s)
 	var shown []bodies.Values
 	if len(places) > 0 {
-		shown = set.For(p.contentType, s.contentType).Show(places, p.body, s.body, primary.Body, shadow.Body)
+		shown = found.set.For(p.contentType, s.contentType).Show(places, p.body, s.body, primary.Body, shadow.Body)
 	}
 	for i := range diffs {
 		d := &diffs[i]

@@ -43,6 +43,7 @@ import (
 	"hash/maphash"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/media"
@@ -56,17 +57,33 @@ type Set struct {
 	exact    *jsondiff.Comparer // without rules, for the classes of texts
 	seed     maphash.Seed
 	maxDiffs int
+	types    map[string]string // media types that are read as others
 }
 
 // NewSet returns a Set that compares JSON by json, and reports at most maxDiffs
-// differences of two bodies; 0 or less is 100.
-func NewSet(json *jsondiff.Comparer, maxDiffs int) *Set {
+// differences of two bodies; 0 or less is 100. Types are media types, in lower case, that are
+// read as others.
+func NewSet(json *jsondiff.Comparer, maxDiffs int, types map[string]string) *Set {
 	return &Set{
 		json:     json,
 		exact:    jsondiff.New(jsondiff.Options{}),
 		seed:     maphash.MakeSeed(),
 		maxDiffs: cmp.Or(max(maxDiffs, 0), 100),
+		types:    types,
 	}
+}
+
+// Of is media.Of for the media types of s.
+func (s *Set) Of(contentType string) media.Format {
+	if len(s.types) > 0 {
+		name, params, more := strings.Cut(contentType, ";")
+		if other, ok := s.types[strings.ToLower(strings.TrimSpace(name))]; ok {
+			if contentType = other; more {
+				contentType += ";" + params
+			}
+		}
+	}
+	return media.Of(contentType)
 }
 
 // Comparer compares bodies of two media types, which are the same as a rule. It is safe
@@ -79,7 +96,7 @@ type Comparer struct {
 // For returns the Comparer for bodies with the given Content-Type field values. Where
 // they are of different kinds, both bodies are read as the one that has more structure.
 func (s *Set) For(typeA, typeB string) Comparer {
-	c := Comparer{s, media.Of(typeA), media.Of(typeB)}
+	c := Comparer{s, s.Of(typeA), s.Of(typeB)}
 	switch { // a boundary of the other side is none
 	case c.a.Kind < c.b.Kind:
 		c.a = media.Format{Kind: c.b.Kind}

@@ -97,7 +97,7 @@ func TestKindsAreMirroredWhenSidesChange(t *testing.T) {
 		for _, contentType := range mediaTypes {
 			a := []byte(sample(contentType, 6, "one"))
 			b := mutated(r, mutated(r, a))
-			c := NewSet(jsondiff.New(jsondiff.Options{}), 1000).For(contentType, contentType)
+			c := NewSet(jsondiff.New(jsondiff.Options{}), 1000, nil).For(contentType, contentType)
 			var there, back []jsondiff.Kind
 			for _, d := range c.Compare(a, b, "").Diffs {
 				there = append(there, d.Kind)
@@ -145,7 +145,7 @@ func mutated(r *rand.Rand, body []byte) []byte {
 // the same.
 func TestWithoutTheHunksTextsAreTheSame(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	c := NewSet(jsondiff.New(jsondiff.Options{}), 1<<20).For("text/plain", "text/plain")
+	c := NewSet(jsondiff.New(jsondiff.Options{}), 1<<20, nil).For("text/plain", "text/plain")
 	for range 3000 {
 		text := func() []byte {
 			var out []byte
@@ -375,7 +375,7 @@ func TestTheLimitOfDifferences(t *testing.T) {
 			a, b = a+"--b--", b+"--b--"
 		}
 		for limit := 1; limit <= 5; limit++ {
-			set := NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: limit}), limit)
+			set := NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: limit}), limit, nil)
 			r := set.For(contentType, contentType).Compare([]byte(a), []byte(b), "")
 			assert.Len(t, r.Diffs, min(limit, 4), "%s %d", contentType, limit)
 			assert.Equal(t, limit < 4, r.More, "%s %d", contentType, limit)
@@ -470,7 +470,7 @@ func TestRecordsInAnotherOrderAndSpellingAreOneDifference(t *testing.T) {
 				Ignore:     []*jsonpath.Path{at},
 				Tolerances: []jsondiff.Tolerance{{Path: near, Abs: 0.1}},
 			})
-			c := NewSet(json, 0).For(contentType, contentType)
+			c := NewSet(json, 0, nil).For(contentType, contentType)
 			assert.Empty(t, c.Compare(body(contentType, records), body(contentType, others), "/body").Diffs)
 			assert.Equal(t, []uint64{n}, json.Matches().Ignore, "one for each record, however it was found")
 			assert.Equal(t, []uint64{n}, json.Matches().Tolerances)

@@ -10,7 +10,7 @@ var errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxN
 
 // read fills a tape with a whole body.
 func (s *Set) read(body []byte, f media.Format, names *names) (*tape, error) {
-	t := &tape{doc: body, names: names, seed: s.seed}
+	t := &tape{set: s, doc: body, names: names, seed: s.seed}
 	if err := t.read(f, self, 0, len(body), 0); err != nil {
 		return nil, err
 	}

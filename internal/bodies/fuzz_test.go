@@ -23,7 +23,7 @@ func FuzzCompare(f *testing.F) {
 			}
 		}
 	}
-	set := NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: 1 << 20}), 1<<20)
+	set := NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: 1 << 20}), 1<<20, nil)
 	f.Fuzz(func(t *testing.T, kind uint8, a, b []byte) {
 		contentType := mediaTypes[int(kind)%len(mediaTypes)]
 		c := set.For(contentType, contentType)

@@ -88,7 +88,7 @@ func golden(t *testing.T, in string) string {
 			t.Fatalf("%s: what is %q?", name, line)
 		}
 	}
-	c := NewSet(jsondiff.New(rules), most).For(typeA, typeB)
+	c := NewSet(jsondiff.New(rules), most, nil).For(typeA, typeB)
 	maskedA, maskedB := a, b
 	if old != "" {
 		maskedA, maskedB = strings.ReplaceAll(a, old, replacement), strings.ReplaceAll(b, old, replacement)

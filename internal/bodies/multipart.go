@@ -53,7 +53,7 @@ func (t *tape) part(f media.Format, p *media.Part, start, level int) {
 		k := plain
 		switch known.name {
 		case "Content-Type":
-			as, value = media.Of(value), normalType(value)
+			as, value = t.set.Of(value), normalType(value)
 		case disposition:
 			if k, value = fileName, fileNameOf([]byte(value)); value == "" {
 				continue

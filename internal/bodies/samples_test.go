@@ -21,7 +21,7 @@ var mediaTypes = []string{
 	"image/png",
 }
 
-func newSet() *Set { return NewSet(jsondiff.New(jsondiff.Options{}), 0) }
+func newSet() *Set { return NewSet(jsondiff.New(jsondiff.Options{}), 0, nil) }
 
 func comparerFor(contentType string) Comparer { return newSet().For(contentType, contentType) }
 

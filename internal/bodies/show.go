@@ -125,7 +125,7 @@ func (s *Set) find(refs []ref, f media.Format, body, masked []byte) []shown {
 func (s *Set) tape(body []byte, f media.Format, names *names) *tape {
 	t, err := s.read(body, f, names)
 	if err != nil {
-		t = &tape{doc: body, names: names, seed: s.seed}
+		t = &tape{set: s, doc: body, names: names, seed: s.seed}
 		t.leaf(self, plain, 0, len(body), nil)
 	}
 	return t

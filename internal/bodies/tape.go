@@ -44,6 +44,7 @@ type node struct {
 
 // tape is a body as a tree: a container is followed by what it contains.
 type tape struct {
+	set   *Set
 	doc   []byte
 	names *names
 	seed  maphash.Seed

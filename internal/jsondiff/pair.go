@@ -127,12 +127,15 @@ func (t *tape) children(n int32, dst []int32) []int32 {
 }
 
 // pairKeyed pairs the elements of two arrays by the value of a member, the
-// k-th of a value with the k-th of that value, and returns how many of B are
-// left.
-func (s *comparison) pairKeyed(a, b int32, member string) (left int) {
+// k-th of a value with the k-th of that value. It returns how many of B are
+// left, and whether any element has such a member: without, elements are paired
+// by their index.
+func (s *comparison) pairKeyed(a, b int32, member string) (left int, found bool) {
 	t := &s.tree
 	as, bs := s.list(a, b)
 	left = len(bs)
+	found = slices.ContainsFunc(as, func(n int32) bool { return s.key(&t.a, n, member) != none }) ||
+		slices.ContainsFunc(bs, func(n int32) bool { return s.key(&t.b, n, member) != none })
 	for len(as) > 0 && len(bs) > 0 && s.sameKey(as[0], bs[0], member) {
 		t.mate(as[0], bs[0])
 		as, bs = as[1:], bs[1:]
@@ -155,7 +158,7 @@ func (s *comparison) pairKeyed(a, b int32, member string) (left int) {
 			}
 		}
 	}
-	return left
+	return left, found
 }
 
 // key returns the node of the scalar that identifies element n; none if it has

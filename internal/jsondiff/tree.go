@@ -115,9 +115,11 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 	case t.a.kind(a) == '{':
 		v.unpaired = s.pairMembers(a, b)
 	case e.keyed >= 0:
-		s.took(e.keyed)
 		v.keyed = e.keyed - s.c.paths.unordered
-		v.unpaired = s.pairKeyed(a, b, s.c.members[v.keyed])
+		var found bool
+		if v.unpaired, found = s.pairKeyed(a, b, s.c.members[v.keyed]); found {
+			s.took(e.keyed)
+		}
 	case e.unordered >= 0:
 		s.took(e.unordered)
 		v.unpaired = s.pairUnordered(a, b)

@@ -87,9 +87,14 @@ func Of(contentType string) Format {
 
 func kindOf(t string) Kind {
 	switch t {
-	case "application/json", "text/json":
+	case "application/json", "text/json", "application/x-json", "text/x-json",
+		"application/x-amz-json-1.0", "application/x-amz-json-1.1", "application/csp-report", "application/geojson",
+		"application/json+oembed", "application/json-rpc", "application/jsonrequest":
 		return JSON
-	case "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/json-seq":
+	case "application/x-ndjson", "application/ndjson", "text/x-ndjson", "text/ndjson",
+		"application/jsonl", "application/x-jsonl", "text/jsonl", "application/jsonlines", "application/x-jsonlines",
+		"application/json-lines", "application/x-json-stream", "application/json-stream", "application/stream+json",
+		"application/ldjson", "application/x-ldjson", "application/json-seq":
 		return Records
 	case "text/event-stream":
 		return Events
@@ -99,7 +104,7 @@ func kindOf(t string) Kind {
 		return XML
 	}
 	switch {
-	case strings.HasSuffix(t, "+json-seq"):
+	case strings.HasSuffix(t, "+json-seq"), strings.HasSuffix(t, "+ndjson"), strings.HasSuffix(t, "+x-ndjson"), strings.HasSuffix(t, "+jsonl"):
 		return Records
 	case strings.HasSuffix(t, "+json"):
 		return JSON
