@@ -26,8 +26,8 @@ import (
 // NDJSON and JSON sequences they are applied to each record.
 type CompareOptions struct {
 	// Headers narrows the header fields that are compared to those named; an empty slice is
-	// none. Nil is all but those that differ between two right answers (Date, Age, weak
-	// ETags, request IDs, what is left of a quota) or that no client acts on (Server, Via,
+	// none. Nil is all but those that differ between two right answers (Date, Age, the
+	// value of an ETag, request IDs, what is left of a quota) or that no client acts on (Server, Via,
 	// how the content is coded): docs/comparison.md lists them. By default cookies are
 	// compared without their values, and policies and challenges without their nonces.
 	//

@@ -10,12 +10,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/redact"
 )
 
 // volatileFields are the header fields that CompareOptions.Headers leaves out by default:
-// those that differ between two right answers, or that no client acts on. Weak ETags, the
-// values of cookies, and nonces in policies and challenges are left out besides.
+// those that differ between two right answers, or that no client acts on. The values of ETags
+// and cookies, and nonces in policies and challenges are left out besides.
 var volatileFields = map[string]bool{
 	// When the answer was made, and what caches say about it.
 	"Age": true, "Date": true, "Expires": true, "X-Cache": true, "X-Cache-Hits": true, "X-Cache-Lookup": true,
@@ -69,20 +70,38 @@ func (c *RuleComparator) fieldDiffs(prefix string, p, s http.Header, list []stri
 	return diffs
 }
 
-// canonical is h with each name in its usual spelling. It is h itself as a rule.
+// canonical is h as net/http sends it: each name in its usual spelling, without names that
+// are none, and values on one line. It is h itself as a rule.
 func canonical(h http.Header) http.Header {
-	for name := range h {
-		if http.CanonicalHeaderKey(name) != name {
+	usual := func(name string, values []string) bool {
+		return http.CanonicalHeaderKey(name) == name && fields.IsToken(name) &&
+			!slices.ContainsFunc(values, func(v string) bool { return oneLine(v) != v })
+	}
+	for name, values := range h {
+		if !usual(name, values) {
 			all := make(http.Header, len(h))
 			for _, name := range slices.Sorted(maps.Keys(h)) {
-				key := http.CanonicalHeaderKey(name)
-				all[key] = append(all[key][:len(all[key]):len(all[key])], h[name]...)
+				if key := http.CanonicalHeaderKey(name); fields.IsToken(name) {
+					for _, v := range h[name] {
+						all[key] = append(all[key], oneLine(v))
+					}
+				}
 			}
 			return all
 		}
 	}
 	return h
 }
+
+// oneLine is a value of a field as net/http writes it.
+func oneLine(v string) string {
+	if strings.ContainsAny(v, "\r\n") {
+		v = newlines.Replace(v)
+	}
+	return textproto.TrimString(v)
+}
+
+var newlines = strings.NewReplacer("\r", " ", "\n", " ")
 
 // differing are the names of the fields that are not the same in both, in order.
 func differing(p, s http.Header) (names []string) {
@@ -114,7 +133,8 @@ func sameField(name string, a, b []string, byDefault bool) bool {
 	if byDefault && len(a) == 1 && len(b) == 1 {
 		switch name {
 		case "Etag":
-			return strings.HasPrefix(a[0], "W/") && strings.HasPrefix(b[0], "W/")
+			// Each server makes them in its own way (RFC 9110 section 8.8.3).
+			return strings.HasPrefix(a[0], "W/") == strings.HasPrefix(b[0], "W/")
 		case "Content-Security-Policy", "Content-Security-Policy-Report-Only":
 			return withoutNonces(a[0], "'nonce-", "'") == withoutNonces(b[0], "'nonce-", "'")
 		case "Www-Authenticate", "Proxy-Authenticate":

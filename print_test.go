@@ -39,7 +39,7 @@ var printable = map[string]struct {
 	"Event":           {shadow.Event{}, []string{"Kind", "Mirror", "Target", "ID", "Route", "Text"}}, // all of it is made to be shown
 	"Stats":           {shadow.Stats{}, []string{"Skipped", "Dropped", "Targets", "Breaker"}},        // reasons, and names of targets
 	"RuleUse":         {shadow.RuleUse{}, []string{"Option", "Path"}},                                // what the user configured
-	"CompareOptions":  {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies"}},
+	"CompareOptions":  {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies", "MediaTypes"}},
 	"Tolerance":       {shadow.Tolerance{}, nil},
 	"RateVar":         {&shadow.RateVar{}, nil},
 	"Touch":           {shadow.Touch{}, []string{"Rule", "Place"}}, // made to be shown

@@ -118,7 +118,9 @@ func (s *comparison) hashTape(t *tape, located *jsonpath.Located) {
 	}
 	if len(s.c.tolerances) > 0 {
 		t.near = slices.Grow(t.near[:0], n)[:n]
-		clear(t.near)
+		for i := range t.near {
+			t.near[i] = math.NaN() // holds nothing under a tolerance
+		}
 	}
 	for i := n - 1; i >= 0; i-- {
 		e := noEffect
@@ -207,17 +209,17 @@ func (s *comparison) hashArray(t *tape, n int32, paired bool) uint64 {
 	return h
 }
 
+// holdsNear reports whether node n, which has its hash, holds anything under a
+// tolerance that is not ignored.
+func (t *tape) holdsNear(n int32) bool { return len(t.near) > 0 && !math.IsNaN(t.near[n]) }
+
 // nearer adds what child c holds under tolerances to container n.
 func (t *tape) nearer(n, c int32) {
-	if len(t.near) > 0 {
+	switch {
+	case len(t.near) == 0 || math.IsNaN(t.near[c]):
+	case math.IsNaN(t.near[n]):
+		t.near[n] = t.near[c]
+	default:
 		t.near[n] += t.near[c]
-	}
-}
-
-// sortNear sorts the nodes by the sum of what they hold under tolerances, so
-// that those that are nearly the same come in the same order on both sides.
-func (s *comparison) sortNear(t *tape, nodes []int32) {
-	if len(s.c.tolerances) > 0 {
-		slices.SortStableFunc(nodes, func(x, y int32) int { return cmp.Compare(t.near[x], t.near[y]) })
 	}
 }

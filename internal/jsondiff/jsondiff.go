@@ -262,6 +262,7 @@ type comparison struct {
 	paths    int     // bytes of the paths of those found
 	parted   bool    // they differ in more than white space
 	work     int     // values and bytes looked at again after the first scan, for the tests of the time bound
+	left     int     // of the work of matchers
 	lockstep lockstep
 	tree     tree
 
@@ -276,6 +277,7 @@ func (c *Comparer) begin(a, b []byte, prefix string, most int) *comparison {
 	s := c.scratch.Get().(*comparison)
 	s.a, s.b, s.prefix, s.most, s.paths, s.parted, s.work = a, b, prefix, most, 0, false, 0
 	s.tree.spare = 8 * (len(a) + len(b))
+	s.left = s.matchWork()
 	return s
 }
 

@@ -431,6 +431,8 @@ func (s *comparison) takeOver(k, i, j int, e effect, how mode) (ni, nj int, errA
 	case how == aligned: // what has been found in it is found again
 		i, j, index = jsonscan.Space(s.a, f.a+1), jsonscan.Space(s.b, f.b+1), 0
 		s.hits = s.hits[:f.hits]
+	case e.unordered >= 0 && e.keyed < 0 && len(s.c.tolerances) > 0: // what is equal at the same index may have to be paired in another way
+		i, j, index = jsonscan.Space(s.a, f.a+1), jsonscan.Space(s.b, f.b+1), 0
 	case k+1 < len(frames):
 		i, j = frames[k+1].a, frames[k+1].b
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
@@ -199,7 +200,7 @@ func (s *comparison) hashKey(t *tape, n int32, member string) uint64 {
 // pairUnordered pairs the elements of two arrays that are equal, first those of
 // the same bytes, and returns how many of B are left. If one is left on each
 // side they are paired too.
-func (s *comparison) pairUnordered(a, b int32) (left int) {
+func (s *comparison) pairUnordered(a, b int32, stA, stB jsonpath.State) (left int) {
 	t := &s.tree
 	as, bs := s.list(a, b)
 	for len(as) > 0 && len(bs) > 0 && t.sameBytes(as[0], bs[0]) {
@@ -219,13 +220,24 @@ func (s *comparison) pairUnordered(a, b int32) (left int) {
 		}
 	}
 	as, bs = t.a.single(as), t.b.single(bs)
-	if len(as) == 0 || len(bs) == 0 {
-		return len(bs)
+	if len(as)+len(bs) == 0 {
+		return 0
 	}
 	s.hashTapes()
+	if t.a.holdsNear(a) || t.b.holdsNear(b) {
+		t.a.unpairChildren(a)
+		t.b.unpairChildren(b)
+		s.match(a, b, stA, stB)
+		as, bs = t.a.single(t.a.children(a, as[:0])), t.b.single(t.b.children(b, bs[:0]))
+		if s.left >= 0 { // what is left is not equal to anything
+			as, bs = s.notIgnored(&t.a, as), s.notIgnored(&t.b, bs)
+			if len(as) == 1 && len(bs) == 1 {
+				t.mate(as[0], bs[0])
+			}
+			return t.b.unpaired(b)
+		}
+	}
 	as, bs = s.notIgnored(&t.a, as), s.notIgnored(&t.b, bs)
-	s.sortNear(&t.a, as)
-	s.sortNear(&t.b, bs)
 	ix.reset(len(bs))
 	for k, y := range bs {
 		ix.add(t.b.hashes[y], int32(k))
@@ -240,6 +252,8 @@ func (s *comparison) pairUnordered(a, b int32) (left int) {
 	as, bs = t.a.single(as), t.b.single(bs)
 	if len(as) == 1 && len(bs) == 1 {
 		t.mate(as[0], bs[0])
+	} else if len(as)+len(bs) > 0 && s.ruled(stA, stB) && s.left > 0 {
+		s.match(a, b, stA, stB) // a rule may select on one side only
 	}
 	return t.b.unpaired(b)
 }

@@ -122,7 +122,7 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 		}
 	case e.unordered >= 0:
 		s.took(e.unordered)
-		v.unpaired = s.pairUnordered(a, b)
+		v.unpaired = s.pairUnordered(a, b, stA, stB)
 	case t.mode == aligned || t.mode == verdictAligned:
 		v.ordered = true
 		var reordered bool
