@@ -394,6 +394,9 @@ func (c *RuleComparator) bodies(p, s *Message) (got Comparison) {
 		return Comparison{Err: errProtobuf}
 	}
 	found := c.set.For(p.Header.Get("Content-Type"), s.Header.Get("Content-Type")).Compare(p.Body, s.Body, "/body")
+	if found.Err != nil {
+		return Comparison{Err: fmt.Errorf("%w: %w", ErrBody, found.Err)}
+	}
 	if len(found.Diffs) > 0 {
 		got.Diffs, got.places = make([]Diff, len(found.Diffs)), make([]placed, len(found.Diffs))
 	}

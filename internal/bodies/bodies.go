@@ -23,11 +23,9 @@
 //   - everything else: the same bytes.
 //
 // A body that is not what its media type says is one difference; where neither is, they
-// are compared by their bytes. Charsets are not converted: with the same charset on both
-// sides, which is what matters for a candidate, equal text is equal bytes; with different
-// ones the Content-Type differs too, and clients that do not look at it see other text.
-// Text is read in any charset that contains ASCII, and UTF-16 falls back to bytes. More is
-// not worth the tables of golang.org/x/text in every user's binary.
+// are compared by their bytes. Text is converted to UTF-8 from the charset that its
+// Content-Type or XML declaration names: see package charset. One that is not known there is
+// an error, but for lines in the same one on both sides, which are compared by their bytes.
 //
 // Bounds: the time is O(n log n) and the memory O(n) in the size of the bodies, whatever
 // they hold. XML nests at most 1000 levels, multipart 8; deeper is not read.
@@ -99,9 +97,9 @@ func (s *Set) For(typeA, typeB string) Comparer {
 	c := Comparer{s, s.Of(typeA), s.Of(typeB)}
 	switch { // a boundary of the other side is none
 	case c.a.Kind < c.b.Kind:
-		c.a = media.Format{Kind: c.b.Kind}
+		c.a = media.Format{Kind: c.b.Kind, Charset: c.a.Charset}
 	case c.a.Kind > c.b.Kind:
-		c.b = media.Format{Kind: c.a.Kind}
+		c.b = media.Format{Kind: c.a.Kind, Charset: c.b.Charset}
 	}
 	return c
 }
@@ -145,6 +143,9 @@ type Result struct {
 	// one is set, Diffs is one TypeChanged of the whole bodies; where both are, they
 	// were compared by their bytes. Neither quotes more of a body than a character.
 	ErrA, ErrB error
+
+	// Err says that a charset cannot be converted: nothing was compared.
+	Err error
 }
 
 // Compare compares a and b. Paths begin with prefix. Neither body is modified or kept.
@@ -159,7 +160,13 @@ func (c Comparer) Compare(a, b []byte, prefix string) Result {
 		}
 		return Result{Diffs: []Diff{d}, ErrA: errA, ErrB: errB}
 	}
+	if bytes.Equal(a, b) {
+		return Result{}
+	}
+	a, b, err := c.texts(a, b)
 	switch {
+	case err != nil:
+		return Result{Err: err}
 	case bytes.Equal(a, b):
 		return Result{}
 	case len(b) == 0:

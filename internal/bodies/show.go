@@ -123,6 +123,9 @@ func (s *Set) find(refs []ref, f media.Format, body, masked []byte) []shown {
 
 // tape reads a body, as one text where it is not what it should be.
 func (s *Set) tape(body []byte, f media.Format, names *names) *tape {
+	if converted, err := text(body, f); err == nil {
+		body = converted
+	}
 	t, err := s.read(body, f, names)
 	if err != nil {
 		t = &tape{set: s, doc: body, names: names, seed: s.seed}
@@ -133,6 +136,9 @@ func (s *Set) tape(body []byte, f media.Format, names *names) *tape {
 
 // entire is a whole body.
 func entire(f media.Format, body []byte) shown {
+	if converted, err := text(body, f); err == nil {
+		body = converted
+	}
 	switch f.Kind {
 	case media.Bytes:
 		return shown{body, asBytes}

@@ -118,13 +118,34 @@ func (t *tolerance) allows(a, b []byte) bool {
 	return false
 }
 
-// parseTime reads an RFC 3339 string.
+// parseTime reads an RFC 3339 string by its value: escapes, t and z in lower case
+// and leap seconds are read too, the latter as the second after them.
 func parseTime(lit []byte) (at time.Time, ok bool) {
-	text := lit[1 : len(lit)-1]
-	if len(text) < len("2006-01-02T15:04:05Z") || text[4] != '-' {
+	const least, most = len("2006-01-02T15:04:05Z"), 64
+	if len(lit) < least+2 || len(lit) > 6*most {
 		return at, false
 	}
-	return at, at.UnmarshalText(text) == nil
+	var room [6 * most]byte
+	text := jsonscan.AppendUnquote(room[:0], lit)
+	if len(text) < least || len(text) > most || text[4] != '-' || text[16] != ':' {
+		return at, false
+	}
+	for _, i := range [...]int{len("2006-01-02"), len(text) - 1} {
+		if c := text[i]; c == 't' || c == 'z' {
+			text[i] = c - 'a' + 'A'
+		}
+	}
+	leap := text[17] == '6' && text[18] == '0'
+	if leap {
+		text[17], text[18] = '5', '9'
+	}
+	if at.UnmarshalText(text) != nil {
+		return at, false
+	}
+	if leap {
+		at = at.Add(time.Second)
+	}
+	return at, true
 }
 
 // allowsNumbers decides in float64 where rounding cannot change the verdict,

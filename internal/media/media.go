@@ -4,7 +4,6 @@
 package media
 
 import (
-	"errors"
 	"mime"
 	"strings"
 )
@@ -116,18 +115,4 @@ func kindOf(t string) Kind {
 		return Lines
 	}
 	return Bytes
-}
-
-var errCharset = errors.New("a charset that may not contain ASCII")
-
-// ReadableCharset returns an error where text in a charset, in lower case, cannot be looked into: it may
-// not contain ASCII. UTF-8, ISO 8859, Windows code pages, the EUC family and their like
-// do.
-func ReadableCharset(charset string) error {
-	for _, prefix := range [...]string{"utf-8", "utf8", "us-ascii", "ascii", "iso-8859-", "iso8859-", "latin", "windows-125", "cp125", "koi8-", "euc-"} {
-		if charset == "" || strings.HasPrefix(charset, prefix) {
-			return nil
-		}
-	}
-	return errCharset
 }

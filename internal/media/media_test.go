@@ -105,12 +105,3 @@ func FuzzEachReadsWhatWasWritten(f *testing.F) {
 		require.Equal(t, drop(string(texts)), drop(all))
 	})
 }
-
-func TestReadableCharset(t *testing.T) {
-	for charset, readable := range map[string]bool{
-		"": true, "utf-8": true, "us-ascii": true, "iso-8859-15": true, "windows-1252": true,
-		"utf-16": false, "utf-7": false, "ibm037": false, "utf-32": false, "x": false,
-	} {
-		assert.Equal(t, readable, media.ReadableCharset(charset) == nil, charset)
-	}
-}

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"strings"
+	"regexp"
+
+	"github.com/goshadow/shadow/internal/charset"
 )
 
 // MaxXMLDepth is how deep elements nest. Deeper documents are not read.
@@ -98,13 +100,20 @@ func xmlTokens(doc []byte, yield func(XMLToken, error) bool) error {
 // IsBlank tells whether character data is white space.
 func IsBlank(text []byte) bool { return len(bytes.Trim(text, space)) == 0 }
 
-// NewXMLDecoder returns a tokenizer of text in any encoding that contains ASCII: one that
-// says it is in another is an error. Only the five predefined entities are known: a
+var version11 = regexp.MustCompile(`^<\?xml\s+version\s*=\s*["']1\.(1)["']`)
+
+// NewXMLDecoder returns a tokenizer of text in UTF-8. It may say that it is in another charset,
+// which it was converted from: one that is not known is an error. Only the five predefined entities are known: a
 // document that uses others is an error too.
 func NewXMLDecoder(text []byte) *xml.Decoder {
+	if found := version11.FindSubmatchIndex(text[:min(len(text), 64)]); found != nil { // encoding/xml refuses the number
+		text = bytes.Clone(text)
+		text[found[2]] = '0'
+	}
 	d := xml.NewDecoder(bytes.NewReader(text))
-	d.CharsetReader = func(charset string, input io.Reader) (io.Reader, error) {
-		return input, ReadableCharset(strings.ToLower(charset))
+	d.CharsetReader = func(name string, input io.Reader) (io.Reader, error) {
+		_, err := charset.Named(name)
+		return input, err
 	}
 	return d
 }
