@@ -38,7 +38,7 @@ var forbidden = map[string]string{
 	"go.opentelemetry.io/otel/sdk/...": "the SDK is the program's choice",
 	"github.com/google/go-cmp/...":     "it adds over 2 MB to a user's binary; for tests only",
 	"github.com/stretchr/testify/...":  "for tests only",
-	"html/template":                    "it adds over 2 MB to a user's binary; belongs in report/dashboard",
+	"html/template":                    "it adds over 2 MB to a user's binary; a page with results is for a package of its own",
 	"testing":                          "for tests only",
 	"expvar":                           "it registers a handler in http.DefaultServeMux",
 	"net/http/pprof":                   "it registers handlers in http.DefaultServeMux",

@@ -551,7 +551,7 @@ func ExampleNew() {
 		}
 		fmt.Println(record.Route, record.Outcome, record.Diffs[0].Path)
 	}
-	// Output: /greeting mismatch /body
+	// Output: GET /greeting mismatch /body
 }
 
 func BenchmarkReport(b *testing.B) {
