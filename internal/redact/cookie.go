@@ -46,18 +46,23 @@ func SetCookie(value string, names Names, r Replacement) string {
 // a semicolon inside of quotes ends one for others: a name is looked for behind both.
 func cookie(pair string, names Names, r Replacement) (masked string, ok bool) {
 	for from := 0; ; {
-		name, value, found := strings.Cut(pair[from:], "=")
+		next := strings.IndexAny(pair[from:], ",;") // no name has one of these
+		segment := pair[from:]
+		if next >= 0 {
+			segment = segment[:next]
+		}
+		name, _, found := strings.Cut(segment, "=")
 		if found && names.Has(textproto.TrimString(name)) {
 			if !r.drop {
+				value := pair[from+len(name)+1:]
 				return pair[:from] + name + "=" + cookieText(r.Text(strings.Trim(textproto.TrimString(value), `"`))), true
 			}
 			return strings.TrimRight(pair[:from], ",;"), from > 0
 		}
-		i := strings.IndexAny(pair[from:], ",;")
-		if i < 0 {
+		if next < 0 {
 			return pair, true
 		}
-		from += i + 1
+		from += next + 1
 	}
 }
 
@@ -71,26 +76,33 @@ func cookieText(s string) string {
 	}, s)
 }
 
-// pairs splits at ';', but not inside of a quoted value: there some read on.
+// pairs splits at ';', but not inside of a quoted value: there some read on. It looks at each
+// byte a constant number of times.
 func pairs(value string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
+		at, open := 0, -1 // open is where the next quoted value begins
 		for {
-			end := strings.IndexByte(value, ';')
-			if open := strings.Index(value, `="`); open >= 0 && end > open {
-				if shut := strings.IndexByte(value[open+2:], '"'); shut >= 0 {
-					if from := open + 2 + shut; from > end {
-						end = from + strings.IndexByte(value[from:]+";", ';')
-					}
+			if open < at {
+				open = after(value, at, `="`)
+			}
+			end := after(value, at, ";")
+			if open < end {
+				if shut := after(value, open+len(`="`), `"`); shut < len(value) && shut > end {
+					end = after(value, shut, ";")
 				}
 			}
-			if end < 0 || end >= len(value) {
-				yield(value)
+			if !yield(value[at:end]) || end == len(value) {
 				return
 			}
-			if !yield(value[:end]) {
-				return
-			}
-			value = value[end+1:]
+			at = end + 1
 		}
 	}
+}
+
+// after is where part is in s at or after from, len(s) where it is not.
+func after(s string, from int, part string) int {
+	if i := strings.Index(s[from:], part); i >= 0 {
+		return from + i
+	}
+	return len(s)
 }
