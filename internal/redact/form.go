@@ -70,7 +70,10 @@ func PathParameters(escaped string, names Names, r Replacement) string {
 			break
 		}
 		start := at + i
-		end := start + 1 + strings.IndexAny(escaped[start+1:]+"/", ";/")
+		end := len(escaped)
+		if i := strings.IndexAny(escaped[start+1:], ";/"); i >= 0 {
+			end = start + 1 + i
+		}
 		name, value, _ := strings.Cut(escaped[start+1:end], "=")
 		if at = end; !names.HasField(unescaped(name)) {
 			continue
