@@ -245,7 +245,7 @@ func (m *Mirror) run(j *job) {
 		Exchange: Exchange{ID: j.id},
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.begun()),
-		Stratum: j.draw.Stratum,
+		Stratum: m.labels.stratum(j.draw.Stratum),
 	}
 	if p := j.draw.Probability; p > 0 && p <= 1 { // else it is none, or not known
 		res.Probability = p

@@ -3,6 +3,7 @@ package shadow
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/goshadow/shadow/internal/redact"
 )
@@ -54,6 +55,33 @@ func (l *labelMasks) route(method string, u *url.URL) string {
 	}
 	name = appendTemplate(name, msg.URL.Path)
 	return string(name[:min(len(name), maxRouteName)])
+}
+
+// stratum returns the name of a stratum as the rules leave it. Samplers name strata by routes,
+// and so by paths: "GET /users/ada". A name in which a rule finds something, and that is no
+// path, is [masked].
+func (l *labelMasks) stratum(name string) string {
+	if name == "" || len(l.paths) == 0 && len(l.texts) == 0 {
+		return name
+	}
+	at := strings.IndexByte(name, '/')
+	if at < 0 || at > 0 && name[at-1] != ' ' {
+		at = len(name)
+	}
+	path := name[at:]
+	if _, pattern := l.paths.Mask((&url.URL{Path: path}).EscapedPath(), redact.Replacement{}); pattern != "" {
+		path = pattern
+	}
+	msg := Message{Header: http.Header{"": {name[:at]}}, URL: &url.URL{Path: path}}
+	for _, m := range l.texts {
+		if m.Mask(&msg) != nil {
+			return maskedText
+		}
+	}
+	if before := msg.Header[""]; len(before) != 1 || before[0] != name[:at] {
+		return maskedText
+	}
+	return name[:at] + msg.URL.Path
 }
 
 // id returns the correlation ID of a request that came with id: another one where a rule is

@@ -109,3 +109,36 @@ func TestAFieldThatSaysHowABodyIsCodedMayBeSpelledAnyhow(t *testing.T) {
 	assert.NotContains(t, strings.ToLower(sent.String()), "encoding")
 	assert.NotContains(t, sent.String(), "digest")
 }
+
+// strata is a Sampler that takes everything, and names strata by the header X-Stratum.
+type strata struct{}
+
+func (strata) Sample(*http.Request) bool { return true }
+func (strata) Draw(r *http.Request) shadow.Draw {
+	return shadow.Draw{Sampled: true, Probability: 1, Stratum: r.Header.Get("X-Stratum")}
+}
+
+// A Sampler names its strata by routes, and so by paths that a rule may be about.
+func TestAStratumHoldsNothingThatAMaskHides(t *testing.T) {
+	for _, c := range []struct {
+		rule       shadow.Masker
+		name, want string
+	}{
+		{shadow.MaskPath("/users/{name}"), "GET /users/ada", "GET /users/{name}"},
+		{shadow.MaskPath("/users/{name}"), "/users/ada", "/users/{name}"},
+		{shadow.MaskPath("/users/{name}"), "GET /orders/{id}", "GET /orders/{id}"},
+		{shadow.MaskPatterns(regexp.MustCompile("ada")), "GET /users/ada", "GET /users/[masked]"},
+		{shadow.MaskDetected(), "GET /users/ada@example.org/x", "GET /users/[masked]/x"},
+		{shadow.MaskDetected(), "customer ada@example.org", "[masked]"},
+		{shadow.MaskDetected(), "customers in Europe", "customers in Europe"},
+		{shadow.MaskHeaders("X-A"), "GET /users/ada", "GET /users/ada"},
+		{shadow.MaskDetected(), "", ""},
+	} {
+		r := get()
+		r.Header.Set("X-Stratum", c.name)
+		for which, option := range map[string]shadow.Option{"all": shadow.WithMasker(c.rule), "records": shadow.WithRecordMasker(c.rule)} {
+			res := exchange(t, saidText("x"), shadow.InProcess("v2", saidText("x")), r, shadow.WithSampler(strata{}), option)
+			assert.Equal(t, c.want, res.Stratum, "%s, %s", c.name, which)
+		}
+	}
+}

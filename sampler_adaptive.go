@@ -237,7 +237,9 @@ func (s *AdaptiveSampler) add(name string) *route {
 	return at
 }
 
-// Rates returns the rate that each route has now. What is over MaxRoutes is "(other)".
+// Rates returns the rate that each route has now. What is over MaxRoutes is "(other)". The
+// names are those that AdaptiveOptions.Route or the paths give: masks, which belong to a Mirror,
+// have not been over them. A Result.Stratum that they have changed teaches nothing.
 func (s *AdaptiveSampler) Rates() map[string]float64 {
 	routes := *s.routes.Load()
 	rates := make(map[string]float64, len(routes)+1)
