@@ -345,3 +345,65 @@ func TestTheHeaderOfAnAnswerIsBounded(t *testing.T) {
 		settled(t, m, want, results)
 	}
 }
+
+// mute is a server whose connections can be made silent: those that there are then stay open,
+// and nothing is answered on them any more.
+type mute struct {
+	net.Listener
+	era atomic.Int32 // a connection of an earlier one is silent
+}
+
+type silentConn struct {
+	net.Conn
+	s    *mute
+	born int32
+}
+
+func (s *mute) Accept() (net.Conn, error) {
+	c, err := s.Listener.Accept()
+	return &silentConn{c, s, s.era.Load()}, err
+}
+
+func (c *silentConn) Write(p []byte) (int, error) {
+	if c.born < c.s.era.Load() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
+}
+
+// Idle connections that went silent cost one copy, and not one each.
+func TestSilentConnectionsCostOneCopy(t *testing.T) {
+	const conns = 4
+	var first sync.WaitGroup
+	first.Add(conns)
+	candidate := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" { // all at the same time
+			first.Done()
+			first.Wait()
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		io.WriteString(w, "ok")
+	}))
+	s := &mute{Listener: candidate.Listener}
+	candidate.Listener = s
+	candidate.Start()
+	defer candidate.Close()
+	target := shadow.Remote("v2", candidate.URL)
+	target.Timeout = 500 * time.Millisecond
+	m, results := mirror(t, target)
+	h := m.Handler(text("ok"))
+	ask := func(path string, n int) {
+		before := len(results.all())
+		for range n {
+			getFrom(h, path)
+		}
+		require.Eventually(t, func() bool { return len(results.all()) == before+n }, 10*time.Second, time.Millisecond)
+	}
+	ask("/first", conns)
+	s.era.Add(1)
+	for range conns + 2 {
+		ask("/", 1)
+	}
+	require.NoError(t, m.Shutdown(t.Context()))
+	require.Equal(t, map[string]uint64{match: 2*conns + 1, "failed": 1}, ledger(t, m))
+}
