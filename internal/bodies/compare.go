@@ -73,6 +73,8 @@ func (c *comparison) classify(a, b shown) jsondiff.Class {
 func (c *comparison) pair(x, y int32) bool {
 	n, m := &c.a.nodes[x], &c.b.nodes[y]
 	switch {
+	case n.kind == plain && m.kind == rows || n.kind == rows && m.kind == plain: // one has too many lines
+		return c.record(jsondiff.Changed, one(x), one(y))
 	case n.kind != m.kind:
 		return bytes.Equal(c.a.raw(x), c.b.raw(y)) || c.record(jsondiff.TypeChanged, one(x), one(y))
 	case n.hash == m.hash:
