@@ -23,11 +23,14 @@ import (
 // A request body that the primary did not read to its end, as with a 401 or a 413, is
 // completed after it has returned, but only from bytes that have arrived already (HTTP/1,
 // with a Content-Length, in the server's buffer of 4 KiB). Else the copy is dropped as
-// ReasonBodyUnread: nothing waits for a client.
+// ReasonBodyUnread: nothing waits for a client. It is also where the primary has enabled
+// full duplex.
 //
-// One thing does not pass through the ResponseWriter: http.MaxBytesReader, called inside
-// the primary, cannot tell net/http to close the connection after a body that is too
-// large. Wrap the Mirror's handler in http.MaxBytesHandler instead.
+// Two things in net/http do not look through a ResponseWriter. http.MaxBytesReader, called
+// inside the primary, cannot have the connection closed after a body that is too large: wrap
+// the Mirror's handler in http.MaxBytesHandler instead. And the line "superfluous
+// response.WriteHeader call from …" that the server logs names this package, not the
+// primary: net/http skips frames of its own only.
 func (m *Mirror) Handler(primary http.Handler) http.Handler {
 	m.mustExist("Handler")
 	if isNil(primary) {
@@ -134,7 +137,7 @@ func (m *Mirror) served(s *serving, w why) {
 	defer m.limits.added(s.before, s.ended)
 	begun, end := s.join(), capture.Complete
 	if s.body != nil && !begun {
-		if w == whyCopied {
+		if w == whyCopied && !s.writer.Duplex() { // else net/http does not read the rest in time
 			s.body.Finish()
 		}
 		s.job.body, end = s.body.Stop()

@@ -171,6 +171,9 @@ func (e *panicError) Is(target error) bool { return target == ErrPanic }
 
 // describe says what was panicked with, without a value that may hold anything.
 func describe(v any) string {
+	if v == nil {
+		return "panic(nil), or runtime.Goexit"
+	}
 	if err, ok := v.(runtime.Error); ok && ofRuntime(reflect.TypeOf(v)) {
 		return err.Error()
 	}

@@ -293,9 +293,7 @@ func (m *Mirror) sample(r *http.Request, d *drawn) (w why) {
 		if w != whySamplerFailed {
 			return
 		}
-		if v := recover(); v != nil {
-			m.panicked("Sampler", v)
-		}
+		m.panicked("Sampler", recover())
 	}()
 	if d.Draw = draw(m.sampler, r); d.Sampled {
 		d.took = time.Since(asked)
@@ -308,11 +306,16 @@ func (m *Mirror) sample(r *http.Request, d *drawn) (w why) {
 
 // guard calls user code and turns its panic into an error.
 func (m *Mirror) guard(part string, f func() error) (err error) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			m.panicked(part, v)
-			err = &panicError{part: part, value: v}
+		if returned {
+			return
 		}
+		v := recover() // nil is a panic too: GODEBUG=panicnil=1
+		m.panicked(part, v)
+		err = &panicError{part: part, value: v}
 	}()
-	return f()
+	err = f()
+	returned = true
+	return err
 }

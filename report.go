@@ -143,12 +143,14 @@ func (m multiReporter) each(f func(Reporter) error) error {
 	errs := make([]error, len(m))
 	for i, reporter := range m {
 		func() {
+			returned := false
 			defer func() {
-				if v := recover(); v != nil {
-					errs[i] = &panicError{part: "Reporter", value: v}
+				if !returned { // whatever recover returns: GODEBUG=panicnil=1
+					errs[i] = &panicError{part: "Reporter", value: recover()}
 				}
 			}()
 			errs[i] = f(reporter)
+			returned = true
 		}()
 	}
 	return errors.Join(errs...)

@@ -56,13 +56,23 @@ type reply struct {
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
 func (a *attempt) send() (answer *Message, err error) {
-	m, j, t := a.m, a.j, a.target
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			m.panicked("Transport", v)
-			answer, err = nil, &panicError{part: "Transport", value: v}
+		if returned {
+			return
 		}
+		v := recover() // nil is a panic too: GODEBUG=panicnil=1
+		a.m.panicked("Transport", v)
+		answer, err = nil, &panicError{part: "Transport", value: v}
 	}()
+	answer, err = a.try()
+	returned = true
+	return answer, err
+}
+
+// try is send, and may panic.
+func (a *attempt) try() (answer *Message, err error) {
+	m, j, t := a.m, a.j, a.target
 	out, uri, id := a.in, j.uri, j.id
 	forwarded := a.forwarded()
 	if t.Masker != nil {

@@ -169,12 +169,14 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 
 // serve calls the handler.
 func (t *handlerTransport) serve(w http.ResponseWriter, r *http.Request) (err error) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			err = &panicError{part: "Handler", value: v}
+		if !returned { // whatever recover returns: GODEBUG=panicnil=1
+			err = &panicError{part: "Handler", value: recover()}
 		}
 	}()
 	t.h.ServeHTTP(w, r)
+	returned = true
 	return nil
 }
 

@@ -55,9 +55,13 @@ var (
 
 // guard runs compare and makes a difference of its panic.
 func (f *finder) guard(compare func()) {
+	returned := false
 	defer func() {
+		if returned {
+			return
+		}
 		switch v := recover(); v {
-		case nil, any(errEnough):
+		case any(errEnough):
 		case any(errUnfinished):
 			f.diffs = append(f.diffs, shadow.Diff{Path: root, Kind: shadow.Changed, Class: ClassUnfinished,
 				Primary: text("%v", v), Shadow: text("%v", v)})
@@ -68,6 +72,7 @@ func (f *finder) guard(compare func()) {
 		}
 	}()
 	compare()
+	returned = true
 }
 
 // visit is told of every step, also of those that only try how two elements would go

@@ -26,7 +26,7 @@ var levels = []part{
 	{"flushErrorer", "func (t T) FlushError() error { return t.flushError() }"},
 	{"connection", `func (t T) SetReadDeadline(d time.Time) error { return t.w.(connection).SetReadDeadline(d) }
 func (t T) SetWriteDeadline(d time.Time) error { return t.w.(connection).SetWriteDeadline(d) }
-func (t T) EnableFullDuplex() error { return t.w.(connection).EnableFullDuplex() }`},
+func (t T) EnableFullDuplex() error { return t.enableFullDuplex() }`},
 }
 
 var parts = []part{

@@ -27,6 +27,7 @@ type Response struct {
 	Hijacked bool            // the handler took the connection, or switched protocols
 	Broken   bool            // a write failed: the client has less than was written
 	Whole    bool            // all of Content-Length was written, or a flush sent all there was to send
+	Duplex   bool            // the handler enabled full duplex
 	Short    bool            // what was written is not what Content-Length says
 	Early    bool            // the reader stopped before the end: Body may be a whole document all the same
 	Body     Buffer
@@ -108,6 +109,13 @@ func (w *Writer) Stop() *Response {
 	return r
 }
 
+// Duplex reports whether the handler has enabled full duplex.
+func (w *Writer) Duplex() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.resp.Duplex
+}
+
 // Drop gives the bytes of the recording back, as nobody will want them. What else is known
 // of the response is recorded on.
 func (w *Writer) Drop() {
@@ -187,6 +195,10 @@ func (v window) FlushError() error {
 		v.flushed(err)
 	}
 	return err
+}
+
+func (v window) EnableFullDuplex() error {
+	return v.duplex(http.NewResponseController(v.w).EnableFullDuplex())
 }
 
 func (v window) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -354,6 +366,20 @@ func (w *Writer) hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.hijacked(w.w.(http.Hijacker).Hijack())
 }
 
+func (w *Writer) enableFullDuplex() error { return w.duplex(w.w.(connection).EnableFullDuplex()) }
+
+// duplex records that the server leaves the rest of the request body to the handler.
+func (w *Writer) duplex(err error) error {
+	if err == nil {
+		w.mu.Lock()
+		if w.on {
+			w.resp.Duplex = true
+		}
+		w.mu.Unlock()
+	}
+	return err
+}
+
 // hijacked records that the handler took the connection.
 func (w *Writer) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil {
@@ -395,9 +421,13 @@ func (w *Writer) unkept(n int64) bool {
 	return !w.on || !w.head && n > w.resp.Body.limit
 }
 
-func (w *Writer) readWatched(src io.Reader) (int64, error) {
+func (w *Writer) readWatched(src io.Reader) (n int64, err error) {
 	from := &watched{w: w, src: src}
-	n, err := w.w.(io.ReaderFrom).ReadFrom(from)
+	if _, ok := src.(io.WriterTo); ok { // what is in memory goes out in one piece
+		n, err = w.w.(io.ReaderFrom).ReadFrom(watchedWriterTo{from})
+	} else {
+		n, err = w.w.(io.ReaderFrom).ReadFrom(from)
+	}
 	if !from.failed { // else it is the source's error, not the connection's
 		w.failed(0, err)
 	}
@@ -434,6 +464,33 @@ func (r *watched) Read(p []byte) (int, error) {
 		r.w.wrote(p[:n])
 	}
 	r.failed = err != nil && err != io.EOF
+	return n, err
+}
+
+// watchedWriterTo is a source that writes by itself, with pieces as large as it likes.
+type watchedWriterTo struct{ *watched }
+
+func (r watchedWriterTo) WriteTo(dst io.Writer) (int64, error) {
+	to := &watchedWriter{w: r.w, dst: dst}
+	n, err := r.src.(io.WriterTo).WriteTo(to)
+	r.failed = err != nil && !to.failed
+	return n, err
+}
+
+// watchedWriter is where it writes to: it records what is accepted.
+type watchedWriter struct {
+	w      *Writer
+	dst    io.Writer
+	failed bool
+}
+
+func (d *watchedWriter) Write(p []byte) (int, error) {
+	if len(p) > 0 {
+		d.w.beginImplicit()
+	}
+	n, err := d.dst.Write(p)
+	d.w.wrote(p[:max(n, 0)])
+	d.failed = d.failed || err != nil || n < len(p)
 	return n, err
 }
 

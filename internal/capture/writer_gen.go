@@ -312,7 +312,7 @@ func (t writer3) Flush()                             { t.flush() }
 func (t writer3) FlushError() error                  { return t.flushError() }
 func (t writer3) SetReadDeadline(d time.Time) error  { return t.w.(connection).SetReadDeadline(d) }
 func (t writer3) SetWriteDeadline(d time.Time) error { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer3) EnableFullDuplex() error            { return t.w.(connection).EnableFullDuplex() }
+func (t writer3) EnableFullDuplex() error            { return t.enableFullDuplex() }
 
 type writer4 struct{ *Writer }
 
@@ -335,7 +335,7 @@ func (t writer7) Flush()                                       { t.flush() }
 func (t writer7) FlushError() error                            { return t.flushError() }
 func (t writer7) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer7) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer7) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer7) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer7) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 
 type writer8 struct{ *Writer }
@@ -359,7 +359,7 @@ func (t writer11) Flush()                              { t.flush() }
 func (t writer11) FlushError() error                   { return t.flushError() }
 func (t writer11) SetReadDeadline(d time.Time) error   { return t.w.(connection).SetReadDeadline(d) }
 func (t writer11) SetWriteDeadline(d time.Time) error  { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer11) EnableFullDuplex() error             { return t.w.(connection).EnableFullDuplex() }
+func (t writer11) EnableFullDuplex() error             { return t.enableFullDuplex() }
 func (t writer11) ReadFrom(r io.Reader) (int64, error) { return t.readFrom(r) }
 
 type writer12 struct{ *Writer }
@@ -386,7 +386,7 @@ func (t writer15) Flush()                                       { t.flush() }
 func (t writer15) FlushError() error                            { return t.flushError() }
 func (t writer15) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer15) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer15) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer15) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer15) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer15) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 
@@ -411,7 +411,7 @@ func (t writer19) Flush()                             { t.flush() }
 func (t writer19) FlushError() error                  { return t.flushError() }
 func (t writer19) SetReadDeadline(d time.Time) error  { return t.w.(connection).SetReadDeadline(d) }
 func (t writer19) SetWriteDeadline(d time.Time) error { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer19) EnableFullDuplex() error            { return t.w.(connection).EnableFullDuplex() }
+func (t writer19) EnableFullDuplex() error            { return t.enableFullDuplex() }
 func (t writer19) WriteString(s string) (int, error)  { return t.writeString(s) }
 
 type writer20 struct{ *Writer }
@@ -438,7 +438,7 @@ func (t writer23) Flush()                                       { t.flush() }
 func (t writer23) FlushError() error                            { return t.flushError() }
 func (t writer23) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer23) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer23) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer23) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer23) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer23) WriteString(s string) (int, error)            { return t.writeString(s) }
 
@@ -466,7 +466,7 @@ func (t writer27) Flush()                              { t.flush() }
 func (t writer27) FlushError() error                   { return t.flushError() }
 func (t writer27) SetReadDeadline(d time.Time) error   { return t.w.(connection).SetReadDeadline(d) }
 func (t writer27) SetWriteDeadline(d time.Time) error  { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer27) EnableFullDuplex() error             { return t.w.(connection).EnableFullDuplex() }
+func (t writer27) EnableFullDuplex() error             { return t.enableFullDuplex() }
 func (t writer27) ReadFrom(r io.Reader) (int64, error) { return t.readFrom(r) }
 func (t writer27) WriteString(s string) (int, error)   { return t.writeString(s) }
 
@@ -497,7 +497,7 @@ func (t writer31) Flush()                                       { t.flush() }
 func (t writer31) FlushError() error                            { return t.flushError() }
 func (t writer31) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer31) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer31) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer31) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer31) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer31) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer31) WriteString(s string) (int, error)            { return t.writeString(s) }
@@ -523,7 +523,7 @@ func (t writer35) Flush()                             { t.flush() }
 func (t writer35) FlushError() error                  { return t.flushError() }
 func (t writer35) SetReadDeadline(d time.Time) error  { return t.w.(connection).SetReadDeadline(d) }
 func (t writer35) SetWriteDeadline(d time.Time) error { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer35) EnableFullDuplex() error            { return t.w.(connection).EnableFullDuplex() }
+func (t writer35) EnableFullDuplex() error            { return t.enableFullDuplex() }
 func (t writer35) CloseNotify() <-chan bool           { return t.w.(http.CloseNotifier).CloseNotify() }
 
 type writer36 struct{ *Writer }
@@ -550,7 +550,7 @@ func (t writer39) Flush()                                       { t.flush() }
 func (t writer39) FlushError() error                            { return t.flushError() }
 func (t writer39) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer39) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer39) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer39) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer39) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer39) CloseNotify() <-chan bool                     { return t.w.(http.CloseNotifier).CloseNotify() }
 
@@ -578,7 +578,7 @@ func (t writer43) Flush()                              { t.flush() }
 func (t writer43) FlushError() error                   { return t.flushError() }
 func (t writer43) SetReadDeadline(d time.Time) error   { return t.w.(connection).SetReadDeadline(d) }
 func (t writer43) SetWriteDeadline(d time.Time) error  { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer43) EnableFullDuplex() error             { return t.w.(connection).EnableFullDuplex() }
+func (t writer43) EnableFullDuplex() error             { return t.enableFullDuplex() }
 func (t writer43) ReadFrom(r io.Reader) (int64, error) { return t.readFrom(r) }
 func (t writer43) CloseNotify() <-chan bool            { return t.w.(http.CloseNotifier).CloseNotify() }
 
@@ -609,7 +609,7 @@ func (t writer47) Flush()                                       { t.flush() }
 func (t writer47) FlushError() error                            { return t.flushError() }
 func (t writer47) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer47) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer47) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer47) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer47) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer47) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer47) CloseNotify() <-chan bool                     { return t.w.(http.CloseNotifier).CloseNotify() }
@@ -638,7 +638,7 @@ func (t writer51) Flush()                             { t.flush() }
 func (t writer51) FlushError() error                  { return t.flushError() }
 func (t writer51) SetReadDeadline(d time.Time) error  { return t.w.(connection).SetReadDeadline(d) }
 func (t writer51) SetWriteDeadline(d time.Time) error { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer51) EnableFullDuplex() error            { return t.w.(connection).EnableFullDuplex() }
+func (t writer51) EnableFullDuplex() error            { return t.enableFullDuplex() }
 func (t writer51) WriteString(s string) (int, error)  { return t.writeString(s) }
 func (t writer51) CloseNotify() <-chan bool           { return t.w.(http.CloseNotifier).CloseNotify() }
 
@@ -669,7 +669,7 @@ func (t writer55) Flush()                                       { t.flush() }
 func (t writer55) FlushError() error                            { return t.flushError() }
 func (t writer55) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer55) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer55) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer55) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer55) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer55) WriteString(s string) (int, error)            { return t.writeString(s) }
 func (t writer55) CloseNotify() <-chan bool                     { return t.w.(http.CloseNotifier).CloseNotify() }
@@ -701,7 +701,7 @@ func (t writer59) Flush()                              { t.flush() }
 func (t writer59) FlushError() error                   { return t.flushError() }
 func (t writer59) SetReadDeadline(d time.Time) error   { return t.w.(connection).SetReadDeadline(d) }
 func (t writer59) SetWriteDeadline(d time.Time) error  { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer59) EnableFullDuplex() error             { return t.w.(connection).EnableFullDuplex() }
+func (t writer59) EnableFullDuplex() error             { return t.enableFullDuplex() }
 func (t writer59) ReadFrom(r io.Reader) (int64, error) { return t.readFrom(r) }
 func (t writer59) WriteString(s string) (int, error)   { return t.writeString(s) }
 func (t writer59) CloseNotify() <-chan bool            { return t.w.(http.CloseNotifier).CloseNotify() }
@@ -736,7 +736,7 @@ func (t writer63) Flush()                                       { t.flush() }
 func (t writer63) FlushError() error                            { return t.flushError() }
 func (t writer63) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer63) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer63) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer63) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer63) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer63) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer63) WriteString(s string) (int, error)            { return t.writeString(s) }
@@ -763,7 +763,7 @@ func (t writer67) Flush()                                   { t.flush() }
 func (t writer67) FlushError() error                        { return t.flushError() }
 func (t writer67) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer67) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer67) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer67) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer67) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
 
 type writer68 struct{ *Writer }
@@ -790,7 +790,7 @@ func (t writer71) Flush()                                       { t.flush() }
 func (t writer71) FlushError() error                            { return t.flushError() }
 func (t writer71) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer71) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer71) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer71) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer71) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer71) Push(s string, o *http.PushOptions) error     { return t.w.(http.Pusher).Push(s, o) }
 
@@ -818,7 +818,7 @@ func (t writer75) Flush()                                   { t.flush() }
 func (t writer75) FlushError() error                        { return t.flushError() }
 func (t writer75) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer75) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer75) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer75) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer75) ReadFrom(r io.Reader) (int64, error)      { return t.readFrom(r) }
 func (t writer75) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
 
@@ -849,7 +849,7 @@ func (t writer79) Flush()                                       { t.flush() }
 func (t writer79) FlushError() error                            { return t.flushError() }
 func (t writer79) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer79) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer79) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer79) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer79) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer79) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer79) Push(s string, o *http.PushOptions) error     { return t.w.(http.Pusher).Push(s, o) }
@@ -878,7 +878,7 @@ func (t writer83) Flush()                                   { t.flush() }
 func (t writer83) FlushError() error                        { return t.flushError() }
 func (t writer83) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer83) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer83) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer83) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer83) WriteString(s string) (int, error)        { return t.writeString(s) }
 func (t writer83) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
 
@@ -909,7 +909,7 @@ func (t writer87) Flush()                                       { t.flush() }
 func (t writer87) FlushError() error                            { return t.flushError() }
 func (t writer87) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer87) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer87) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer87) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer87) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer87) WriteString(s string) (int, error)            { return t.writeString(s) }
 func (t writer87) Push(s string, o *http.PushOptions) error     { return t.w.(http.Pusher).Push(s, o) }
@@ -941,7 +941,7 @@ func (t writer91) Flush()                                   { t.flush() }
 func (t writer91) FlushError() error                        { return t.flushError() }
 func (t writer91) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer91) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer91) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer91) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer91) ReadFrom(r io.Reader) (int64, error)      { return t.readFrom(r) }
 func (t writer91) WriteString(s string) (int, error)        { return t.writeString(s) }
 func (t writer91) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
@@ -976,7 +976,7 @@ func (t writer95) Flush()                                       { t.flush() }
 func (t writer95) FlushError() error                            { return t.flushError() }
 func (t writer95) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer95) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer95) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer95) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer95) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer95) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer95) WriteString(s string) (int, error)            { return t.writeString(s) }
@@ -1006,7 +1006,7 @@ func (t writer99) Flush()                                   { t.flush() }
 func (t writer99) FlushError() error                        { return t.flushError() }
 func (t writer99) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer99) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer99) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer99) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer99) CloseNotify() <-chan bool                 { return t.w.(http.CloseNotifier).CloseNotify() }
 func (t writer99) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
 
@@ -1037,7 +1037,7 @@ func (t writer103) Flush()                                       { t.flush() }
 func (t writer103) FlushError() error                            { return t.flushError() }
 func (t writer103) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer103) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer103) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer103) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer103) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer103) CloseNotify() <-chan bool                     { return t.w.(http.CloseNotifier).CloseNotify() }
 func (t writer103) Push(s string, o *http.PushOptions) error     { return t.w.(http.Pusher).Push(s, o) }
@@ -1069,7 +1069,7 @@ func (t writer107) Flush()                                   { t.flush() }
 func (t writer107) FlushError() error                        { return t.flushError() }
 func (t writer107) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer107) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer107) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer107) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer107) ReadFrom(r io.Reader) (int64, error)      { return t.readFrom(r) }
 func (t writer107) CloseNotify() <-chan bool                 { return t.w.(http.CloseNotifier).CloseNotify() }
 func (t writer107) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
@@ -1104,7 +1104,7 @@ func (t writer111) Flush()                                       { t.flush() }
 func (t writer111) FlushError() error                            { return t.flushError() }
 func (t writer111) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer111) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer111) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer111) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer111) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer111) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer111) CloseNotify() <-chan bool                     { return t.w.(http.CloseNotifier).CloseNotify() }
@@ -1137,7 +1137,7 @@ func (t writer115) Flush()                                   { t.flush() }
 func (t writer115) FlushError() error                        { return t.flushError() }
 func (t writer115) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer115) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer115) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer115) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer115) WriteString(s string) (int, error)        { return t.writeString(s) }
 func (t writer115) CloseNotify() <-chan bool                 { return t.w.(http.CloseNotifier).CloseNotify() }
 func (t writer115) Push(s string, o *http.PushOptions) error { return t.w.(http.Pusher).Push(s, o) }
@@ -1172,7 +1172,7 @@ func (t writer119) Flush()                                       { t.flush() }
 func (t writer119) FlushError() error                            { return t.flushError() }
 func (t writer119) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer119) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer119) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer119) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer119) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer119) WriteString(s string) (int, error)            { return t.writeString(s) }
 func (t writer119) CloseNotify() <-chan bool                     { return t.w.(http.CloseNotifier).CloseNotify() }
@@ -1208,7 +1208,7 @@ func (t writer123) Flush()                                   { t.flush() }
 func (t writer123) FlushError() error                        { return t.flushError() }
 func (t writer123) SetReadDeadline(d time.Time) error        { return t.w.(connection).SetReadDeadline(d) }
 func (t writer123) SetWriteDeadline(d time.Time) error       { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer123) EnableFullDuplex() error                  { return t.w.(connection).EnableFullDuplex() }
+func (t writer123) EnableFullDuplex() error                  { return t.enableFullDuplex() }
 func (t writer123) ReadFrom(r io.Reader) (int64, error)      { return t.readFrom(r) }
 func (t writer123) WriteString(s string) (int, error)        { return t.writeString(s) }
 func (t writer123) CloseNotify() <-chan bool                 { return t.w.(http.CloseNotifier).CloseNotify() }
@@ -1247,7 +1247,7 @@ func (t writer127) Flush()                                       { t.flush() }
 func (t writer127) FlushError() error                            { return t.flushError() }
 func (t writer127) SetReadDeadline(d time.Time) error            { return t.w.(connection).SetReadDeadline(d) }
 func (t writer127) SetWriteDeadline(d time.Time) error           { return t.w.(connection).SetWriteDeadline(d) }
-func (t writer127) EnableFullDuplex() error                      { return t.w.(connection).EnableFullDuplex() }
+func (t writer127) EnableFullDuplex() error                      { return t.enableFullDuplex() }
 func (t writer127) Hijack() (net.Conn, *bufio.ReadWriter, error) { return t.hijack() }
 func (t writer127) ReadFrom(r io.Reader) (int64, error)          { return t.readFrom(r) }
 func (t writer127) WriteString(s string) (int, error)            { return t.writeString(s) }

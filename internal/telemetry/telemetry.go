@@ -327,9 +327,10 @@ func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (with con
 	if t.tracer == nil {
 		return ctx, nil
 	}
+	started := false
 	defer func() {
-		if v := recover(); v != nil {
-			t.panicked("TracerProvider", v)
+		if !started {
+			t.panicked("TracerProvider", recover())
 			with, span = ctx, nil
 		}
 	}()
@@ -349,6 +350,7 @@ func (t *Telemetry) Start(ctx context.Context, c *Copy, h http.Header) (with con
 	if t.propagator != nil {
 		t.propagator.Inject(with, propagation.HeaderCarrier(h))
 	}
+	started = true
 	return with, span
 }
 

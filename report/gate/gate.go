@@ -114,12 +114,14 @@ func (g *Gate) changed(ctx context.Context, d Decision) {
 
 // guard calls what is not ours, and recovers from its panic.
 func (g *Gate) guard(ctx context.Context, part string, f func()) {
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
+		if v := recover(); !returned {
 			g.logger.ErrorContext(ctx, "shadow: recovered a panic", slog.String("part", part), slog.String("panic", fmt.Sprintf("%T", v)))
 		}
 	}()
 	f()
+	returned = true
 }
 
 // Watch decides at once, and then at each interval until ctx ends: for a gate that is to
