@@ -155,11 +155,16 @@ func (m *Mirror) routeName(r *http.Request) (route string) {
 	if m.config.route == nil {
 		return r.Pattern
 	}
-	m.guard("WithRoute", func() error { //nolint:errcheck // the route stays empty
-		route = m.config.route(r)
-		return nil
-	})
-	return route
+	done := make(chan string, 1) // a goroutine of its own: runtime.Goexit would end that of the request
+	go func() {
+		var route string
+		defer func() { done <- route }()
+		m.guard("WithRoute", func() error { //nolint:errcheck // the route stays empty
+			route = m.config.route(r)
+			return nil
+		})
+	}()
+	return <-done
 }
 
 // primaryDone is called with the primary's side of j, the copy of r, complete. It admits j to

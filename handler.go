@@ -102,6 +102,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		s.body.Init(r.Body, r.ContentLength, m.pool, m.maxBody)
 		s.body.Trailers(r, s.given)
 		s.body.Answer(&s.writer)
+		s.writer.Request(r, s.given)
 		if s.beside != nil {
 			s.body.Early(m.early(&s.job, r))
 		}

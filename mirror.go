@@ -45,6 +45,8 @@ type Mirror struct {
 	telemetry *telemetry.Telemetry
 	limits    limits
 	coverage  coverage
+	foreign   bool      // the Sampler runs code of the user's
+	apart     sync.Pool // of *apart
 	loops     loops
 
 	unreported atomic.Uint64
@@ -93,6 +95,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.labels = newLabelMasks(c.requestID, c.methods, slices.Concat(masks, c.maskers, c.recordMaskers))
 	m.ruleWords = ruleWords(m.Rules())
 	m.listeners = listeners(c)
+	m.foreign = c.sampler != nil && foreign(c.sampler)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
 	m.through = m.unseen && c.target.Masker == nil && c.canary == nil && c.target.URL == ""
 	m.answers = m.maxBody
@@ -286,7 +289,42 @@ type drawn struct {
 	took time.Duration
 }
 
-func (m *Mirror) sample(r *http.Request, d *drawn) (w why) {
+// sample asks the Sampler. One with code of the user's is asked on a goroutine of its own,
+// because runtime.Goexit would end that of the request, and with it the client's answer.
+func (m *Mirror) sample(r *http.Request, d *drawn) why {
+	if !m.foreign {
+		return m.ask(r, d)
+	}
+	a, _ := m.apart.Get().(*apart)
+	if a == nil {
+		a = &apart{done: make(chan struct{}, 1)}
+		a.run = func() {
+			defer func() { a.done <- struct{}{} }()
+			a.w = whySamplerFailed
+			a.w = a.m.ask(a.r, &a.d)
+		}
+	}
+	a.m, a.r, a.d = m, r, drawn{}
+	go a.run()
+	<-a.done
+	w := a.w
+	*d = a.d
+	a.m, a.r = nil, nil
+	m.apart.Put(a)
+	return w
+}
+
+// apart asks the Sampler on a goroutine of its own. It is used again and again.
+type apart struct {
+	m    *Mirror
+	r    *http.Request
+	d    drawn
+	w    why
+	run  func()
+	done chan struct{}
+}
+
+func (m *Mirror) ask(r *http.Request, d *drawn) (w why) {
 	w = whySamplerFailed
 	asked := time.Now()
 	defer func() {

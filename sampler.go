@@ -45,6 +45,23 @@ func draw(s Sampler, r *http.Request) Draw {
 	return Draw{Sampled: s.Sample(r), Probability: math.NaN()}
 }
 
+// builtin is a Sampler that runs no code of the user's, apart from that of its parts.
+type builtin interface{ builtin() }
+
+func (fixedRate) builtin()   {}
+func (*RateVar) builtin()    {}
+func (*perSecond) builtin()  {}
+func (*byRoute) builtin()    {}
+func (*RouteRates) builtin() {}
+func (*allOf) builtin()      {}
+func (*anyOf) builtin()      {}
+
+// foreign reports whether s runs code of the user's.
+func foreign(s Sampler) bool {
+	_, ours := s.(builtin)
+	return !ours || slices.ContainsFunc(samplersIn(s), foreign)
+}
+
 // share is a probability in units of 2⁻⁶³, exact at 0 and at 1.
 type share uint64
 

@@ -217,9 +217,9 @@ var (
 	ErrTransport = errors.New("shadow: the transport failed")
 )
 
-// Sampler decides which requests are copied. Sample runs on the goroutine of the
-// request, before the primary does: it must be fast, must not read the body and must
-// not change r. It is called by many goroutines at a time. A panic counts the request
+// Sampler decides which requests are copied. The request waits for Sample, before the
+// primary runs: it must be fast, must not read the body and must not change r. It is called
+// by many goroutines at a time, each its own. A panic or runtime.Goexit counts the request
 // as ReasonSamplerFailed. A Sampler that knows with which probability it says yes is a
 // Drawer too.
 type Sampler interface {

@@ -66,6 +66,8 @@ type Writer struct {
 	// what the time of day does.
 	Start time.Time
 
+	server, given *http.Request // see Request
+
 	w    http.ResponseWriter
 	head bool // a response to HEAD: its body is never sent
 
@@ -86,6 +88,24 @@ func (w *Writer) Init(dst http.ResponseWriter, method string, p *Pool, limit int
 	w.resp.Body.Init(p, limit)
 	w.sniffed = limit == Nothing
 }
+
+// Request has a Body that the handler puts in the place of that of given put in the place
+// of that of server too, of which given is a copy, before the header is sent: net/http looks
+// then whether it is its own, to decide if the connection can be used again.
+func (w *Writer) Request(server, given *http.Request) { w.server, w.given = server, given }
+
+// showBody does what Request says.
+func (w *Writer) showBody() {
+	if w.given == nil || w.sent || w.resp.Body.Size() > mostUnsent {
+		return
+	}
+	if _, own := w.given.Body.(*Body); !own {
+		w.server.Body = w.given.Body
+	}
+}
+
+// mostUnsent is more than net/http keeps back of a response (2 KiB over HTTP/1).
+const mostUnsent = 4 << 10
 
 // Stop ends the recording and hands it over; a second call returns an empty one. A handler
 // that writes after it has returned writes unrecorded. A response that was never begun is
@@ -233,6 +253,7 @@ func (w *Writer) beginImplicit() {
 	w.mu.Lock()
 	if w.on && !w.resp.Hijacked {
 		w.begin(http.StatusOK)
+		w.showBody()
 	}
 	w.mu.Unlock()
 }
@@ -408,6 +429,7 @@ func (w *Writer) readFrom(src io.Reader) (n int64, err error) {
 			return n, err
 		}
 	}
+	w.beginImplicit()
 	more, err := w.w.(io.ReaderFrom).ReadFrom(src)
 	w.passed(more)
 	w.failed(0, err)
