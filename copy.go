@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -41,6 +42,8 @@ type job struct {
 	proto      string
 	remoteAddr string
 	uri        string // RequestURI of a server's request
+	tls        *tls.ConnectionState
+	chunked    bool // its body was announced without a length
 	url        url.URL
 	header     fields.Snapshot
 	room       [27]string         // for the usual header: see fields.Take
@@ -285,8 +288,7 @@ func (m *Mirror) run(j *job) {
 	defer func() {
 		err := ErrExited
 		if v := recover(); v != nil {
-			m.panicked("Mirror", v)
-			err = &panicError{part: "Mirror", value: v}
+			err = m.panicked("Mirror", v)
 		}
 		claimed = claimed || j.claim()
 		if !claimed || end != unknown || res.Outcome != "" {

@@ -81,6 +81,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	}
 	s.ctx = r.Context()
 	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
+	s.tls, s.chunked = r.TLS, len(r.TransferEncoding) > 0
 	if r.TLS != nil {
 		s.scheme = "https"
 	}

@@ -153,16 +153,23 @@ func (e *Event) attrs(skipped uint64) []slog.Attr {
 	return list
 }
 
-// panicked logs the first panic of each part of the user's code: where it was, but
-// not its value, which may hold anything.
-func (m *Mirror) panicked(part string, v any) {
-	if _, again := m.panics.LoadOrStore(part, true); again {
+// panicked returns the panic of a part of the user's code as an error, and logs the first one of
+// each part. It is called by the deferred function that has recovered v.
+func (m *Mirror) panicked(part string, v any) *panicError {
+	err := newPanic(part, v)
+	m.logPanic(err)
+	return err
+}
+
+// logPanic logs where a panic was, but not its value, which may hold anything.
+func (m *Mirror) logPanic(err *panicError) {
+	if _, again := m.panics.LoadOrStore(err.part, true); again {
 		return
 	}
 	defer func() { _ = recover() }() // the logger is user code too
 	m.log().Error("shadow: recovered a panic; further ones are counted only",
-		slog.String("mirror", m.name), slog.String("part", part),
-		slog.String("panic", describe(v)), slog.String("stack", callers()))
+		slog.String("mirror", m.name), slog.String("part", err.part),
+		slog.String("panic", describe(err.value)), slog.String("stack", err.stack()))
 }
 
 // episode is a time in which copies, or results, are lost for one kind of reasons. It begins

@@ -153,19 +153,38 @@ func (e resultError) Equal(other resultError) bool { return e.Error() == other.E
 
 func (e resultError) Unwrap() error { return e.error }
 
-func (e resultError) Format(s fmt.State, _ rune) { io.WriteString(s, e.Error()) }
+// Format writes Error for every verb, and for %+v the stack of a panic.
+func (e resultError) Format(s fmt.State, verb rune) {
+	if panicked := (*panicError)(nil); errors.As(e.error, &panicked) {
+		panicked.Format(s, verb)
+		return
+	}
+	io.WriteString(s, e.Error())
+}
 
-// panicError is a panic of the user's code.
+// panicError is a panic of the user's code. Where it is formatted with %+v it has the stack.
 type panicError struct {
 	part  string
 	value any
+	pcs   []uintptr // of the goroutine that panicked
+}
+
+// newPanic is called by the deferred function that has recovered v.
+func newPanic(part string, v any) *panicError {
+	var pcs [64]uintptr
+	return &panicError{part: part, value: v, pcs: slices.Clone(pcs[:runtime.Callers(2, pcs[:])])}
 }
 
 func (e *panicError) Error() string {
 	return fmt.Sprintf("%v in %s: %s", ErrPanic, e.part, describe(e.value))
 }
 
-func (e *panicError) Format(s fmt.State, _ rune) { io.WriteString(s, e.Error()) }
+func (e *panicError) Format(s fmt.State, verb rune) {
+	io.WriteString(s, e.Error())
+	if verb == 'v' && s.Flag('+') {
+		io.WriteString(s, "\n\n"+e.stack())
+	}
+}
 
 func (e *panicError) Is(target error) bool { return target == ErrPanic }
 
@@ -176,6 +195,9 @@ func describe(v any) string {
 	}
 	if err, ok := v.(runtime.Error); ok && ofRuntime(reflect.TypeOf(v)) {
 		return err.Error()
+	}
+	if v == any(http.ErrAbortHandler) {
+		return "http.ErrAbortHandler"
 	}
 	return fmt.Sprintf("a value of type %T", v)
 }
@@ -188,11 +210,10 @@ func ofRuntime(t reflect.Type) bool {
 	return t.PkgPath() == "runtime"
 }
 
-// callers lists the functions that were running, without their arguments, which debug.Stack
-// shows.
-func callers() string {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+// stack lists the functions that were running, with their files and lines, and without their
+// arguments, which debug.Stack shows.
+func (e *panicError) stack() string {
+	frames := runtime.CallersFrames(e.pcs)
 	var out strings.Builder
 	for {
 		frame, more := frames.Next()

@@ -109,7 +109,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.canary.detectors(), SideEffects: mark.SideEffects[:],
-		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: m.panicked,
+		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: func(part string, v any) { m.panicked(part, v) },
 	})
 	if err != nil {
 		return nil, err
@@ -350,8 +350,7 @@ func (m *Mirror) guard(part string, f func() error) (err error) {
 			return
 		}
 		v := recover() // nil is a panic too: GODEBUG=panicnil=1
-		m.panicked(part, v)
-		err = &panicError{part: part, value: v}
+		err = m.panicked(part, v)
 	}()
 	err = f()
 	returned = true

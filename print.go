@@ -3,6 +3,7 @@ package shadow
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -80,6 +81,9 @@ func (r Result) LogValue() slog.Value {
 	}
 	if r.Err != nil {
 		attrs = append(attrs, slog.String("error", r.Err.Error()))
+		if panicked := (*panicError)(nil); errors.As(r.Err, &panicked) {
+			attrs = append(attrs, slog.String("stack", panicked.stack()))
+		}
 	}
 	if r.Note != "" {
 		attrs = append(attrs, slog.String("note", r.Note))

@@ -39,7 +39,7 @@ func say(err error) string {
 		return e.Op + ": " + say(e.Err)
 	case *os.SyscallError:
 		return e.Syscall + ": " + say(e.Err)
-	case *net.DNSError, *net.AddrError, net.UnknownNetworkError, syscall.Errno, *panicError,
+	case *net.DNSError, *net.AddrError, net.UnknownNetworkError, syscall.Errno, *panicError, *lengthError,
 		*tls.CertificateVerificationError, tls.RecordHeaderError, tls.AlertError:
 		return err.Error()
 	}

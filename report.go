@@ -146,7 +146,7 @@ func (m multiReporter) each(f func(Reporter) error) error {
 			returned := false
 			defer func() {
 				if !returned { // whatever recover returns: GODEBUG=panicnil=1
-					errs[i] = &panicError{part: "Reporter", value: recover()}
+					errs[i] = newPanic("Reporter", recover())
 				}
 			}()
 			errs[i] = f(reporter)

@@ -3,11 +3,13 @@ package shadow
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,8 +64,7 @@ func (a *attempt) send() (answer *Message, err error) {
 			return
 		}
 		v := recover() // nil is a panic too: GODEBUG=panicnil=1
-		a.m.panicked("Transport", v)
-		answer, err = nil, &panicError{part: "Transport", value: v}
+		answer, err = nil, a.m.panicked("Transport", v)
 	}()
 	answer, err = a.try()
 	returned = true
@@ -73,10 +74,10 @@ func (a *attempt) send() (answer *Message, err error) {
 // try is send, and may panic.
 func (a *attempt) try() (answer *Message, err error) {
 	m, j, t := a.m, a.j, a.target
-	out, uri, id := a.in, j.uri, j.id
+	out, id := a.in, j.id
 	forwarded := a.forwarded()
 	if t.Masker != nil {
-		out, uri = a.in.Clone(), ""
+		out = a.in.Clone()
 		if out.Header == nil {
 			out.Header = http.Header{}
 		}
@@ -121,8 +122,8 @@ func (a *attempt) try() (answer *Message, err error) {
 		marks   [marks]string
 	}
 	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
-		mark: mark.Mark{Target: t.Name, ID: id, RemoteAddr: j.remoteAddr, RequestURI: uri},
-		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most}}
+		mark: mark.Mark{Target: t.Name, ID: id},
+		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most, asked: a.asked(out)}}
 	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(h, id, m.nonce(t), &c.marks); bag.Len() > 1 {
@@ -146,6 +147,9 @@ func (a *attempt) try() (answer *Message, err error) {
 	defer a.spend(start)
 	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, t.host(a.in.Host, out.Host), h, body, length))
 	m.reportLoop()
+	if panicked := (*panicError)(nil); errors.As(err, &panicked) { // of a handler in this process
+		m.logPanic(panicked)
+	}
 	switch {
 	case err == nil && resp == nil:
 		err = errors.New("shadow: the Transport returned neither a response nor an error")
@@ -156,6 +160,20 @@ func (a *attempt) try() (answer *Message, err error) {
 		return nil, ErrTimeout
 	}
 	return answer, quiet(err)
+}
+
+// asked returns what the primary was asked, as far as a Masker left it in out.
+func (a *attempt) asked(out *Message) asked {
+	j := a.j
+	was := asked{sent: out.URL, proto: j.proto, remoteAddr: j.remoteAddr, tls: j.tls, chunked: j.chunked}
+	if *out.URL == *a.in.URL {
+		was.url, was.uri = &j.url, j.uri
+	}
+	if a.target.Masker != nil && j.tls != nil { // a client's certificate is a credential
+		was.tls = &tls.ConnectionState{Version: j.tls.Version, HandshakeComplete: j.tls.HandshakeComplete, CipherSuite: j.tls.CipherSuite,
+			NegotiatedProtocol: j.tls.NegotiatedProtocol, ServerName: j.tls.ServerName}
+	}
+	return was
 }
 
 // late is the route of a copy that began without one, where the primary has answered since.
@@ -431,6 +449,18 @@ type holding struct {
 	limit int64         // bytes kept
 	most  *atomic.Int64 // bytes after which there is no use in more
 	taken atomic.Bool   // by the handler that is running: not for what it calls itself
+	asked asked
+}
+
+// asked is what a primary handler was asked. An in-process target is asked the same.
+type asked struct {
+	sent       *url.URL // what its copy was sent with; nil if there is none
+	url        *url.URL // nil if a Masker changed it
+	uri        string   // empty if it was no server's request
+	proto      string
+	remoteAddr string
+	tls        *tls.ConnectionState
+	chunked    bool
 }
 
 type holdingKey struct{}

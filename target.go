@@ -2,6 +2,7 @@ package shadow
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,13 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
-	"github.com/goshadow/shadow/internal/mark"
 )
 
 // Target is where copies go: a candidate, or the control.
@@ -107,13 +107,18 @@ func (t *Target) check(c *config, where string) {
 // maxResponseHeader is how many bytes the header of an answer may have.
 const maxResponseHeader = 256 << 10
 
-// HandlerTransport serves requests by calling h on the caller's goroutine. The answer
-// is held in memory until it is read; of a copy, no more than a Mirror keeps of one
-// body. A panic of h becomes an error that is ErrPanic, also after h has begun to
-// answer. 1xx answers, flushes and connections to hijack do not exist here.
-func HandlerTransport(h http.Handler) http.RoundTripper { return &handlerTransport{h} }
+// HandlerTransport serves requests by calling h on the caller's goroutine, and h finds what a
+// server gives it: deadlines, full duplex and CloseNotify do nothing, the temporary files of a
+// form are removed. The answer is held in memory until it is read; of a copy, no more than a
+// Mirror keeps of one body. A panic of h becomes an error that is ErrPanic, also after h has
+// begun to answer; an answer that is not as long as its Content-Length says becomes an error
+// that is io.ErrUnexpectedEOF. 1xx answers, flushes and connections to hijack do not exist here.
+func HandlerTransport(h http.Handler) http.RoundTripper { return &handlerTransport{h: h} }
 
-type handlerTransport struct{ h http.Handler }
+type handlerTransport struct {
+	h      http.Handler
+	server http.Server // for who looks for http.ServerContextKey, as ReverseProxy does
+}
 
 func (t *handlerTransport) fault() error {
 	if isNil(t.h) {
@@ -143,22 +148,22 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 	}
 	if hold.limit == capture.Nothing {
 		s := &served{}
-		s.request(req, header, hold.most)
-		if err := t.serve(&s.sink, &s.in); err != nil {
+		s.request(req, header, hold, &t.server)
+		if err := t.serve(&s.sink, s); err != nil {
 			return nil, err
 		}
-		return s.response(req, max(s.sink.status, http.StatusOK)), nil
+		return s.response(req, s.sink.status), nil
 	}
 	rec := &recorded{}
-	rec.request(req, header, hold.most)
+	rec.request(req, header, hold, &t.server)
 	rec.writer.Init(&rec.sink, rec.in.Method, hold.pool, hold.limit)
 	defer func() {
-		if resp == nil { // it panicked, or exited its goroutine
+		if resp == nil { // it panicked, exited its goroutine, or did not answer as a whole
 			stopped := rec.writer.Stop()
 			stopped.Body.Release()
 		}
 	}()
-	if err := t.serve(rec.writer.Wrap(), &rec.in); err != nil {
+	if err := t.serve(rec.writer.Wrap(), &rec.served); err != nil {
 		return nil, err
 	}
 	if n := fields.Size(rec.sink.header); hold.limit < math.MaxInt64 && n > maxResponseHeader {
@@ -168,31 +173,52 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 }
 
 // serve calls the handler.
-func (t *handlerTransport) serve(w http.ResponseWriter, r *http.Request) (err error) {
+func (t *handlerTransport) serve(w http.ResponseWriter, s *served) (err error) {
+	defer func() {
+		if form := s.in.MultipartForm; form != nil {
+			form.RemoveAll() //nolint:errcheck // a server ignores it too
+		}
+	}()
 	returned := false
 	defer func() {
 		if !returned { // whatever recover returns: GODEBUG=panicnil=1
-			err = &panicError{part: "Handler", value: recover()}
+			err = newPanic("Handler", recover())
 		}
 	}()
-	t.h.ServeHTTP(w, r)
+	t.h.ServeHTTP(w, &s.in)
 	returned = true
-	return nil
+	return s.complete()
 }
 
 // served is a request to a handler in process, its answer, of which the body is not kept,
 // and that body, which is empty.
 type served struct {
-	in   http.Request
-	url  url.URL
-	sink sink
-	resp http.Response
+	in      http.Request
+	url     url.URL
+	context serverContext
+	sink    sink
+	resp    http.Response
 }
 
-// request makes of a client's request what a server makes of it.
-func (s *served) request(req *http.Request, header http.Header, most *atomic.Int64) {
-	s.sink = sink{header: http.Header{}, most: most}
-	s.in, s.url = *req, *req.URL
+// serverContext is the context of a request with the http.Server that serves it.
+type serverContext struct {
+	context.Context
+	server *http.Server
+}
+
+func (c *serverContext) Value(key any) any {
+	if key == http.ServerContextKey {
+		return c.server
+	}
+	return c.Context.Value(key)
+}
+
+// request makes of a client's request what a server makes of it: of a copy, what the server of
+// the primary made of that.
+func (s *served) request(req *http.Request, header http.Header, hold *holding, server *http.Server) {
+	s.sink = sink{header: http.Header{}, most: hold.most, ctx: req.Context(), length: -1}
+	s.context = serverContext{req.Context(), server}
+	s.in, s.url = *req.WithContext(&s.context), *req.URL
 	in := &s.in
 	s.url.Scheme, s.url.Host = "", ""
 	in.URL = &s.url
@@ -209,14 +235,51 @@ func (s *served) request(req *http.Request, header http.Header, most *atomic.Int
 		in.Body = http.NoBody
 	}
 	in.Proto, in.ProtoMajor, in.ProtoMinor = "HTTP/1.1", 1, 1
-	in.GetBody, in.Response = nil, nil
-	if m := mark.From(req.Context()); m != nil {
-		in.RemoteAddr, in.RequestURI = m.RemoteAddr, m.RequestURI
+	in.GetBody, in.Response, in.TLS = nil, nil, nil
+	in.RequestURI = req.URL.RequestURI()
+	was := &hold.asked
+	if was.sent == nil {
+		return
 	}
-	if !leadsTo(in.RequestURI, req.URL) {
-		in.RequestURI = req.URL.RequestURI()
+	in.RemoteAddr, in.TLS = was.remoteAddr, was.tls
+	if major, minor, ok := http.ParseHTTPVersion(was.proto); ok {
+		in.Proto, in.ProtoMajor, in.ProtoMinor = was.proto, major, minor
+	}
+	if was.chunked && in.Body != http.NoBody {
+		in.ContentLength, in.TransferEncoding = -1, []string{"chunked"}
+	}
+	if was.uri != "" && *req.URL == *was.sent {
+		s.url, in.RequestURI = *was.url, was.uri
 	}
 }
+
+// complete ends the answer. The error says that it is not what its Content-Length says.
+func (s *served) complete() error {
+	k := &s.sink
+	k.WriteHeader(http.StatusOK)
+	if s.in.Method == http.MethodHead || k.bodiless() || k.cut {
+		return nil
+	}
+	if k.long || k.length >= 0 && k.length != k.size {
+		return &lengthError{k.length, k.size, k.long}
+	}
+	return nil
+}
+
+// lengthError is an answer that is not what its Content-Length says.
+type lengthError struct {
+	declared, size int64
+	long           bool
+}
+
+func (e *lengthError) Error() string {
+	if e.long {
+		return fmt.Sprintf("shadow: the answer is longer than the %d bytes of its Content-Length", e.declared)
+	}
+	return fmt.Sprintf("shadow: the answer has %d of the %d bytes of its Content-Length", e.size, e.declared)
+}
+
+func (e *lengthError) Unwrap() error { return io.ErrUnexpectedEOF }
 
 // response is the answer to req, without its body.
 func (s *served) response(req *http.Request, status int) *http.Response {
@@ -248,15 +311,6 @@ type recorded struct {
 	first  time.Time // when the status was written
 	buf    capture.Buffer
 	body   *bytes.Reader
-}
-
-// leadsTo tells whether uri is the request target of u.
-func leadsTo(uri string, u *url.URL) bool {
-	query, ok := strings.CutPrefix(uri, u.EscapedPath())
-	if u.RawQuery == "" && !u.ForceQuery {
-		return ok && query == "" && uri != ""
-	}
-	return ok && query != "" && query[0] == '?' && query[1:] == u.RawQuery
 }
 
 func (r *recorded) answer(req *http.Request) *http.Response {
@@ -305,38 +359,71 @@ func (e *longBody) Error() string {
 }
 
 // sink is the ResponseWriter at the end of an in-process answer. It refuses what
-// cannot be of use any more.
+// cannot be of use any more, and what a server refuses.
 type sink struct {
 	header http.Header
 	most   *atomic.Int64
+	ctx    context.Context
 	size   int64
+	length int64 // Content-Length, -1 if not declared
 	status int
+	long   bool // more was written than declared
+	cut    bool // bytes that could not be of use were refused
+
+	notify sync.Once
+	gone   chan bool
 }
 
 func (s *sink) Header() http.Header { return s.header }
-func (s *sink) Flush()              {}
 
 func (s *sink) WriteHeader(status int) {
 	if status < 100 || status > 999 {
 		panic(fmt.Sprintf("invalid WriteHeader code %v", status))
 	}
-	if s.status == 0 && status >= 200 {
-		s.status = status
+	if s.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		s.status, s.length = status, capture.Declared(s.header)
 	}
 }
 
 func (s *sink) Write(p []byte) (int, error) {
-	if s.status == 0 {
-		s.status = http.StatusOK
-	}
-	switch {
-	case s.status == http.StatusNoContent || s.status == http.StatusNotModified:
+	s.WriteHeader(http.StatusOK)
+	switch n := int64(len(p)); {
+	case s.bodiless():
 		return 0, http.ErrBodyNotAllowed
+	case s.long || s.length >= 0 && s.size+n > s.length: // once too long, net/http takes no more
+		s.long = true
+		return 0, http.ErrContentLength
 	case s.size > s.most.Load():
+		s.cut = true
 		return 0, errEnough
 	}
 	s.size += int64(len(p))
 	return len(p), nil
+}
+
+// bodiless reports whether an answer of this status never has a body.
+func (s *sink) bodiless() bool {
+	return s.status == http.StatusNoContent || s.status == http.StatusNotModified || s.status == http.StatusSwitchingProtocols
+}
+
+// What else a server's ResponseWriter does has no effect on an answer in memory.
+
+func (s *sink) Flush()                           { s.WriteHeader(http.StatusOK) }
+func (s *sink) FlushError() error                { s.Flush(); return nil }
+func (s *sink) SetReadDeadline(time.Time) error  { return nil }
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+func (s *sink) EnableFullDuplex() error          { return nil }
+
+// WriteString is Write.
+func (s *sink) WriteString(p string) (int, error) { return s.Write([]byte(p)) }
+
+// CloseNotify returns a channel that gets a value when there is no use in the answer any more.
+func (s *sink) CloseNotify() <-chan bool {
+	s.notify.Do(func() {
+		s.gone = make(chan bool, 1)
+		context.AfterFunc(s.ctx, func() { s.gone <- true })
+	})
+	return s.gone
 }
 
 var errEnough = errors.New("shadow: the answer is longer than the primary's and more than the Mirror keeps")

@@ -162,7 +162,7 @@ func (w *Writer) begin(status int) {
 		w.resp.Header = fields.Take(h, w.room[:]).Without(http.TrailerPrefix) // those are sent after the body
 	}
 	_, w.resp.Typed = h["Content-Type"]
-	w.length = declared(h)
+	w.length = Declared(h)
 	if w.length > w.resp.Body.limit {
 		w.resp.Body.Limit(0) // it would only ever be a prefix: keep the hash alone
 	}
@@ -175,8 +175,8 @@ func (w *Writer) now() time.Time {
 	return w.Start.Add(time.Since(w.Start))
 }
 
-// declared is the Content-Length of h as net/http reads it, -1 if there is none.
-func declared(h http.Header) int64 {
+// Declared is the Content-Length of h as net/http reads it, -1 if there is none.
+func Declared(h http.Header) int64 {
 	v := h["Content-Length"]
 	if len(v) == 0 {
 		return -1
@@ -420,7 +420,7 @@ func (w *Writer) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.C
 // sniffs a Content-Type that is missing.
 func (w *Writer) readFrom(src io.Reader) (n int64, err error) {
 	h := w.w.Header()
-	if !w.unkept(declared(h)) {
+	if !w.unkept(Declared(h)) {
 		return w.readWatched(src)
 	}
 	if _, typed := h["Content-Type"]; !typed {

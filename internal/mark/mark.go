@@ -64,8 +64,6 @@ const (
 type Mark struct {
 	Target string // name of the target; empty where another process made the copy
 	ID     string // correlation ID
-	// Of the request that was copied.
-	RemoteAddr, RequestURI string
 }
 
 type key struct{}
