@@ -142,18 +142,18 @@ func TestAMaskedInProcessCandidateSeesNothingOfWhatWasMasked(t *testing.T) {
 	}
 }
 
-// program is a handler, of which net/http and a HandlerTransport have to make the same answer.
-type program []func(w http.ResponseWriter, r *http.Request)
+// script is a handler, of which net/http and a HandlerTransport have to make the same answer.
+type script []func(w http.ResponseWriter, r *http.Request)
 
-func (p program) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, step := range p {
 		step(w, r)
 	}
 }
 
-// randomProgram returns a program and its text.
-func randomProgram(rnd *rand.Rand) (p program, text string) {
-	p = program{}
+// randomScript returns a script and its text.
+func randomScript(rnd *rand.Rand) (p script, text string) {
+	p = script{}
 	note := func(step func(w http.ResponseWriter, r *http.Request), format string, args ...any) {
 		p = append(p, step)
 		text += fmt.Sprintf(format, args...) + "; "
@@ -239,8 +239,8 @@ func TestAHandlerAnswersInProcessAsOverASocket(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	var current sync.Map
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, _ := current.Load("program")
-		p.(program).ServeHTTP(w, r)
+		p, _ := current.Load("script")
+		p.(script).ServeHTTP(w, r)
 	}))
 	srv.Config.ErrorLog = nolog
 	srv.Start()
@@ -248,8 +248,8 @@ func TestAHandlerAnswersInProcessAsOverASocket(t *testing.T) {
 	fresh := &http.Transport{DisableKeepAlives: true}
 	whole, none := 0, 0
 	for range 1000 {
-		p, text := randomProgram(rnd)
-		current.Store("program", p)
+		p, text := randomScript(rnd)
+		current.Store("script", p)
 		method := []string{"GET", "HEAD", "POST"}[rnd.IntN(3)]
 		ask := func(rt http.RoundTripper) *got {
 			r, err := http.NewRequest(method, srv.URL+"/a", strings.NewReader("hello"))
