@@ -254,7 +254,7 @@ func TestAnAnswerThatMemoryWasShortForIsUncompared(t *testing.T) {
 				over := make(chan struct{})
 				sent.Add(1)
 				open.Go(func() {
-					m.Handler(eventStream(8<<10, &sent, over)).ServeHTTP(&nowhere{http.Header{}}, httptest.NewRequest("GET", "/events", nil))
+					m.Handler(eventStream(6<<10, &sent, over)).ServeHTTP(&nowhere{http.Header{}}, httptest.NewRequest("GET", "/events", nil))
 				})
 				sent.Wait()
 				m.Handler(doc(1, 200, large)).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
