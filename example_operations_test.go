@@ -69,7 +69,7 @@ func ExampleMirror_Coverage() {
 		method, path, _ := strings.Cut(asked, " ")
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
 	}
-	mirror.Shutdown(context.Background())
+	mirror.Drain(context.Background()) //nolint:errcheck // it waits for as long as it takes
 	for _, route := range mirror.Coverage() {
 		if route.Compared() == 0 {
 			fmt.Printf("%s: %s\n", route.Route, route.Why)

@@ -91,6 +91,32 @@ func ExampleMirror_Handler() {
 	//   /body/stock extra: none, 3
 }
 
+// Drain waits for the copies of what was asked so far, as a test does before it looks at
+// what was reported. The Mirror goes on.
+func ExampleMirror_Drain() {
+	mirror, err := shadow.New(shadow.InProcess("v2", replying(`{"stock": 4}`)), shadow.WithReporter(printing))
+	if err != nil {
+		panic(err)
+	}
+	defer mirror.Close()
+	h := mirror.Handler(replying(`{"stock": 3}`))
+	for _, path := range []string{"/items/7", "/baskets/7"} {
+		serve(h, path)
+		if err := mirror.Drain(context.Background()); err != nil {
+			panic(err)
+		}
+		fmt.Println(mirror.Stats().Mismatch)
+	}
+
+	// Output:
+	// mismatch GET /items/{}
+	//   /body/stock changed: 3, 4
+	// 1
+	// mismatch GET /baskets/{}
+	//   /body/stock changed: 3, 4
+	// 2
+}
+
 // A client that is to move to another vendor asks both, and uses the old one's answers.
 func ExampleMirror_Transport() {
 	old := httptest.NewServer(replying(`{"rate": 1.0837}`))

@@ -140,6 +140,27 @@ func (m *Mirror) Enabled() bool {
 	return m.stops.Load()&(stopOff|stopClosed) == 0
 }
 
+// Drain waits until no copy waits or runs: each is counted then, and reported. The Mirror
+// goes on mirroring, so on a busy one that may take long. If ctx ends first, the error is
+// that of ctx. A copy counts from the moment at which the handler of its request has
+// returned, or, with Parallel, at which its request was read: a client may have the answer
+// of a long response a little before.
+func (m *Mirror) Drain(ctx context.Context) error {
+	m.mustExist("Drain")
+	idle := m.queue.Idle()
+	select {
+	case <-idle:
+		return nil
+	default:
+	}
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Shutdown stops copying, waits until every copy under way has been reported, and
 // flushes the reporters that can be flushed. Primaries go on being served. If ctx ends
 // first, copies that wait are dropped as ReasonShutDown, those that run are cancelled,

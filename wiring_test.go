@@ -27,6 +27,7 @@ func TestANilMirrorPanicsWhenItIsWired(t *testing.T) {
 		"Coverage":   func() { m.Coverage() },
 		"Explain":    func() { m.Explain(get()) },
 		"Check":      func() { m.Check(t.Context(), shadow.CheckOptions{}) },
+		"Drain":      func() { m.Drain(t.Context()) },
 		"Shutdown":   func() { m.Shutdown(t.Context()) },
 		"Close":      func() { m.Close() },
 	} {

@@ -37,7 +37,7 @@ type Queue[T comparable] struct {
 	settled   []uint64
 	closed    bool
 	closing   chan struct{} // closed when the Queue is
-	idle      chan struct{} // closed when nothing waits or runs any more; nil until asked for
+	idle      chan struct{} // closed when nothing waits or runs; nil if nobody waits for that
 }
 
 // Verdict is the answer of Put.
@@ -188,6 +188,23 @@ func (q *Queue[T]) Counts(dst []uint64) (settled []uint64, waiting, running int)
 	return append(dst, q.settled...), waiting, q.running + q.waiting - waiting
 }
 
+// Idle returns a channel that is closed once nothing waits or runs.
+func (q *Queue[T]) Idle() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.await()
+}
+
+// await is Idle under the lock.
+func (q *Queue[T]) await() <-chan struct{} {
+	if q.idle == nil {
+		q.idle = make(chan struct{})
+	}
+	idle := q.idle
+	q.signal()
+	return idle
+}
+
 // Close refuses items from now on. The channel is closed once every item accepted
 // so far is settled.
 func (q *Queue[T]) Close() <-chan struct{} {
@@ -197,12 +214,7 @@ func (q *Queue[T]) Close() <-chan struct{} {
 		q.closed = true
 		close(q.closing)
 	}
-	if q.idle == nil {
-		q.idle = make(chan struct{})
-	}
-	idle := q.idle
-	q.signal()
-	return idle
+	return q.await()
 }
 
 // Remove takes item off the queue and settles it under kind. It reports whether it waited.

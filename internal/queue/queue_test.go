@@ -353,6 +353,28 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
+func TestIdleTellsWhenNothingWaitsOrRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1, 4)
+		<-b.Idle()
+		for range 2 { // and goes on
+			b.put(t, queue.Accepted, 1, 2)
+			idle, also := b.Idle(), b.Idle()
+			b.word <- struct{}{}
+			synctest.Wait()
+			select {
+			case <-idle:
+				t.Fatal("one still runs")
+			default:
+			}
+			b.word <- struct{}{}
+			<-idle
+			<-also
+		}
+		rest()
+	})
+}
+
 func TestDropSettlesWhatWaitsAndReturnsItInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(1, 10)
