@@ -200,7 +200,7 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 		if w = m.put(j); w == whyCopied {
 			return
 		}
-		m.coverage.count(m.routeOf(j.route, j.method, &j.url), whyEnd(w))
+		m.coverage.count(m.routeOf(j.route, j.method, &j.url), m.originOf(j.route, j.resp.Status), whyEnd(w))
 	} else {
 		j.release()
 		m.lose(given, w)
@@ -232,7 +232,7 @@ func (m *Mirror) put(j *job) (w why) {
 func (j *job) size() int64 {
 	u := &j.url
 	return j.header.Size() + j.trailer.Size() +
-		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route))
+		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.draw.Stratum))
 }
 
 // run takes j to its Result. It is the queue's worker.
@@ -385,10 +385,13 @@ func (m *Mirror) run(j *job) {
 // answered.
 func (m *Mirror) settle(j *job, route string, e end) {
 	if !m.unseen {
+		from := guessed
 		if route == "" {
 			route = m.labels.route(j.method, &j.url)
+		} else {
+			from = m.originOf(j.route, j.resp.Status)
 		}
-		m.coverage.count(route, e)
+		m.coverage.count(route, from, e)
 	}
 	m.queue.Settle(e)
 }

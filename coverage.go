@@ -32,13 +32,38 @@ type RouteCoverage struct {
 // Compared is the number of results whose answers were compared.
 func (c *RouteCoverage) Compared() uint64 { return c.Match + c.Mismatch }
 
-// maxCovered is how many routes are told apart; what is new after that is one route more,
-// "(other)". Names are cut to maxRouteName bytes: the table takes 1 MB at most.
+// maxCovered is how many routes of each origin are told apart. Later ones are counted as one
+// more route, "(other)". Names are cut to maxRouteName bytes, so the table takes 3 MB at most.
 const maxCovered = 1000
 
+// origin says how a route got its name. Each origin has places of its own in Coverage: clients
+// can make up paths, and these must not take the places of the routes that exist.
+type origin uint8
+
+const (
+	guessed   origin = iota // the template of a path that the primary may not serve
+	answered                // the template of a path that the primary serves
+	patterned               // a pattern, or what WithRoute returned
+	origins
+)
+
+// originOf returns the origin of the name that routeOf returns for found. Status is that of the
+// primary's answer, 0 if it is not known.
+func (m *Mirror) originOf(found string, status int) origin {
+	switch {
+	case found != "" && (m.config.route != nil || !catchAll(found)):
+		return patterned
+	case status == 0, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
+		return guessed
+	}
+	return answered
+}
+
 // Coverage returns what became of the requests of each route that was seen since New, sorted
-// by route, copied or not. Of the first 1,000 routes, that is: what comes after them is
-// "(other)". Outcomes and Lost are exact. A route whose requests are never sampled may be
+// by route, copied or not. The first 1,000 patterns (and names of WithRoute) have an entry each,
+// and so have the first 1,000 templates of paths that the primary serves, and the first 1,000
+// of paths that it answered with 404 or 405, or that were not sampled. Later ones are
+// counted as "(other)". Outcomes and Lost are exact. A route whose requests are never sampled may be
 // missing until it has had some hundreds of them.
 //
 // A Mirror whose answers nobody looks at (Target.Discard and no Reporter) compares nothing,
@@ -107,6 +132,7 @@ func (c *RouteCoverage) whyUncovered() string {
 // coverage counts ends by route. Nobody waits for anybody but where a route is new.
 type coverage struct {
 	adding sync.Mutex
+	added  [origins]int
 	routes atomic.Pointer[map[string]*routeEnds] // copied when one is added
 }
 
@@ -122,22 +148,22 @@ func (c *coverage) known() map[string]*routeEnds {
 	return nil
 }
 
-// of returns the counters of route.
-func (c *coverage) of(route string) *routeEnds {
+// of returns the counters of route, whose name came from o.
+func (c *coverage) of(route string, o origin) *routeEnds {
 	if ends := c.known()[route]; ends != nil {
 		return ends
 	}
-	return c.add(route)
+	return c.add(route, o)
 }
 
 // count counts that a request of route ended so.
-func (c *coverage) count(route string, e end) { c.of(route).n[e].Add(1) }
+func (c *coverage) count(route string, o origin, e end) { c.of(route, o).n[e].Add(1) }
 
-func (c *coverage) add(route string) *routeEnds {
+func (c *coverage) add(route string, o origin) *routeEnds {
 	c.adding.Lock()
 	defer c.adding.Unlock()
 	known := c.known()
-	if len(known) >= maxCovered {
+	if known[route] == nil && c.added[o] >= maxCovered {
 		route = otherRoutes
 	}
 	if ends := known[route]; ends != nil {
@@ -146,6 +172,9 @@ func (c *coverage) add(route string) *routeEnds {
 	more := make(map[string]*routeEnds, len(known)+1)
 	maps.Copy(more, known)
 	ends := &routeEnds{}
+	if route != otherRoutes {
+		c.added[o]++
+	}
 	more[strings.Clone(route)] = ends
 	c.routes.Store(&more)
 	return ends
@@ -199,7 +228,7 @@ func (m *Mirror) endsOf(r *http.Request) *routeEnds {
 			return ends
 		}
 	}
-	return m.coverage.of(m.routeOf(found, r.Method, r.URL))
+	return m.coverage.of(m.routeOf(found, r.Method, r.URL), m.originOf(found, 0))
 }
 
 // routeOf is the route of a request of u: its name, or one made of its path. Found is what

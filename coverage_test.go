@@ -1,6 +1,7 @@
 package shadow_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -212,4 +213,71 @@ func TestCoverageIsBounded(t *testing.T) {
 		all += n
 	}
 	assert.Equal(t, uint64(1000), all, other)
+}
+
+// A scanner asks for thousands of paths that do not exist. The routes that do exist have an
+// entry of their own all the same.
+func TestCoverageKeepsPlacesForRoutesThatExist(t *testing.T) {
+	scan := func(h http.Handler, n int) {
+		for i := range n {
+			h.ServeHTTP(discardWriter{http.Header{}}, httptest.NewRequest("GET", "/scan/"+letters(i), nil))
+		}
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders/{id}", text("ok"))
+	mux.HandleFunc("GET /refused/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+	serves := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { // without patterns
+		if strings.HasPrefix(r.URL.Path, "/orders/") {
+			io.WriteString(w, "ok")
+			return
+		}
+		http.NotFound(w, r)
+	})
+	all := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	for name, c := range map[string]struct {
+		primary http.Handler
+		route   string
+		options []shadow.Option
+	}{
+		"a pattern, sampled":         {mux, "GET /orders/{id}", nil},
+		"a pattern, not sampled":     {mux, "GET /orders/{id}", []shadow.Option{shadow.WithSampler(shadow.Rate(0))}},
+		"a pattern, refused":         {mux, "GET /refused/{id}", nil},
+		"a template that is served":  {serves, "GET /orders/{}", nil},
+		"beside paths that all work": {http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { r.Pattern = pattern(r); all(w, r) }), "GET /orders/{id}", nil},
+	} {
+		for _, timing := range []shadow.Timing{shadow.AfterPrimary, shadow.Parallel} {
+			t.Run(name+" "+string(timing), func(t *testing.T) {
+				m, err := shadow.New(shadow.InProcess("v2", http.NotFoundHandler()), append(c.options, calm, shadow.WithTiming(timing),
+					shadow.WithQueue(3000, 64<<20), shadow.WithReporter(shadow.ReporterFunc(func(context.Context, *shadow.Result) error { return nil })))...)
+				require.NoError(t, err)
+				h := m.Handler(c.primary)
+				one := 1 // of so many requests is looked at
+				if strings.HasSuffix(name, "not sampled") {
+					one = 64
+				}
+				scan(h, 1200*one)
+				require.Eventually(t, func() bool { s := m.Stats(); return s.Queued+s.Running == 0 }, time.Minute, time.Millisecond)
+				for range 20 * one {
+					getFrom(h, "/"+strings.SplitN(c.route, "/", 3)[1]+"/17")
+				}
+				require.NoError(t, m.Shutdown(t.Context()))
+				list := m.Coverage()
+				known := map[string]bool{}
+				for _, c := range list {
+					known[c.Route] = true
+				}
+				assert.True(t, known[c.route], c.route)
+				assert.True(t, known["(other)"], "the others")
+				assert.LessOrEqual(t, len(list), 1002, "what does not exist is bounded as ever")
+			})
+		}
+	}
+}
+
+// pattern is what a router would say of r that knows one route.
+func pattern(r *http.Request) string {
+	if strings.HasPrefix(r.URL.Path, "/orders/") {
+		return "/orders/{id}"
+	}
+	return ""
 }

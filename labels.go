@@ -57,10 +57,18 @@ func (l *labelMasks) route(method string, u *url.URL) string {
 	return string(name[:min(len(name), maxRouteName)])
 }
 
-// stratum returns the name of a stratum as the rules leave it. Samplers name strata by routes,
+// stratum returns the name of a stratum as the rules leave it, cut to maxRouteName bytes.
+func (l *labelMasks) stratum(name string) string {
+	if name = l.maskStratum(name); len(name) > maxRouteName {
+		name = strings.Clone(name[:maxRouteName]) // the rest is not kept for it
+	}
+	return name
+}
+
+// maskStratum returns the name of a stratum as the rules leave it. Samplers name strata by routes,
 // and so by paths: "GET /users/ada". A name in which a rule finds something, and that is no
 // path, is [masked].
-func (l *labelMasks) stratum(name string) string {
+func (l *labelMasks) maskStratum(name string) string {
 	if name == "" || len(l.paths) == 0 && len(l.texts) == 0 {
 		return name
 	}

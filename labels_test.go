@@ -142,3 +142,20 @@ func TestAStratumHoldsNothingThatAMaskHides(t *testing.T) {
 		}
 	}
 }
+
+// Samplers of users may name a stratum by anything. A Result holds as much of it as of a route.
+func TestAStratumIsBounded(t *testing.T) {
+	for name, opts := range map[string][]shadow.Option{
+		"without masks": nil,
+		"with masks":    {shadow.WithMasker(shadow.MaskDetected())},
+	} {
+		for length, want := range map[int]int{256: 256, 1 << 20: 256} {
+			m, results := mirror(t, shadow.InProcess("v2", text("ok")), append(opts, shadow.WithSampler(strata{}))...)
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("X-Stratum", strings.Repeat("x ", length/2))
+			m.Handler(text("ok")).ServeHTTP(httptest.NewRecorder(), r)
+			require.NoError(t, m.Shutdown(t.Context()))
+			assert.Len(t, results.all()[0].Stratum, want, name)
+		}
+	}
+}

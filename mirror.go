@@ -181,7 +181,8 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
 				j.release()
 				j.part()
-				m.coverage.count(m.routeOf(j.named(), j.method, &j.url), whyEnd(whyShutDown))
+				name := j.named()
+				m.coverage.count(m.routeOf(name, j.method, &j.url), m.originOf(name, 0), whyEnd(whyShutDown))
 			}
 		}
 	}

@@ -24,7 +24,8 @@
 // # Bounds
 //
 // A Reporter tells 1,000 routes apart and counts the others, and from 2,000 on other mirrors
-// and targets, as [tally.Other]. It keeps 64 causes of a route, Options.Max alerts and 1,000
+// and targets, as [tally.Other]. Routes that were first answered with 404 or 405 are at most
+// 500 of these, so that paths that clients make up leave room for those that exist. It keeps 64 causes of a route, Options.Max alerts and 1,000
 // suppressions. Names and texts of results and events are cut after 256 bytes.
 package alert
 
@@ -163,6 +164,7 @@ type Reporter struct {
 
 	mu           sync.Mutex
 	routes       map[routeKey]*route
+	unmatched    int // routes that were new with an unmatched result
 	alerts       map[key]*known
 	suppressions []Suppression
 	stats        Stats

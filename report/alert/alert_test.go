@@ -704,6 +704,24 @@ func TestRoutesAreBounded(t *testing.T) {
 	})
 }
 
+// Paths that do not exist may each be a route. They leave room for those that exist.
+func TestPathsThatDoNotExistLeaveRoomForRoutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := newInbox()
+		r := open(t, alert.Options{Transport: in})
+		for i := range 3000 {
+			missing := result(fmt.Sprint("GET /", i))
+			missing.Primary.StatusCode = 404 + i%2
+			report(t, r, 1, missing)
+		}
+		report(t, r, 10_000, result("GET /2999"))
+		report(t, r, 10, result("GET /orders/{id}", "/body/x"))
+		if alerts := r.Alerts(); assert.Len(t, alerts, 1) {
+			assert.Equal(t, "GET /orders/{id}", alerts[0].Route)
+		}
+	})
+}
+
 func TestAckSaysHowManyAlertsWereWorthIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		in := newInbox()

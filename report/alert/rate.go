@@ -3,6 +3,7 @@ package alert
 import (
 	"cmp"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -88,7 +89,7 @@ func (w *window) sum(slot int64) (n uint64) {
 // count counts res, whose differences have that fingerprint, and raises an alert where its
 // route has too many that should not be. It runs under mu.
 func (r *Reporter) count(res *shadow.Result, fingerprint string, now time.Time) {
-	at := r.route(routeKey{cut(res.Mirror), cut(res.Target), cut(res.Route)})
+	at := r.route(routeKey{cut(res.Mirror), cut(res.Target), cut(res.Route)}, unmatched(res))
 	slot := r.slot(now)
 	at.all.add(slot)
 	if res.Outcome == shadow.Match || res.Outcome == shadow.Mismatch {
@@ -184,9 +185,17 @@ func (r *Reporter) judgeFailed(a Alert, res *shadow.Result, at *route, now time.
 	r.raise(a, now)
 }
 
-func (r *Reporter) route(k routeKey) *route {
-	if r.routes[k] == nil && len(r.routes) >= maxRoutes {
-		k.route = tally.Other
+// unmatched reports whether the primary may not serve the path of res: clients make up such
+// paths, and each may be a route.
+func unmatched(res *shadow.Result) bool {
+	return res.Primary != nil && (res.Primary.StatusCode == http.StatusNotFound || res.Primary.StatusCode == http.StatusMethodNotAllowed)
+}
+
+// route returns the route of k, or one of tally.Other where there is no room for it. Routes
+// that are new with an unmatched result take at most half of the room.
+func (r *Reporter) route(k routeKey, unmatched bool) *route {
+	if r.routes[k] == nil && (len(r.routes) >= maxRoutes || unmatched && r.unmatched >= maxRoutes/2) {
+		k.route, unmatched = tally.Other, false
 	}
 	if r.routes[k] == nil && len(r.routes) >= 2*maxRoutes {
 		k = routeKey{tally.Other, tally.Other, tally.Other}
@@ -194,6 +203,9 @@ func (r *Reporter) route(k routeKey) *route {
 	at := r.routes[k]
 	if at == nil {
 		at = &route{}
+		if unmatched {
+			r.unmatched++
+		}
 		r.routes[routeKey{strings.Clone(k.mirror), strings.Clone(k.target), strings.Clone(k.route)}] = at
 	}
 	return at

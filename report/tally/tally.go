@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
@@ -45,7 +46,9 @@ type Options struct {
 	// Routes, Fields and Groups are how many there may be, of all mirrors and targets
 	// together; 0 are 1,000 routes, 10,000 fields and 1,000 groups. One route takes at most
 	// a sixteenth of the fields and groups, or 16 of them where that is more. What does not
-	// fit is counted as Other: the first to come stay. Names are cut after 256 bytes, paths
+	// fit is counted as Other: the first to come stay. Routes that were first answered with
+	// 404 or 405 take at most half of Routes, so that paths that clients make up leave room for
+	// those that exist. Names are cut after 256 bytes, paths
 	// after 512.
 	Routes int
 	Fields int
@@ -106,6 +109,7 @@ type Tally struct {
 	grows sync.Mutex            // of those who add one
 
 	routes, fields, groups atomic.Int64 // how many there are
+	unmatched              atomic.Int64 // routes that were new with an unmatched result
 	spare                  atomic.Int64 // cells beyond one for each series
 	kept                   atomic.Int64 // bytes of exemplars
 
@@ -237,7 +241,7 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 	defer t.writers.Put(w)
 	s := w.last
 	if k := (seriesKey{name(r.Mirror), name(r.Target), name(r.Route)}); s == nil || s.key != k {
-		s = t.series(k)
+		s = t.series(k, unmatched(r))
 		w.last = s
 	}
 	w.look(t, s, r)
@@ -322,32 +326,45 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// series returns that of k, or one of Other where there is no room for it.
-func (t *Tally) series(k seriesKey) *series {
+// unmatched reports whether the primary may not serve the path of r: clients make up such
+// paths, and each may be a route.
+func unmatched(r *shadow.Result) bool {
+	return r.Primary != nil && (r.Primary.StatusCode == http.StatusNotFound || r.Primary.StatusCode == http.StatusMethodNotAllowed)
+}
+
+// series returns that of k, or one of Other where there is no room for it. Routes that are
+// new with an unmatched result take at most half of the room.
+func (t *Tally) series(k seriesKey, unmatched bool) *series {
 	limit := int64(t.options.Routes)
-	if s := t.find(k, limit); s != nil {
+	if s := t.find(k, limit, unmatched); s != nil {
 		return s
 	}
-	if s := t.find(seriesKey{k.mirror, k.target, Other}, limit+maxOthers); s != nil {
+	if s := t.find(seriesKey{k.mirror, k.target, Other}, limit+maxOthers, false); s != nil {
 		return s
 	}
-	return t.find(seriesKey{Other, Other, Other}, math.MaxInt64)
+	return t.find(seriesKey{Other, Other, Other}, math.MaxInt64, false)
 }
 
 // find returns the series of k, which is made unless there are limit of them already.
-func (t *Tally) find(k seriesKey, limit int64) *series {
+func (t *Tally) find(k seriesKey, limit int64, unmatched bool) *series {
 	if s, _ := t.known.Load().find(t.seed, k); s != nil {
 		return s
 	}
-	if t.routes.Load() >= limit {
+	full := func() bool {
+		return t.routes.Load() >= limit || unmatched && t.unmatched.Load() >= limit/2
+	}
+	if full() {
 		return nil
 	}
 	t.grows.Lock()
 	defer t.grows.Unlock()
 	known := *t.known.Load()
 	s, free := known.find(t.seed, k)
-	if s != nil || t.routes.Load() >= limit {
+	if s != nil || full() {
 		return s
+	}
+	if unmatched {
+		t.unmatched.Add(1)
 	}
 	if 2*t.routes.Add(1) > int64(len(known)) {
 		known = known.grown(t.seed)

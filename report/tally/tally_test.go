@@ -525,6 +525,32 @@ func TestMemoryIsBounded(t *testing.T) {
 	runtime.KeepAlive(x)
 }
 
+// Paths that do not exist may each be a route. They leave room for those that exist.
+func TestPathsThatDoNotExistLeaveRoomForRoutes(t *testing.T) {
+	x := newTally(t, tally.Options{Routes: 100})
+	list := matches(1000, func(i int) string { return fmt.Sprint("GET /missing/", i) })
+	for i, r := range list {
+		r.Primary.StatusCode = 404 + i%2
+	}
+	report(t, x, list...)
+	report(t, x, matches(50, func(i int) string { return fmt.Sprint("GET /orders/", i) })...)
+	existing, missing, others := 0, 0, uint64(0)
+	for _, r := range x.Snapshot().Routes {
+		switch {
+		case strings.HasPrefix(r.Route, "GET /orders/"):
+			existing++
+		case strings.HasPrefix(r.Route, "GET /missing/"):
+			missing++
+		default:
+			others = r.Results.All()
+		}
+	}
+	// One place is that of the others.
+	assert.Equal(t, 49, existing)
+	assert.Equal(t, 50, missing)
+	assert.EqualValues(t, 951, others)
+}
+
 // The figures of docs/insight.md: what a route takes, usually and at most.
 func TestARouteTakesTwelveKilobytesAndNinetyAtMost(t *testing.T) {
 	const routes = 200
