@@ -50,9 +50,8 @@ type shape struct {
 	// what it was answered.
 	talk func(t *testing.T, c net.Conn) string
 
-	want   string // where the ledger has it: an Outcome or a Reason
-	remote string // the same with a remote target, if it is another one
-	h2     string // the same over HTTP/2, if it is another one; "-" is not to be asked
+	want string // where the ledger has it: an Outcome or a Reason
+	h2   string // the same over HTTP/2, if it is another one; "-" is not to be asked
 }
 
 func (s shape) h() http.Handler {
@@ -607,7 +606,7 @@ func shapes(t *testing.T) []shape {
 			got += readUntil(t, r, "got two\n")
 			io.WriteString(c, lastRequest)
 			return got + readRest(t, r)
-		}, want: "failed", remote: match}, // in process there is no full duplex to enable
+		}, want: match},
 		{name: "full duplex, body not read", h2: "-", serve: func(w http.ResponseWriter, r *http.Request) {
 			if err := http.NewResponseController(w).EnableFullDuplex(); err != nil {
 				panic(err)
@@ -838,11 +837,7 @@ func TestThePrimaryIsUntouched(t *testing.T) {
 				m, results := mirrorTo(t, target, s.h())
 				got := s.overHTTP1(t, m.Handler(s.h()))
 				assert.Equal(t, bare, got, "HTTP/1.1, %s", target)
-				want := s.want
-				if target == "remote" {
-					want = cmpOr(s.remote, want)
-				}
-				settled(t, m, want, results)
+				settled(t, m, s.want, results)
 			}
 			if s.h2 == "-" {
 				return

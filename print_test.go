@@ -2,6 +2,8 @@ package shadow_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +61,7 @@ var printable = map[string]struct {
 	"CheckOptions":    {shadow.CheckOptions{}, []string{"Method", "Path", "Host"}},                            // what the user asks for
 	"CheckReport":     {shadow.CheckReport{}, []string{"Mirror", "Target", "Verdict", "Name", "Text", "Fix"}}, // made to be shown
 	"CheckItem":       {shadow.CheckItem{}, []string{"Verdict", "Name", "Text", "Fix"}},
-	"RouteCoverage":   {shadow.RouteCoverage{}, []string{"Route", "Lost", "Why"}}, // made to be shown
+	"RouteCoverage":   {shadow.RouteCoverage{}, []string{"Route", "Lost", "Passed", "Why"}}, // made to be shown
 	"AdaptiveOptions": {shadow.AdaptiveOptions{}, nil},
 	"AdaptiveSampler": {&shadow.AdaptiveSampler{}, nil},
 	"WindowedSampler": {&shadow.WindowedSampler{}, nil},
@@ -170,8 +172,20 @@ func printed(t *testing.T, v any) string {
 	return out.String()
 }
 
-// secrets are spellings of "secret" in what fmt writes.
-var secrets = regexp.MustCompile(`(?i)s[e3]cret|736563726574|115 101 99 114 101 116|0x73, 0x65, 0x63|c2VjcmV0`)
+// secrets are spellings of "secret" in what fmt and encoding/json write.
+var secrets = regexp.MustCompile(`(?i:s3cret)|` + spellings("secret").String())
+
+// spellings matches word as text, in hexadecimal, as bytes and in base64, which spells it in
+// three ways.
+func spellings(word string) *regexp.Regexp {
+	hexadecimal := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(word)), "[]byte{"), "}")
+	list := []string{"(?i:" + word + "|" + hex.EncodeToString([]byte(word)) + "|" + hexadecimal + ")", strings.Trim(fmt.Sprint([]byte(word)), "[]")}
+	for before := range 3 {
+		text := base64.StdEncoding.EncodeToString([]byte("123"[:before] + word))
+		list = append(list, regexp.QuoteMeta(text[(8*before+5)/6:8*(before+len(word))/6])) // the characters that are of word alone
+	}
+	return regexp.MustCompile(strings.Join(list, "|"))
+}
 
 func TestNothingPrintsWhatItHolds(t *testing.T) {
 	names := exportedTypes(t)
@@ -199,6 +213,11 @@ func TestNothingPrintsWhatItHolds(t *testing.T) {
 	// The test can fail.
 	assert.Regexp(t, secrets, printed(t, struct{ A []byte }{[]byte("secret")}))
 	assert.Regexp(t, secrets, printed(t, &quoting{"secret"}))
+	for before := range 3 {
+		text, err := json.Marshal([]byte("xyz"[:before] + "hunter2 and more"))
+		require.NoError(t, err)
+		assert.Regexp(t, spellings("hunter2"), string(text))
+	}
 }
 
 // What is shown is there.

@@ -24,7 +24,7 @@ const printed = `The client sent
 The shadow received
   POST /customers/twq4i2oir24b3pyazkbrzlyytz@tanrfuuvh5zqx.example.com/orders?email=twq4i2oir24b3pyazkbrzlyytz%40tanrfuuvh5zqx.example.com&lang=en
   X-User: twq4i2oir24b3pyazkbrzlyytz@tanrfuuvh5zqx.example.com
-  {"items":3,"contact":{"email":"twq4i2oir24b3pyazkbrzlyytz@tanrfuuvh5zqx.example.com","born":"1815-01-28"},"card":"[masked]","note":"or try [masked]"}
+  {"items":3,"contact":{"email":"twq4i2oir24b3pyazkbrzlyytz@tanrfuuvh5zqx.example.com","born":"1153-06-22"},"card":"[masked]","note":"or try [masked]"}
 
 Which rule touched what
   credentials       /header/Authorization

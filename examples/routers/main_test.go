@@ -32,11 +32,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const printed = `chi as a whole         50 requests, 47 alike, 3 different: /users/{} /body/active
+const printed = `chi as a whole         50 requests, 47 alike, 3 different: GET /users/{} /body/active
 chi inside its chain   50 requests, 47 alike, 3 different: GET /users/{id} /body/active
-gin as a whole         50 requests, 47 alike, 3 different: /users/{} /body/active
+gin as a whole         50 requests, 47 alike, 3 different: GET /users/{} /body/active
 gin inside its chain   50 requests, 47 alike, 3 different: GET /users/:id /body/active
-echo as a whole        50 requests, 47 alike, 3 different: /users/{} /body/active
+echo as a whole        50 requests, 47 alike, 3 different: GET /users/{} /body/active
 echo inside its chain  50 requests, 47 alike, 3 different: GET /users/:id /body/active
 `
 
@@ -59,6 +59,7 @@ func TestNoRequestGetsHoldOfAnothersRoutingState(t *testing.T) {
 			wrong := make(chan string, requests)
 			primary, mirror, err := s.start(
 				shadow.WithQueue(requests, 64<<20), // nothing is dropped
+				shadow.WithPressure(shadow.PressureOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
 				shadow.WithConcurrency(64),
 				shadow.WithComparator(shadow.ComparatorFunc(func(x *shadow.Exchange) []shadow.Diff {
 					for _, body := range [][]byte{x.Primary.Body, x.Shadow.Body} {

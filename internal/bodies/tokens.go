@@ -20,7 +20,7 @@ func Tokens(contentType string, body []byte, keyed map[string]bool, found func(t
 		s.json(body)
 		return s.index
 	}
-	t := &tape{doc: body, names: newNames(), seed: maphash.MakeSeed()}
+	t := &tape{set: new(Set), doc: body, names: newNames(), seed: maphash.MakeSeed()}
 	if t.read(f, self, 0, len(body), 0) != nil {
 		return 0
 	}
