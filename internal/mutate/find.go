@@ -39,20 +39,20 @@ func find(file string, src []byte, id *int) (*source, error) {
 	}
 	s := &source{file: file, pkg: tree.Name.Name, src: src}
 	sum := sha256.Sum256(src)
+	text := func(n ast.Node) string {
+		return string(src[fset.Position(n.Pos()).Offset:fset.Position(n.End()).Offset])
+	}
 	// change adds a change of n. MUTANT stands for the call that asks for it.
 	change := func(n ast.Node, what, before, after string) {
 		*id++
 		p := fset.Position(n.Pos())
 		call := fmt.Sprintf("mutant_(%d)", *id)
-		name := fmt.Sprintf("%s:%d:%d %s", file, p.Line, p.Column, what)
+		name := fmt.Sprintf("%s:%d:%d %s: %.60s", file, p.Line, p.Column, what, strings.Join(strings.Fields(text(n)), " "))
 		s.mutants = append(s.mutants, mutant{
 			id: *id, name: name, key: fmt.Sprintf("%s %x", name, sum[:6]), file: file, line: p.Line,
 			from: p.Offset, to: fset.Position(n.End()).Offset,
 			before: strings.ReplaceAll(before, "MUTANT", call), after: strings.ReplaceAll(after, "MUTANT", call),
 		})
-	}
-	text := func(n ast.Node) string {
-		return string(src[fset.Position(n.Pos()).Offset:fset.Position(n.End()).Offset])
 	}
 	known := map[ast.Expr]bool{}
 	always := func(x ast.Expr) { known[x] = true; change(x, "true", "(", " || MUTANT)") }

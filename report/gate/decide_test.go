@@ -252,6 +252,39 @@ func TestTheBoundsOfACheckAgreeWithItsVerdict(t *testing.T) {
 	}
 }
 
+// A time that is shown to be the limit or more fails, and one that may be the limit does not pass.
+func TestALimitIsToBeStayedUnder(t *testing.T) {
+	s := snapshot(good(20_000))
+	for _, m := range []Measure{P95Ratio, LagMedian} {
+		check := decide(t, Criteria{Limits: Limits{m: 1.1}}, s).Checks[0]
+		assert.Equal(t, Fail, decide(t, Criteria{Limits: Limits{m: *check.Lower}}, s).Verdict, m)
+		assert.Equal(t, Insufficient, decide(t, Criteria{Limits: Limits{m: *check.Upper}}, s).Verdict, m)
+	}
+}
+
+func TestABoundThatIsNotKnownIsNotReported(t *testing.T) {
+	d := decide(t, Criteria{Limits: Limits{P95Ratio: 1.1, LagMedian: 0.1}}, snapshot(good(3)))
+	for _, check := range d.Checks {
+		assert.Equal(t, Insufficient, check.Verdict)
+		assert.Nil(t, check.Upper, check.Name)
+		assert.Positive(t, check.Needed, check.Name)
+		assert.Contains(t, check.Reason, "more needed to bound it")
+	}
+	for _, check := range decide(t, Criteria{Limits: Limits{P95Ratio: 1.1, LagMedian: 0.1}}, snapshot(good(2000))).Checks {
+		assert.NotNil(t, check.Upper, check.Name)
+		assert.NotNil(t, check.Observed, check.Name)
+	}
+}
+
+func TestRoutesAreJudgedInTheOrderOfTheirNames(t *testing.T) {
+	d := decide(t, Criteria{EachRoute: Limits{Compared: 1}}, snapshot(counted{route: "GET /b", match: 1}, counted{route: "GET /c", match: 1}, counted{route: "GET /a", match: 1}))
+	var routes []string
+	for _, check := range d.Checks {
+		routes = append(routes, check.Route)
+	}
+	assert.Equal(t, []string{"GET /a", "GET /b", "GET /c"}, routes)
+}
+
 func TestDefaultsAreM1ToM10AsFarAsATallyKnowsThem(t *testing.T) {
 	s := snapshot(good(5000), counted{route: "GET /carts/{id}", match: 100, primary: 5 * time.Millisecond, shadowed: 5 * time.Millisecond})
 	golden(t, "default-pass.txt", decide(t, Default(), s).String())
@@ -437,6 +470,19 @@ func TestFigures(t *testing.T) {
 		assert.Equal(t, c.want, d.Verdict, c.name)
 		assert.Len(t, d.Checks, 4)
 	}
+}
+
+func TestAFigureIsToldWithItsLimit(t *testing.T) {
+	criteria := Criteria{Figures: map[string]Range{"cost": {Min: new(0.01), Max: new(0.05)}}}
+	d, err := criteria.Decide(snapshot(good(1)), map[string]float64{"cost": 0.03})
+	require.NoError(t, err)
+	assert.Equal(t, []Check{
+		{Name: "figure:cost", Verdict: Pass, Limit: 0.01, Observed: new(0.03), Reason: "0.03; the minimum is 0.01"},
+		{Name: "figure:cost", Verdict: Pass, Limit: 0.05, Observed: new(0.03), Reason: "0.03; the maximum is 0.05"},
+	}, d.Checks)
+	d, err = criteria.Decide(snapshot(good(1)), nil)
+	require.NoError(t, err)
+	assert.Equal(t, Check{Name: "figure:cost", Verdict: Insufficient, Limit: 0.01, Reason: "not measured; the minimum is 0.01"}, d.Checks[0])
 }
 
 func TestOneCandidateIsJudgedAtATime(t *testing.T) {

@@ -71,10 +71,20 @@ func TestCopiesOfDifferentProbabilityAreWeighedOrNotJudged(t *testing.T) {
 		assert.Equal(t, c.reason, d.Checks[0].Reason, c.name)
 	}
 	t.Run("a route by itself needs no weights if its copies are alike", func(t *testing.T) {
-		for _, least := range []float64{0, 0.01} {
+		for _, least := range []float64{0, 0.01, 0.001} {
 			d := decide(t, Criteria{LeastProbability: least, EachRoute: Limits{DiffRate: 0.05}}, copies(rare, copied("GET /often", 0.01, 500, 0)))
 			assert.Equal(t, Pass, d.Verdict, d.String())
 		}
+	})
+	t.Run("copies that are alike so far need not stay so", func(t *testing.T) {
+		alike := copies(copied("GET /often", 0.01, 2000, 0))
+		limits := Limits{DiffRate: 0.01}
+		assert.Equal(t, Pass, decide(t, Criteria{Limits: limits}, alike).Verdict)
+		assert.Equal(t, Insufficient, decide(t, Criteria{LeastProbability: 0.001, Limits: limits}, alike).Verdict)
+	})
+	t.Run("no copies are not copies of a probability that is not known", func(t *testing.T) {
+		d := decide(t, Criteria{LeastProbability: 0.01, Limits: Limits{DiffRate: 0.01}}, copies())
+		assert.Contains(t, d.Checks[0].Reason, "0 differences in 0; ")
 	})
 	t.Run("what is counted is not weighed", func(t *testing.T) {
 		d := decide(t, Criteria{Limits: Limits{Compared: 8000}}, copies(rare, often))
@@ -84,6 +94,14 @@ func TestCopiesOfDifferentProbabilityAreWeighedOrNotJudged(t *testing.T) {
 		for _, damage := range []func(w *tally.Weights){
 			func(w *tally.Weights) { w.Noisy = w.Mismatch + 1 },
 			func(w *tally.Weights) { w.Correlated = w.All() + 1 },
+			func(w *tally.Weights) { w.Correlated = -1 },
+			func(w *tally.Weights) { w.ShadowErrors = -1 },
+			func(w *tally.Weights) { w.ShadowErrors = w.All() + 1 },
+			func(w *tally.Weights) { w.Match = -1 },
+			func(w *tally.Weights) { w.Failed = -1 },
+			func(w *tally.Weights) { w.Uncompared = -1 },
+			func(w *tally.Weights) { w.Noisy = -1 },
+			func(w *tally.Weights) { w.Expected = -1 },
 			func(w *tally.Weights) { w.ShadowErrors = math.NaN() },
 			func(w *tally.Weights) { w.Match = math.Inf(1) },
 			func(w *tally.Weights) { w.Greatest = -1 },
