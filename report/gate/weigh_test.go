@@ -86,6 +86,14 @@ func TestCopiesOfDifferentProbabilityAreWeighedOrNotJudged(t *testing.T) {
 		d := decide(t, Criteria{LeastProbability: 0.01, Limits: Limits{DiffRate: 0.01}}, copies())
 		assert.Contains(t, d.Checks[0].Reason, "0 differences in 0; ")
 	})
+	t.Run("more of what a sampler prefers do not bound a time", func(t *testing.T) {
+		s := snapshot(good(2000))
+		criteria := Criteria{Limits: Limits{LagMedian: 0.02}}
+		assert.Contains(t, decide(t, criteria, s).Checks[0].Reason, "; more needed to tell it from 20 ms")
+		criteria.LeastProbability = 0.5
+		s.Routes[0].Weighted = tally.Weights{Match: 2000, Correlated: 2000, Greatest: 1, Squares: 2000}
+		assert.Contains(t, decide(t, criteria, s).Checks[0].Reason, "; copies of one probability needed to tell it from 20 ms")
+	})
 	t.Run("what is counted is not weighed", func(t *testing.T) {
 		d := decide(t, Criteria{Limits: Limits{Compared: 8000}}, copies(rare, often))
 		assert.Equal(t, Pass, d.Verdict, d.String())
