@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -243,6 +244,7 @@ func (m *Mirror) run(j *job) {
 		request   Message
 		candidate attempt
 		pass      pass
+		late      sync.WaitGroup // giveUp, if the timer has begun it
 	}
 	res := &all.Result
 	j.pass = &all.pass
@@ -351,8 +353,16 @@ func (m *Mirror) run(j *job) {
 			close(control.done)
 		}
 	}
-	timer := time.AfterFunc(time.Until(deadline), func() { m.giveUp(j, res) })
-	defer timer.Stop() // it holds the bodies: also where the candidate exits this goroutine
+	all.late.Add(1)
+	timer := time.AfterFunc(time.Until(deadline), func() {
+		defer all.late.Done()
+		m.giveUp(j, res)
+	})
+	defer func() { // also if the candidate exits this goroutine
+		if !timer.Stop() {
+			all.late.Wait() // a report that takes long keeps this worker
+		}
+	}()
 	answer, err := all.candidate.send()
 	if claimed = j.claim(); !claimed {
 		return
@@ -419,7 +429,8 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why
 	return whyCopied
 }
 
-// giveUp settles a copy that is late. Its worker stays taken until it returns.
+// giveUp settles a copy that is late. Its worker stays taken until both have returned, so
+// there are never more late reports than workers.
 func (m *Mirror) giveUp(j *job, res *Result) {
 	if !j.claim() {
 		return
