@@ -189,7 +189,7 @@ func (m *Mirror) leaked(target, id, route, what string, parts ...part) error {
 		m.SetEnabled(false)
 		then = "it was stopped, and the mirror is switched off"
 	}
-	m.notify(Event{Kind: EventLeak, ID: id, Route: route,
+	m.notify(Event{Kind: EventLeak, Target: target, ID: id, Route: route,
 		Text: fmt.Sprintf("%s still holds what looks like %s at %s: %s", what, found.first, found.place, then)})
 	return errLeak
 }

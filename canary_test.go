@@ -2,6 +2,7 @@ package shadow_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -239,8 +240,34 @@ func TestTheCanaryWatchesTheControl(t *testing.T) {
 	_, m := exchanged(t, reading, shadow.InProcess("candidate", candidate), httptest.NewRequest("GET", "/?a=ann%40example.com", nil),
 		shadow.WithControl(control), shadow.WithCanary(everyCopy), shadow.WithReporter(page))
 	assert.Empty(t, seen.got)
-	assert.Len(t, page.events, 1)
+	require.Len(t, page.events, 1)
+	assert.Equal(t, shadow.EventLeak, page.events[0].Kind)
+	assert.Equal(t, "control", page.events[0].Target)
 	assert.Equal(t, map[string]uint64{"mismatch": 1}, ledger(t, m))
+}
+
+// A mask that fails for the control is an event of the control, and one for the candidate an
+// event of the candidate.
+func TestAFailedMaskNamesItsTarget(t *testing.T) {
+	failing := shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })
+	for _, failed := range []string{"candidate", "control"} {
+		page := &pager{}
+		candidate, control := remoteTo(t, &wire{}), remoteTo(t, &wire{})
+		candidate.Name, control.Name = "candidate", "control"
+		if failed == "control" {
+			control.Masker = failing
+		} else {
+			candidate.Masker = failing
+		}
+		m, err := shadow.New(candidate, shadow.WithControl(control), shadow.WithReporter(page), calm)
+		require.NoError(t, err)
+		getFrom(m.Handler(ok), "/")
+		getFrom(m.Handler(ok), "/")
+		require.NoError(t, m.Shutdown(t.Context()))
+		require.Len(t, page.events, 1, "the first time")
+		assert.Equal(t, shadow.EventMaskFailed, page.events[0].Kind)
+		assert.Equal(t, failed, page.events[0].Target)
+	}
 }
 
 // The share that is checked is the rate.

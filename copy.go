@@ -602,7 +602,7 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 		}
 	}()
 	if err := m.guard("Masker", func() error { return m.maskRecord(j, res) }); err != nil {
-		m.maskFailed(&res.Exchange, "a result was reported without its content", err)
+		m.maskFailed(res.Target, &res.Exchange, "a result was reported without its content", err)
 		return
 	}
 	masked = true

@@ -397,7 +397,7 @@ func uncovered(f media.Format) error {
 const EventMaskFailed EventKind = "mask-failed"
 
 // maskFailed tells of err, for which something, what, was not done.
-func (m *Mirror) maskFailed(x *Exchange, what string, err error) {
+func (m *Mirror) maskFailed(target string, x *Exchange, what string, err error) {
 	if errors.Is(err, errLeak) { // which is told of already
 		return
 	}
@@ -406,7 +406,7 @@ func (m *Mirror) maskFailed(x *Exchange, what string, err error) {
 	if errors.As(err, &built) {
 		rule, why = built.rule, built.rule+": "+built.err.Error()
 	}
-	if _, again := m.told.LoadOrStore(what+" "+rule, true); !again {
-		m.notify(Event{Kind: EventMaskFailed, ID: x.ID, Route: x.Route, Text: what + ": " + why + "; further ones are counted only"})
+	if _, again := m.told.LoadOrStore(target+" "+what+" "+rule, true); !again {
+		m.notify(Event{Kind: EventMaskFailed, Target: target, ID: x.ID, Route: x.Route, Text: what + ": " + why + "; further ones are counted only"})
 	}
 }

@@ -87,7 +87,7 @@ func (a *attempt) try() (answer *Message, err error) {
 			err = &maskError{"Masker", errInvalid}
 		}
 		if err != nil {
-			m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
+			m.maskFailed(t.Name, &Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
 			return nil, errMask
 		}
 		if out.Host != a.in.Host && slices.Equal(out.Header[forwardedHost], forwarded[forwardedHost]) {
@@ -113,7 +113,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	case errors.Is(err, errLeak):
 		return nil, err
 	case err != nil:
-		m.maskFailed(&Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
+		m.maskFailed(t.Name, &Exchange{ID: j.id, Route: a.route}, "a copy was not sent", err)
 		return nil, errMask
 	}
 
