@@ -89,10 +89,10 @@ func TestCopiesOfDifferentProbabilityAreWeighedOrNotJudged(t *testing.T) {
 	t.Run("more of what a sampler prefers do not bound a time", func(t *testing.T) {
 		s := snapshot(good(2000))
 		criteria := Criteria{Limits: Limits{LagMedian: 0.02}}
-		assert.Contains(t, decide(t, criteria, s).Checks[0].Reason, "; more needed to tell it from 20 ms")
+		assert.Contains(t, decide(t, criteria, s).Checks[0].Reason, "; more needed to tell it from 20ms")
 		criteria.LeastProbability = 0.5
 		s.Routes[0].Weighted = tally.Weights{Match: 2000, Correlated: 2000, Greatest: 1, Squares: 2000}
-		assert.Contains(t, decide(t, criteria, s).Checks[0].Reason, "; copies of one probability needed to tell it from 20 ms")
+		assert.Contains(t, decide(t, criteria, s).Checks[0].Reason, "; copies of one probability needed to tell it from 20ms")
 	})
 	t.Run("what is counted is not weighed", func(t *testing.T) {
 		d := decide(t, Criteria{Limits: Limits{Compared: 8000}}, copies(rare, often))
