@@ -48,6 +48,8 @@ type job struct {
 	url        url.URL
 	header     fields.Snapshot
 	room       [27]string         // for the usual header: see fields.Take
+	outer      fields.Snapshot    // what middleware around had set in the header of the answer
+	outerRoom  [9]string          // for the usual one
 	values     []any              // of config.contextKeys
 	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
 
@@ -232,7 +234,7 @@ func (m *Mirror) put(j *job) (w why) {
 // size is about how many bytes j keeps besides bodies and the answer.
 func (j *job) size() int64 {
 	u := &j.url
-	return j.header.Size() + j.trailer.Size() +
+	return j.header.Size() + j.trailer.Size() + j.outer.Size() +
 		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.draw.Stratum))
 }
 
@@ -387,7 +389,7 @@ func (m *Mirror) run(j *job) {
 	default:
 		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
 		j.copied = all.candidate.span
-		m.compare(j, res, raw, all.candidate.buf.Starved(), control)
+		m.compare(j, res, raw, &all.candidate, control)
 	}
 }
 
@@ -479,10 +481,11 @@ func (s *second) wait() bool {
 	}
 }
 
-// compare compares the answers, takes the noise out and finishes j. Starved says that the
-// candidate's was not kept because memory was short.
-func (m *Mirror) compare(j *job, res *Result, raw []byte, starved bool, control *second) {
-	starved = starved || j.resp.Body.Starved()
+// compare compares the answers, takes the noise out and finishes j.
+func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, control *second) {
+	starved := candidate.buf.Starved() || j.resp.Body.Starved()
+	primary := res.Primary
+	res.Primary = candidate.primary(primary)
 	got := m.diff(&res.Exchange, starved)
 	err := got.Err
 	j.found = got
@@ -497,6 +500,7 @@ func (m *Mirror) compare(j *job, res *Result, raw []byte, starved bool, control 
 	if control != nil && control.wait() && control.err == nil {
 		x := res.Exchange
 		x.Shadow = control.answer
+		x.Primary = control.primary(primary)
 		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
 		noise, _, others := m.echoes(&x, m.replacers.control, request, again.Diffs, again.More)
 		if err == nil && again.Err == nil && !more && !others { // all of both is known

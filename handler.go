@@ -85,7 +85,8 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	if r.TLS != nil {
 		s.scheme = "https"
 	}
-	s.writer.Start = s.start
+	s.outer = fields.Take(w.Header(), s.outerRoom[:])
+	s.writer.Start, s.writer.Outer = s.start, s.outer
 	s.writer.Init(w, r.Method, m.pool, m.answers)
 	if m.timing == Parallel {
 		m.newBeside(&s.job)

@@ -5,8 +5,11 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"encoding/json"
+	"encoding/xml"
 	"io"
+	"mime/multipart"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"regexp"
 	"strings"
@@ -225,4 +228,215 @@ func TestJSONInsideOfSomethingElseStaysJSON(t *testing.T) {
 		u := masked(t, rule, "/?a=1&m="+url.QueryEscape(inner), nil, "").URL
 		assert.Equal(t, want, read(u.Query().Get("m")), name)
 	}
+}
+
+const plantedCard = "4111111111111111"
+
+// fuzzedRules replace the card. All but the last one put something in its place.
+func fuzzedRules() []namedRule {
+	card := regexp.MustCompile(plantedCard)
+	return []namedRule{
+		{"patterns", shadow.MaskAll(shadow.MaskPatterns(card))},
+		{"detected", shadow.MaskAll(shadow.MaskDetected(shadow.DetectCard))},
+		{"tokens", shadow.MaskAll(shadow.MaskWith(shadow.Tokenize(key), shadow.MaskPatterns(card)))},
+		{"hashes", shadow.MaskAll(shadow.MaskWith(shadow.Hash(), shadow.MaskPatterns(card)))},
+		{"dropped", shadow.MaskAll(shadow.MaskWith(shadow.Drop(), shadow.MaskPatterns(card)))},
+	}
+}
+
+type namedRule struct {
+	name string
+	shadow.Masker
+}
+
+// FuzzGate plants a card in random bytes of random types and charsets. Either it is gone, or
+// the body does not leave.
+func FuzzGate(f *testing.F) {
+	for _, body := range gateBodies {
+		before, after, _ := strings.Cut(body, plantedCard)
+		for kind := range gateTypes {
+			f.Add(uint8(kind), uint8(kind), uint8(kind), []byte(before), []byte(after))
+		}
+	}
+	f.Add(uint8(2), uint8(0), uint8(0), []byte(`{"m":"{\"n\":`), []byte(`}"}`))
+	f.Add(uint8(9), uint8(0), uint8(0), []byte("event: x\ndata: {\"n\":"), []byte("}\n\n"))
+	charsets := []string{"", "utf-8", "iso-8859-1", "utf-16", "ucs-2", "windows-1251", "us-ascii", `"`}
+	rules := fuzzedRules()
+	f.Fuzz(func(t *testing.T, kind, charset, encoding uint8, before, after []byte) {
+		full := gateTypes[int(kind)%len(gateTypes)]
+		if name := charsets[int(charset)%len(charsets)]; name != "" {
+			full += "; charset=" + name
+		}
+		body := string(before) + plantedCard + string(after)
+		switch encoding % 4 {
+		case 1:
+			body = wide(body, binary.LittleEndian, encoding&4 != 0)
+		case 2:
+			body = wide(body, binary.BigEndian, encoding&4 != 0)
+		case 3:
+			body = string(before) + wide(plantedCard, binary.LittleEndian, false) + string(after)
+		}
+		for _, rule := range rules {
+			if rule.name == "detected" && !alone(before, after) || rule.name == "dropped" {
+				continue // digits beside a card make another number; what is around a gap may be a card
+			}
+			msg := &shadow.Message{Method: "POST", URL: &url.URL{Path: "/"}, Header: field("Content-Type", full), Body: []byte(body)}
+			if rule.Mask(msg) == nil && holdsCard(msg.Body) {
+				t.Fatalf("%s, %s: %q became %q", rule.name, full, body, msg.Body)
+			}
+		}
+	})
+}
+
+// alone reports whether no letter, digit or sign stands beside what is between before and after.
+func alone(before, after []byte) bool {
+	ends := func(b []byte, i int) bool { return len(b) == 0 || strings.IndexByte(` ":,<>{}[]=&`+"\n", b[i]) >= 0 }
+	return ends(before, max(0, len(before)-1)) && ends(after, 0)
+}
+
+// documents make of a text one document of each media type that the library reads, and read it: the
+// answer is how many pieces it has.
+var documents = []struct {
+	contentType string
+	write       func(text string) string
+	pieces      func(body string) (int, error)
+}{
+	{"application/json", jsonDocument, countJSON},
+	{"application/x-ndjson", func(s string) string { return jsonDocument(s) + "\n" + jsonDocument("") + "\n" }, countJSON},
+	{"text/event-stream", func(s string) string { return "event: a\ndata: " + jsonDocument(s) + "\n\ndata: 1\n\n" }, countEvents},
+	{"application/xml", xmlDocument, countXML},
+	{"application/x-www-form-urlencoded", func(s string) string {
+		return url.Values{"a": {s}, s: {plantedCard}, "j": {jsonDocument(s)}}.Encode()
+	}, countForm},
+	{"multipart/form-data; boundary=bb", func(s string) string {
+		var b bytes.Buffer
+		w := multipart.NewWriter(&b)
+		w.SetBoundary("bb")
+		w.WriteField("a", s+plantedCard)
+		for _, part := range [][2]string{{"application/json", jsonDocument(s)}, {"application/xml", xmlDocument(s)}, {"text/plain", s}} {
+			p, _ := w.CreatePart(textproto.MIMEHeader{"Content-Type": {part[0]}, "Content-Disposition": {`form-data; name="x"`}})
+			io.WriteString(p, part[1])
+		}
+		w.Close()
+		return b.String()
+	}, countParts},
+}
+
+func jsonDocument(s string) string {
+	n, _ := json.Marshal(map[string]any{"n": json.Number(plantedCard), "s": s + plantedCard, s: []any{s, plantedCard, nil}})
+	doc, _ := json.Marshal(map[string]any{"in": string(n), "a": json.RawMessage(n)})
+	return string(doc)
+}
+
+func xmlDocument(s string) string {
+	var b bytes.Buffer
+	xml.EscapeText(&b, []byte(s+plantedCard))
+	return `<a b="` + b.String() + `">` + b.String() + "<c>" + plantedCard + "</c><!--" + plantedCard + "--></a>"
+}
+
+func countJSON(body string) (n int, err error) {
+	for d := json.NewDecoder(strings.NewReader(body)); ; n++ {
+		if _, err = d.Token(); err != nil {
+			return n, notEOF(err)
+		}
+	}
+}
+
+func countEvents(body string) (n int, err error) {
+	for line := range strings.SplitSeq(body, "\n") {
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			k, err := countJSON(data)
+			if err != nil {
+				return n, err
+			}
+			n += k
+		}
+	}
+	return n, nil
+}
+
+func countXML(body string) (n int, _ error) {
+	for d := xml.NewDecoder(strings.NewReader(body)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return n, notEOF(err)
+		}
+		if _, ok := token.(xml.StartElement); ok { // a comment may be taken away
+			n++
+		}
+	}
+}
+
+func countForm(body string) (n int, err error) {
+	form, err := url.ParseQuery(body)
+	for _, values := range form {
+		n += len(values)
+	}
+	if err == nil {
+		_, err = countJSON(form.Get("j"))
+	}
+	return n, err
+}
+
+func countParts(body string) (n int, _ error) {
+	for r := multipart.NewReader(strings.NewReader(body), "bb"); ; n++ {
+		p, err := r.NextRawPart()
+		if err != nil {
+			return n, notEOF(err)
+		}
+		text, err := io.ReadAll(p)
+		if err != nil {
+			return n, err
+		}
+		read := map[string]func(string) (int, error){"application/json": countJSON, "application/xml": countXML}[p.Header.Get("Content-Type")]
+		if read != nil {
+			k, err := read(string(text))
+			if err != nil {
+				return n, err
+			}
+			n += k
+		}
+	}
+}
+
+func notEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// FuzzWhatIsMaskedCanBeRead masks a card in documents of each media type: they stay documents
+// of that type, with as many pieces, and without the card.
+func FuzzWhatIsMaskedCanBeRead(f *testing.F) {
+	for _, text := range []string{"", "a", "é", "a\n\nb", `"<&>'`, "]]>", "--bb", "\r\n--bb--\r\n", " 1", "data: {", "%", "+&=;", "\u2028", "{\"a\":1}", `\`} {
+		for kind := range documents {
+			f.Add(uint8(kind), text)
+		}
+	}
+	rules := fuzzedRules()
+	f.Fuzz(func(t *testing.T, kind uint8, text string) {
+		doc := documents[int(kind)%len(documents)]
+		body := doc.write(text)
+		want, err := doc.pieces(body)
+		if err != nil {
+			return // a text that has the boundary, or a character that XML has not
+		}
+		for _, rule := range rules {
+			msg := &shadow.Message{Method: "POST", URL: &url.URL{Path: "/"}, Header: field("Content-Type", doc.contentType), Body: []byte(body)}
+			if rule.Mask(msg) != nil {
+				continue
+			}
+			got, err := doc.pieces(string(msg.Body))
+			if err != nil {
+				t.Fatalf("%s: %v: %q became %q", rule.name, err, body, msg.Body)
+			}
+			if rule.name != "dropped" && got != want {
+				t.Fatalf("%s: %d pieces of %d: %q became %q", rule.name, got, want, body, msg.Body)
+			}
+			if (rule.name == "patterns" || rule.name == "hashes") && holdsCard(msg.Body) {
+				t.Fatalf("%s: %q became %q", rule.name, body, msg.Body)
+			}
+		}
+	})
 }

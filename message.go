@@ -51,6 +51,7 @@ func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
 	if len(j.resp.Trailer) > 0 {
 		msg.Trailer = j.resp.Trailer.Header(0)
 	}
+	j.dropOuterCoding(msg.Header)
 	m.content(msg, &j.resp.Body)
 	return msg
 }

@@ -44,7 +44,8 @@ type attempt struct {
 
 	span trace.SpanContext // of the copy, where spans are recorded
 
-	got *Message // what becomes the answer; nil where none is kept
+	got       *Message // what becomes the answer; nil where none is kept
+	unchunked bool     // it came over HTTP/1 with its length: there is no room for trailers
 	reply
 	buf capture.Buffer // its body, until the copy is settled
 }
@@ -165,7 +166,7 @@ func (a *attempt) try() (answer *Message, err error) {
 // asked returns what the primary was asked, as far as a Masker left it in out.
 func (a *attempt) asked(out *Message) asked {
 	j := a.j
-	was := asked{sent: out.URL, proto: j.proto, remoteAddr: j.remoteAddr, tls: j.tls, chunked: j.chunked}
+	was := asked{sent: out.URL, proto: j.proto, remoteAddr: j.remoteAddr, tls: j.tls, chunked: j.chunked, outerType: j.outerType()}
 	if *out.URL == *a.in.URL {
 		was.url, was.uri = &j.url, j.uri
 	}
@@ -224,6 +225,8 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 	msg.Took = time.Since(start)
 	a.size, a.took = buf.Size(), msg.Took
 	msg.Trailer = resp.Trailer
+	_, local := resp.Body.(*recorded)
+	a.unchunked = !local && resp.ProtoMajor == 1 && !slices.Contains(resp.TransferEncoding, "chunked")
 	buf.Reserve(fields.Size(msg.Header) + fields.Size(msg.Trailer)) // else it is starved
 	a.m.content(msg, buf)
 	return msg, nil
@@ -461,6 +464,7 @@ type asked struct {
 	remoteAddr string
 	tls        *tls.ConnectionState
 	chunked    bool
+	outerType  string // the Content-Type that middleware around had set
 }
 
 type holdingKey struct{}

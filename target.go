@@ -198,6 +198,8 @@ type served struct {
 	context serverContext
 	sink    sink
 	resp    http.Response
+
+	outerType string // what middleware around named for where the handler names no Content-Type
 }
 
 // serverContext is the context of a request with the http.Server that serves it.
@@ -241,6 +243,7 @@ func (s *served) request(req *http.Request, header http.Header, hold *holding, s
 	if was.sent == nil {
 		return
 	}
+	s.outerType = was.outerType
 	in.RemoteAddr, in.TLS = was.remoteAddr, was.tls
 	if major, minor, ok := http.ParseHTTPVersion(was.proto); ok {
 		in.Proto, in.ProtoMajor, in.ProtoMinor = was.proto, major, minor
@@ -318,6 +321,9 @@ func (r *recorded) answer(req *http.Request) *http.Response {
 	r.buf, r.first = got.Body, got.First
 	resp := r.response(req, got.Status)
 	resp.Header, resp.ContentLength, resp.Body = got.Sent(0), r.buf.Size(), r
+	if r.outerType != "" && got.Sniffed(resp.Header) != "" {
+		resp.Header["Content-Type"] = []string{r.outerType}
+	}
 	if length := resp.Header.Get("Content-Length"); req.Method == http.MethodHead && length != "" {
 		resp.ContentLength, _ = strconv.ParseInt(length, 10, 64)
 	}

@@ -22,7 +22,7 @@ type Response struct {
 	Status   int             // the final status; 0 if nothing was answered
 	Header   fields.Snapshot // as it was when the status was written
 	Trailer  fields.Snapshot // declared trailers and those with http.TrailerPrefix
-	Typed    bool            // the header named a Content-Type, if only to have none
+	Typed    bool            // the handler named a Content-Type, if only to have none
 	First    time.Time       // when the status was written
 	Hijacked bool            // the handler took the connection, or switched protocols
 	Broken   bool            // a write failed: the client has less than was written
@@ -32,7 +32,9 @@ type Response struct {
 	Early    bool            // the reader stopped before the end: Body may be a whole document all the same
 	Body     Buffer
 
-	head []byte // of the body, as far as the Content-Type is sniffed from it; nil if Typed
+	head     []byte // of the body, as far as the Content-Type is sniffed from it; nil if Typed
+	bodiless bool   // it never has a body, whatever its Content-Length
+	declared bool   // it has a Content-Length
 }
 
 // Sent is the header as net/http's server sends it, but for Date, Connection and
@@ -48,12 +50,34 @@ func (r *Response) Sent(extra int) http.Header {
 		delete(h, "Transfer-Encoding")
 		return h
 	}
-	if coding := h["Content-Encoding"]; len(r.head) > 0 && len(h["Transfer-Encoding"]) == 0 &&
-		(len(coding) == 0 || coding[0] == "") {
-		h["Content-Type"] = []string{http.DetectContentType(r.head)}
+	if len(h["Content-Type"]) == 0 {
+		if sniffed := r.Sniffed(h); sniffed != "" {
+			h["Content-Type"] = []string{sniffed}
+		}
 	}
 	return h
 }
+
+// Sniffed is the Content-Type that net/http's server makes of the body where h, which names
+// none, is the header. It is empty where it makes none, and where the handler named one.
+func (r *Response) Sniffed(h http.Header) string {
+	coding := h["Content-Encoding"]
+	if len(r.head) == 0 || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified ||
+		len(h["Transfer-Encoding"]) > 0 || len(coding) > 0 && coding[0] != "" {
+		return ""
+	}
+	return http.DetectContentType(r.head)
+}
+
+// Trailerless reports whether net/http's server may have sent the response over HTTP/1
+// without its trailers: there is no body, a length or another Transfer-Encoding was declared,
+// or the body was so short that it was given a length before the trailers were known.
+func (r *Response) Trailerless() bool {
+	return r.bodiless || r.declared || names(r.Header, "Transfer-Encoding") || r.Body.Size() <= mostHeld && !names(r.Header, "Trailer")
+}
+
+// mostHeld is how much of a body net/http holds back over HTTP/1 until it knows the length.
+const mostHeld = 2 << 10
 
 // sniffLen is how many bytes http.DetectContentType looks at.
 const sniffLen = 512
@@ -65,6 +89,8 @@ type Writer struct {
 	// Start is the time of the request, if set: what is measured from it costs half of
 	// what the time of day does.
 	Start time.Time
+	// Outer is the header as it was before the handler was called. It is set before Init.
+	Outer fields.Snapshot
 
 	server, given *http.Request // see Request
 
@@ -120,6 +146,7 @@ func (w *Writer) Stop() *Response {
 	r := &w.resp
 	if !r.Hijacked {
 		w.begin(http.StatusOK)
+		r.bodiless, r.declared = w.bodiless(), w.length >= 0
 		if r.Body.limit != Nothing {
 			r.Trailer = trailers(r.Header, w.w.Header())
 		}
@@ -161,11 +188,22 @@ func (w *Writer) begin(status int) {
 	if w.resp.Body.limit != Nothing {
 		w.resp.Header = fields.Take(h, w.room[:]).Without(http.TrailerPrefix) // those are sent after the body
 	}
-	_, w.resp.Typed = h["Content-Type"]
+	w.resp.Typed = w.typed(h)
 	w.length = Declared(h)
 	if w.length > w.resp.Body.limit {
 		w.resp.Body.Limit(0) // it would only ever be a prefix: keep the hash alone
 	}
+}
+
+// typed reports whether the handler named a Content-Type in h.
+func (w *Writer) typed(h http.Header) bool {
+	values, typed := h["Content-Type"]
+	for name, before := range w.Outer.All() {
+		if name == "Content-Type" && slices.Equal(values, before) {
+			return false
+		}
+	}
+	return typed
 }
 
 func (w *Writer) now() time.Time {
@@ -320,7 +358,7 @@ func (w *Writer) broken() {
 // trailers are the fields of h that are sent after the body: those that the header sent
 // before it announced, and those with http.TrailerPrefix.
 func trailers(sent fields.Snapshot, h http.Header) fields.Snapshot {
-	if announced(sent) || prefixed(h) {
+	if names(sent, "Trailer") || prefixed(h) {
 		return collect(sent, h)
 	}
 	return nil
@@ -347,10 +385,10 @@ func collect(sent fields.Snapshot, h http.Header) fields.Snapshot {
 	return fields.Take(t, nil)
 }
 
-// announced tells whether a header that was sent has a field Trailer.
-func announced(sent fields.Snapshot) bool {
+// names reports whether a header that was sent has the field.
+func names(sent fields.Snapshot, field string) bool {
 	for name := range sent.All() {
-		if name == "Trailer" {
+		if name == field {
 			return true
 		}
 	}
