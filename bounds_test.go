@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -280,4 +282,83 @@ func TestRoutesAreBounded(t *testing.T) {
 // letters spells i in letters.
 func letters(i int) string {
 	return strings.Map(func(r rune) rune { return r - '0' + 'a' }, fmt.Sprint(i))
+}
+
+// What a Masker works on is part of the budget. A copy that it has no room for is not sent.
+func TestWhatAMaskWorksOnCountsAgainstTheBudget(t *testing.T) {
+	body := strings.Repeat("x", 300<<10)
+	post := func() *http.Request { return httptest.NewRequest("POST", "/", strings.NewReader(body)) }
+	for limit, fits := range map[int64]bool{512 << 10: false, 1 << 20: true} {
+		target, asked := stuck()
+		m, err := shadow.New(target, allMethods, calm, shadow.WithQueue(1, limit))
+		require.NoError(t, err)
+		m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) })).ServeHTTP(discardWriter{http.Header{}}, post())
+		if fits {
+			still(t, m, asked)
+			assert.EqualValues(t, 1, asked.Load())
+			assert.Greater(t, m.Stats().QueuedBytes, int64(600<<10))
+		} else {
+			require.Eventually(t, func() bool { return m.Stats().Dropped[shadow.ReasonBytesFull] == 1 }, 10*time.Second, time.Millisecond)
+			assert.Zero(t, asked.Load())
+		}
+		require.NoError(t, m.Close())
+		require.Eventually(t, func() bool { return m.Stats().QueuedBytes == 0 }, 10*time.Second, time.Millisecond, "all is given back")
+	}
+}
+
+// A copy that is given up while its worker still holds it is reported without its bodies where
+// there is no room for two of them.
+func TestALateCopyCountsAgainstTheBudget(t *testing.T) {
+	for limit, whole := range map[int64]bool{512 << 10: false, 2 << 20: true} {
+		release := make(chan struct{})
+		m, results := mirror(t, shadow.Target{Name: "v2", Timeout: time.Millisecond, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			<-release // whatever its context says
+			return nil, io.EOF
+		})}, shadow.WithQueue(1, limit))
+		getFrom(m.Handler(text(strings.Repeat("x", 300<<10))), "/")
+		require.Eventually(t, func() bool { return len(results.all()) == 1 }, 10*time.Second, time.Millisecond)
+		res := results.all()[0]
+		assert.ErrorIs(t, res.Err, shadow.ErrTimeout)
+		assert.Equal(t, whole, len(res.Primary.Body) == 300<<10)
+		assert.Equal(t, !whole, res.Primary.Truncated)
+		close(release)
+		require.NoError(t, m.Shutdown(t.Context()))
+		require.Eventually(t, func() bool { return m.Stats().QueuedBytes == 0 }, 10*time.Second, time.Millisecond, "all is given back")
+	}
+}
+
+// However many copies run, few pairs of bodies are compared at a time: what a comparison takes
+// besides the bodies is taken as often as there are processors, at most 8 times.
+func TestFewBodiesAreComparedAtATime(t *testing.T) {
+	message := func(i int) *shadow.Message {
+		return &shadow.Message{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: []byte("[" + strings.Repeat(fmt.Sprintf(`{"a":%d},`, i), 16<<10) + "0]")}
+	}
+	c, err := shadow.NewComparator(shadow.CompareOptions{Unordered: []string{"$"}})
+	require.NoError(t, err)
+	x := &shadow.Exchange{Primary: message(1), Shadow: message(2)}
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
+	peak := func(n int) int64 {
+		before, most := heap(), int64(0)
+		var all sync.WaitGroup
+		for range n {
+			all.Go(func() { c.Compare(x) })
+		}
+		done := make(chan struct{})
+		go func() { all.Wait(); close(done) }()
+		for {
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			most = max(most, int64(m.HeapAlloc)-before)
+			select {
+			case <-done:
+				return most
+			default:
+				runtime.Gosched()
+			}
+		}
+	}
+	one, many := max(peak(1), peak(1)), peak(16)
+	t.Logf("%d KiB for one comparison of %d KiB and as much, %d KiB for 16", one>>10, len(x.Primary.Body)>>10, many>>10)
+	assert.Less(t, many, one*int64(min(runtime.GOMAXPROCS(0), 8)+2))
 }

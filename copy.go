@@ -372,6 +372,8 @@ func (m *Mirror) run(j *job) {
 	switch {
 	case errors.Is(err, errMask):
 		end = whyEnd(whyMaskFailed)
+	case errors.Is(err, errNoRoom):
+		end = whyEnd(whyBytesFull)
 	case errors.Is(err, errLeak):
 		end = whyEnd(whyLeak)
 	default:
@@ -448,6 +450,12 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 		return
 	}
 	if !m.through {
+		work := late.Request.held() + late.Primary.held()
+		if m.pool.Reserve(work) {
+			defer m.pool.Release(work)
+		} else { // a mask that looks into bodies fails, as it should
+			late.Request, late.Primary = late.Request.withoutBody(), late.Primary.withoutBody()
+		}
 		late.Request, late.Primary = late.Request.Clone(), late.Primary.Clone()
 	}
 	m.finish(j, &late, Failed, ErrTimeout)

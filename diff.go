@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/textproto"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -78,7 +79,7 @@ const defaultMaxDiffs = 100
 // bytes. A body that was not kept as a whole is compared by length and hash. The error
 // names everything that is wrong with o.
 func NewComparator(o CompareOptions) (*RuleComparator, error) {
-	c := &RuleComparator{statusClass: o.StatusClass, maxDiffs: o.MaxDiffs}
+	c := &RuleComparator{statusClass: o.StatusClass, maxDiffs: o.MaxDiffs, slots: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxComparing))}
 	var errs []error
 	fail := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("shadow: CompareOptions."+format, args...))
@@ -312,7 +313,12 @@ type RuleComparator struct {
 	types       map[string]string // of CompareOptions.MediaTypes, in lower case
 	rules       []RuleUse
 	own         map[string]Comparator // by media type, +suffix or type/*, in lower case
+	slots       chan struct{}         // one for each pair of bodies that is being compared
 }
+
+// maxComparing is how many pairs of bodies a RuleComparator compares at a time, if there are as
+// many processors. Each takes memory besides the bodies: see docs/operations.md.
+const maxComparing = 8
 
 // Compare compares the two answers of x. Where the bodies cannot be compared and all else
 // is the same there is a difference at /body besides the error.
@@ -393,6 +399,8 @@ func (c *RuleComparator) bodies(p, s *Message) (got Comparison) {
 	if isProtobuf(p) && len(p.Body) > 0 && len(s.Body) > 0 {
 		return Comparison{Err: errProtobuf}
 	}
+	c.slots <- struct{}{}
+	defer func() { <-c.slots }()
 	found := c.set.For(p.Header.Get("Content-Type"), s.Header.Get("Content-Type")).Compare(p.Body, s.Body, "/body")
 	if found.Err != nil {
 		return Comparison{Err: fmt.Errorf("%w: %w", ErrBody, found.Err)}

@@ -100,6 +100,20 @@ func (m *Mirror) decode(msg *Message, raw []byte, buf *capture.Buffer) error {
 	return err
 }
 
+// held is about how many bytes a Clone of m takes.
+func (m *Message) held() int64 {
+	return int64(len(m.Body)) + fields.Size(m.Header) + fields.Size(m.Trailer)
+}
+
+// withoutBody is m without its body.
+func (m *Message) withoutBody() *Message {
+	without := *m
+	if len(m.Body) > 0 {
+		without.Body, without.Truncated = nil, true
+	}
+	return &without
+}
+
 // isDocument reports whether the body of msg is one whole JSON text that ends by itself: what
 // could follow it is no part of it.
 func isDocument(msg *Message) bool {

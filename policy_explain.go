@@ -186,7 +186,7 @@ func inBody(before, after *Message) []Diff {
 	if bytes.Equal(before.Body, after.Body) {
 		return nil
 	}
-	whole := &RuleComparator{set: bodies.NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: math.MaxInt}), math.MaxInt, nil)}
+	whole := &RuleComparator{set: bodies.NewSet(jsondiff.New(jsondiff.Options{MaxDiffs: math.MaxInt}), math.MaxInt, nil), slots: make(chan struct{}, 1)}
 	got := whole.bodies(before, after)
 	if got.Err != nil || len(got.Diffs) == 0 { // it is in what is not compared
 		return []Diff{{Path: "/body", Kind: Changed}}

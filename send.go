@@ -28,6 +28,7 @@ import (
 // errMask means that the target's Masker failed and nothing was sent; errInvalid may be why.
 var (
 	errMask    = errors.New("shadow: mask failed")
+	errNoRoom  = errors.New("shadow: no room for what the Masker works on")
 	errInvalid = errors.New("what it left of the request cannot be sent: the method, the URL or a header field is not valid")
 )
 
@@ -78,6 +79,11 @@ func (a *attempt) try() (answer *Message, err error) {
 	out, id := a.in, j.id
 	forwarded := a.forwarded()
 	if t.Masker != nil {
+		work := a.in.held()
+		if !m.pool.Reserve(work) {
+			return nil, errNoRoom
+		}
+		defer m.pool.Release(work)
 		out = a.in.Clone()
 		if out.Header == nil {
 			out.Header = http.Header{}
