@@ -29,7 +29,7 @@ var allowed = map[string]string{
 	"go.opentelemetry.io/otel/trace/...":       "OpenTelemetry API: WithTracerProvider",
 	"golang.org/x/text/encoding/...":           "the tables of charsets with one byte for each character, which masks convert from and back to",
 	"golang.org/x/text/transform":              "inside of encoding",
-	"golang.org/x/time/rate":                   "PerSecond",
+	"golang.org/x/time/rate":                   "the log: a line every so often",
 }
 
 // forbidden are packages that are kept out although it would be easy to allow them.

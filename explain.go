@@ -255,7 +255,7 @@ func foresee(s Sampler, r *http.Request) foresight {
 	case *byKey:
 		return s.foresee(r)
 	case *perSecond:
-		n := s.Tokens()
+		n := s.left()
 		return decided(n >= 1, math.NaN(), fmt.Sprintf("PerSecond has %.4g tokens now", n))
 	case *byRoute:
 		return s.foresee(r)

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cespare/xxhash/v2"
-	"golang.org/x/time/rate"
 )
 
 // Draw is what a Sampler says of one request.
@@ -150,28 +149,6 @@ func (v *RateVar) Sample(*http.Request) bool { return v.share().drawn() }
 func (v *RateVar) Draw(*http.Request) Draw { return v.share().draw() }
 
 func (v *RateVar) share() share { return share(v.s.Load()) }
-
-// PerSecond samples at most n requests a second, and up to burst at once after a quiet
-// time (a token bucket). It samples none where n or burst is 0. A negative one, or NaN, is
-// an error of New.
-//
-// It is no Drawer. Which requests it samples follows from when they come: the first after
-// a pause, and in a crowd hardly any. A share of all requests, measured afterwards, is not
-// the probability of any one of them, and weights made of it would keep that bias and hide
-// it. Adaptive bounds copies per second with a known probability.
-func PerSecond(n float64, burst int) Sampler {
-	if !(n >= 0) || burst < 0 { // NaN too
-		return faultySampler{fmt.Errorf("PerSecond: %v requests a second, %d at once: neither can be negative", n, burst)}
-	}
-	if n == 0 || burst == 0 {
-		return Rate(0)
-	}
-	return &perSecond{rate.NewLimiter(rate.Limit(n), burst)}
-}
-
-type perSecond struct{ *rate.Limiter }
-
-func (s *perSecond) Sample(*http.Request) bool { return s.Allow() }
 
 // ByKey samples the share p of all keys: a request is sampled if its key is. The same
 // key decides alike in every process and at every time, and keys that are sampled at

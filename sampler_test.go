@@ -194,6 +194,73 @@ func TestPerSecondIsExactAmongManyGoroutines(t *testing.T) {
 	})
 }
 
+// However many goroutines ask, and whenever, no time has more than the burst and what comes
+// in it, and no less where they ask all the time.
+func TestPerSecondNeverExceedsItsRate(t *testing.T) {
+	for range 200 {
+		n, burst := math.Exp(rand.Float64()*14-7), 1+rand.IntN(20)
+		synctest.Test(t, func(t *testing.T) {
+			s, start := shadow.PerSecond(n, burst), time.Now()
+			var sampled []time.Duration // when, since the start
+			var mu sync.Mutex
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					for range 100 {
+						for range rand.IntN(2 * burst) {
+							if s.Sample(nil) {
+								mu.Lock()
+								sampled = append(sampled, time.Since(start))
+								mu.Unlock()
+							}
+						}
+						time.Sleep(time.Duration(rand.Float64() * 3 / n * float64(time.Second)))
+					}
+				})
+			}
+			all.Wait()
+			for i, from := range sampled {
+				for j, to := range sampled[i:] {
+					if most := float64(burst) + n*(to-from).Seconds(); float64(j+1) > most*(1+1e-9) {
+						t.Fatalf("PerSecond(%v, %d): %d from %v to %v", n, burst, j+1, from, to)
+					}
+				}
+			}
+		})
+	}
+}
+
+// Rates and bursts of any size keep their meaning.
+func TestPerSecondOfAnySize(t *testing.T) {
+	for _, c := range []struct {
+		n     float64
+		burst int
+		pause time.Duration
+		want  int // of 1,000 after the pause, when the burst is spent
+	}{
+		{n: 1e-9, burst: 5, pause: time.Hour, want: 0},
+		{n: 1e-9, burst: 5, pause: 40 * 365 * 24 * time.Hour, want: 1},
+		{n: math.SmallestNonzeroFloat64, burst: 3, pause: 100 * 365 * 24 * time.Hour, want: 0},
+		{n: 1.0 / 3, burst: 2, pause: 4 * time.Second, want: 1},
+		{n: 1e6, burst: 999, pause: 500 * time.Microsecond, want: 500},
+		{n: 1e9, burst: 500, pause: 100, want: 100},
+		{n: 1e300, burst: 500, pause: time.Second, want: 500},
+		{n: 1, burst: math.MaxInt, pause: time.Second, want: 1000},
+		{n: math.Inf(1), burst: 1, want: 1000},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := shadow.PerSecond(c.n, c.burst)
+			want := c.burst
+			if c.burst > 1000 || math.IsInf(c.n, 1) {
+				want = 1000
+			}
+			assert.Equal(t, want, sampledOf(s, 1000), "%+v", c)
+			time.Sleep(c.pause)
+			assert.Equal(t, c.want, sampledOf(s, 1000), "%+v", c)
+		})
+	}
+}
+
 // byHeader is a key function.
 func byHeader(r *http.Request) string { return r.Header.Get("X-Key") }
 
