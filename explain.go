@@ -299,7 +299,7 @@ func (s *byKey) foresee(r *http.Request) foresight {
 }
 
 func (s *byRoute) foresee(r *http.Request) foresight {
-	_, pattern := s.mux.Handler(r)
+	pattern := s.patterns.Match(r)
 	rule, ok := s.rules[pattern]
 	name := fmt.Sprintf("the rule for %q", pattern)
 	if !ok {
