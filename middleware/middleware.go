@@ -35,9 +35,9 @@ import (
 // passed on to a service that trusts this one. If your own service has such a name, let
 // trusted look at the header field too.
 //
-// Trusted is asked about requests with a mark only, on the goroutine of the request,
+// Trusted is asked about requests with a mark only, on a goroutine of its own,
 // many at a time; it must not change the request. Nil trusts nobody, and so does a
-// trusted that panics. A peer that passes on what its own clients send, such as an
+// trusted that panics or calls runtime.Goexit. A peer that passes on what its own clients send, such as an
 // edge proxy, deserves trust only if it removes their marks.
 //
 // The answer to a copy is not touched. That to the probe of shadow.Mirror.Check, which is
@@ -85,17 +85,22 @@ func (d *detector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handback.Serve(d.next, w, r, given)
 }
 
-// trusts asks trusted, which must be able to fail without failing the request.
-func (d *detector) trusts(r *http.Request) (yes bool) {
+// trusts asks trusted, which must be able to fail without failing the request: on a goroutine
+// of its own, because runtime.Goexit would end that of the request.
+func (d *detector) trusts(r *http.Request) bool {
 	if d.trusted == nil {
 		return false
 	}
-	defer func() {
-		if recover() != nil {
-			yes = false
-		}
+	answer := make(chan bool, 1)
+	go func() {
+		yes := false
+		defer func() {
+			_ = recover()
+			answer <- yes
+		}()
+		yes = d.trusted(r)
 	}()
-	return d.trusted(r)
+	return <-answer
 }
 
 // FromNetworks returns a predicate for Detect: it trusts the peers whose connections
