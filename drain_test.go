@@ -3,6 +3,7 @@ package shadow_test
 import (
 	"context"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -74,4 +75,72 @@ func TestDrainBesideShutdown(t *testing.T) {
 		assert.Equal(t, map[string]uint64{"shut-down": 1, "match": 1}, ledger(t, m.Mirror))
 		require.NoError(t, m.Drain(t.Context()))
 	}, shadow.WithConcurrency(1))
+}
+
+// Who runs on a worker does not wait for himself: not at all with the context that he was
+// given, and with another one until that ends.
+func TestShutdownWithinACopyDoesNotWaitForItself(t *testing.T) {
+	type wait func(*shadow.Mirror, context.Context) error
+	drain := func(m *shadow.Mirror, ctx context.Context) error { return m.Drain(ctx) }
+	shutdown := func(m *shadow.Mirror, ctx context.Context) error { return m.Shutdown(ctx) }
+	closed := func(m *shadow.Mirror, _ context.Context) error { return m.Close() }
+	own := func(ctx context.Context) context.Context { return ctx }
+	bounded := func(context.Context) context.Context {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		context.AfterFunc(ctx, cancel)
+		return ctx
+	}
+	for name, c := range map[string]struct {
+		call  wait
+		ctx   func(context.Context) context.Context
+		takes time.Duration
+		err   string
+		want  map[string]uint64
+	}{
+		"Drain":                          {drain, own, 0, "which cannot wait for itself", map[string]uint64{"match": 3}},
+		"Drain, with another context":    {drain, bounded, time.Second, "deadline exceeded", map[string]uint64{"match": 3}},
+		"Shutdown":                       {shutdown, own, 0, "which cannot wait for itself", map[string]uint64{"match": 1, "shut-down": 2}},
+		"Shutdown, with another context": {shutdown, bounded, time.Second, "deadline exceeded", map[string]uint64{"match": 1, "shut-down": 2}},
+		"Close":                          {closed, own, 0, "", map[string]uint64{"match": 1, "shut-down": 2}},
+	} {
+		for _, where := range []string{"Reporter", "candidate"} {
+			t.Run(name+" in the "+where, func(t *testing.T) {
+				var m *limited
+				var once sync.Once
+				call := func(ctx context.Context) {
+					once.Do(func() {
+						began := time.Now()
+						err := c.call(m.Mirror, c.ctx(ctx))
+						assert.Equal(t, c.takes, time.Since(began))
+						if c.err == "" {
+							assert.NoError(t, err)
+						} else {
+							assert.ErrorContains(t, err, c.err)
+						}
+					})
+				}
+				candidate := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if where == "candidate" {
+						call(r.Context())
+					}
+					fine(w, r)
+				})
+				inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, l *limited) {
+					m = l
+					for range 3 {
+						getFrom(m.h, "/")
+					}
+					m.pass(time.Minute)
+					assert.Equal(t, c.want, ledger(t, m.Mirror))
+					assert.Zero(t, m.Stats().Running)
+					require.NoError(t, m.Drain(t.Context()))
+				}, shadow.WithConcurrency(1), shadow.WithReporter(shadow.ReporterFunc(func(ctx context.Context, _ *shadow.Result) error {
+					if where == "Reporter" {
+						call(ctx)
+					}
+					return nil
+				})))
+			})
+		}
+	}
 }

@@ -83,7 +83,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		}
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops()}
-	m.base, m.cancel = context.WithCancel(baggage.ContextWithBaggage(context.Background(), mark.Only))
+	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
 	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
 	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))
 	masks := []Masker{c.target.Masker}
@@ -145,13 +145,24 @@ func (m *Mirror) Enabled() bool {
 // that of ctx. A copy counts from the moment at which the handler of its request has
 // returned, or, with Parallel, at which its request was read: a client may have the answer
 // of a long response a little before.
+//
+// Called with the context that the Mirror has given to a Reporter or to a handler in process
+// it would wait for its own caller, so it returns an error at once. With another context such
+// a caller waits until that ends.
 func (m *Mirror) Drain(ctx context.Context) error {
 	m.mustExist("Drain")
-	idle := m.queue.Idle()
+	return m.await(ctx, m.queue.Idle())
+}
+
+// await waits for idle, or returns why it does not.
+func (m *Mirror) await(ctx context.Context, idle <-chan struct{}) error {
 	select {
 	case <-idle:
 		return nil
 	default:
+	}
+	if ctx.Value(within{m}) != nil {
+		return errWithin
 	}
 	select {
 	case <-idle:
@@ -161,29 +172,31 @@ func (m *Mirror) Drain(ctx context.Context) error {
 	}
 }
 
+// within is the key of a value in every context that m gives to user code.
+type within struct{ m *Mirror }
+
+var errWithin = errors.New("shadow: called with the context of a copy under way, which cannot wait for itself")
+
 // Shutdown stops copying, waits until every copy under way has been reported, and
 // flushes the reporters that can be flushed. Primaries go on being served. If ctx ends
 // first, copies that wait are dropped as ReasonShutDown, those that run are cancelled,
 // and the error is that of ctx. It may be called again.
+//
+// Called with the context that the Mirror has given to a Reporter or to a handler in process
+// it does not wait for its own caller: it drops and cancels at once, and returns an error.
+// With another context such a caller, a Comparator or a Masker waits until that ends.
 func (m *Mirror) Shutdown(ctx context.Context) error {
 	m.mustExist("Shutdown")
 	m.stops.Or(stopClosed)
 	m.limits.stop()
 	settled := m.queue.Close()
-	var err error
-	select {
-	case <-settled:
-	default:
-		select {
-		case <-settled:
-		case <-ctx.Done():
-			err = ctx.Err()
-			for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
-				j.release()
-				j.part()
-				name := j.named()
-				m.coverage.count(m.routeOf(name, j.method, &j.url), m.originOf(name, 0), whyEnd(whyShutDown))
-			}
+	err := m.await(ctx, settled)
+	if err != nil {
+		for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
+			j.release()
+			j.part()
+			name := j.named()
+			m.coverage.count(m.routeOf(name, j.method, &j.url), m.originOf(name, 0), whyEnd(whyShutDown))
 		}
 	}
 	err = errors.Join(err, m.flush(ctx), m.telemetry.Flush(ctx))

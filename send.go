@@ -130,7 +130,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	}
 	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
 		mark: mark.Mark{Target: t.Name, ID: id},
-		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most, asked: a.asked(out)}}
+		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most, beside: j.beside, asked: a.asked(out)}}
 	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(h, id, m.nonce(t), &c.marks); bag.Len() > 1 {
@@ -161,7 +161,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	case err == nil && resp == nil:
 		err = errors.New("shadow: the Transport returned neither a response nor an error")
 	case err == nil:
-		answer, err = a.read(resp, start)
+		answer, err = a.read(ctx, resp, start)
 	}
 	if context.Cause(ctx) == ErrTimeout { // an answer that came with it is too late
 		return nil, ErrTimeout
@@ -192,7 +192,7 @@ func (a *attempt) late() string {
 }
 
 // read reads what the target answered.
-func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
+func (a *attempt) read(ctx context.Context, resp *http.Response, start time.Time) (*Message, error) {
 	a.status = resp.StatusCode
 	a.m.sideEffects(a.target, a.j, a.route, resp.Header)
 	if resp.Body != nil {
@@ -219,7 +219,11 @@ func (a *attempt) read(resp *http.Response, start time.Time) (*Message, error) {
 		if own, ok := resp.Body.(*recorded); ok {
 			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
-			if err := buf.Read(resp.Body, resp.ContentLength, &a.j.most); err != nil {
+			var body io.Reader = resp.Body
+			if a.j.beside != nil {
+				body = &pacedBody{Reader: body, b: a.j.beside, ctx: ctx, most: &a.j.most}
+			}
+			if err := buf.Read(body, resp.ContentLength, &a.j.most); err != nil {
 				var long *longBody
 				if !errors.As(err, &long) {
 					return nil, err
@@ -454,11 +458,12 @@ func (c *copyContext) Value(key any) any {
 
 // holding tells an in-process target where, and how much of, its answer is kept.
 type holding struct {
-	pool  *capture.Pool
-	limit int64         // bytes kept
-	most  *atomic.Int64 // bytes after which there is no use in more
-	taken atomic.Bool   // by the handler that is running: not for what it calls itself
-	asked asked
+	pool   *capture.Pool
+	limit  int64         // bytes kept
+	most   *atomic.Int64 // bytes after which there is no use in more
+	beside *beside       // sets the pace; nil if the primary has answered
+	taken  atomic.Bool   // by the handler that is running: not for what it calls itself
+	asked  asked
 }
 
 // asked is what a primary handler was asked. An in-process target is asked the same.

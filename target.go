@@ -218,7 +218,7 @@ func (c *serverContext) Value(key any) any {
 // request makes of a client's request what a server makes of it: of a copy, what the server of
 // the primary made of that.
 func (s *served) request(req *http.Request, header http.Header, hold *holding, server *http.Server) {
-	s.sink = sink{header: http.Header{}, most: hold.most, ctx: req.Context(), length: -1}
+	s.sink = sink{header: http.Header{}, most: hold.most, beside: hold.beside, ctx: req.Context(), length: -1}
 	s.context = serverContext{req.Context(), server}
 	s.in, s.url = *req.WithContext(&s.context), *req.URL
 	in := &s.in
@@ -369,6 +369,7 @@ func (e *longBody) Error() string {
 type sink struct {
 	header http.Header
 	most   *atomic.Int64
+	beside *beside // see holding
 	ctx    context.Context
 	size   int64
 	length int64 // Content-Length, -1 if not declared
@@ -399,7 +400,12 @@ func (s *sink) Write(p []byte) (int, error) {
 	case s.long || s.length >= 0 && s.size+n > s.length: // once too long, net/http takes no more
 		s.long = true
 		return 0, http.ErrContentLength
-	case s.size > s.most.Load():
+	}
+	if err := s.beside.pace(s.ctx, s.size); err != nil {
+		s.cut = true
+		return 0, err
+	}
+	if s.size > s.most.Load() {
 		s.cut = true
 		return 0, errEnough
 	}

@@ -31,7 +31,8 @@ const (
 	// stream of events that does not end, the copy is ReasonPrimaryIncomplete. Where
 	// the primary turns out to be not for comparing, such as after a panic or with a 503,
 	// the copy is cancelled and counted under that reason. By then the candidate may have
-	// seen it. The span of a copy has the route where the primary has answered before the
+	// seen it. An answer of the candidate that is longer than WithMaxBody is read on when the
+	// primary has answered. The span of a copy has the route where the primary has answered before the
 	// copy ends.
 	Parallel Timing = "parallel"
 )
@@ -59,6 +60,8 @@ type beside struct {
 	done    chan struct{} // closed when the primary has answered and the copy still waits
 	verdict why           // once done is closed: why the two are not to be compared
 
+	ahead int64 // bytes of the copy's answer up to which it does not wait for the primary's
+
 	drop func() // the recording of the primary's answer, which goes on; nil where there is none
 }
 
@@ -68,9 +71,47 @@ func (m *Mirror) newBeside(j *job) {
 	j.beside.base, j.beside.cancel = context.WithCancel(m.base)
 	if !m.target.Discard {
 		j.most.Store(math.MaxInt64) // nobody knows yet what the primary will answer
+		j.beside.ahead = m.maxBody
 	} else {
 		j.most.Store(m.maxBody)
+		j.beside.ahead = math.MaxInt64
 	}
+}
+
+// pace is called before more is taken of the copy's answer, of which size bytes have come.
+// An answer that is not kept any more waits here until the primary has answered: then it is
+// known how much of it is of use. The error says that ctx has ended first.
+func (b *beside) pace(ctx context.Context, size int64) error {
+	if b == nil || size <= b.ahead {
+		return nil
+	}
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// pacedBody is the body of an answer, read at the pace of b.
+type pacedBody struct {
+	io.Reader
+	b    *beside
+	ctx  context.Context
+	most *atomic.Int64
+	size int64
+}
+
+func (p *pacedBody) Read(buf []byte) (int, error) {
+	if err := p.b.pace(p.ctx, p.size); err != nil {
+		return 0, err
+	}
+	if p.size > p.most.Load() {
+		return 0, io.EOF // as if the rest had not been asked for
+	}
+	n, err := p.Reader.Read(buf)
+	p.size += int64(n)
+	return n, err
 }
 
 // early returns what starts j, the copy of r, when its body is complete. Trailers that are
