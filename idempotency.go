@@ -8,24 +8,23 @@ import (
 	"github.com/goshadow/shadow/internal/fields"
 )
 
-// idempotency are the fields by which a server knows a request that is sent again: that of
-// draft-ietf-httpapi-idempotency-key-header, that of OASIS Repeatable Requests, and what
-// services call theirs in their documentation. A copy that carried the key of the primary's
-// request would be answered from the primary's store, or the other way round.
+// idempotency holds the fields by which a server recognizes a request that is sent again. A
+// copy with the key of the primary's request would be answered from the primary's store, or
+// the primary from that of the copy. Each name is documented by who reads the field:
 var idempotency = fields.NewNames(
-	"Idempotency-Key",
-	"X-Idempotency-Key",   // Mercado Pago, Yuno, UK Open Banking
-	"Idempotence-Key",     // YooKassa
-	"Idempotency-Token",   // Twilio's webhooks have it with a prefix
-	"X-Idempotency-Token", //
-	"I-Twilio-Idempotency-Token",
-	"X-Idempotence-Uuid",        // Wise
-	"Cko-Idempotency-Key",       // Checkout.com
-	"Klarna-Idempotency-Key",    // Klarna
-	"Paypal-Request-Id",         // PayPal
-	"X-Amz-Pay-Idempotency-Key", // Amazon Pay
-	"X-Payout-Idempotency",      // RazorpayX
-	"Repeatability-Request-Id",  // OASIS, Azure
+	"Idempotency-Key",              // draft-ietf-httpapi-idempotency-key-header
+	"Repeatability-Request-Id",     // OASIS Repeatable Requests 1.0
+	"X-Idempotency-Key",            // mercadopago.com/developers, docs.y.uno, docs.bvnk.com
+	"Idempotence-Key",              // YooKassa: yookassa.ru/developers/using-api/interaction-format
+	"Cko-Idempotency-Key",          // Checkout.com: its SDKs for PHP, Java and Go
+	"Klarna-Idempotency-Key",       // docs.klarna.com/api/kn/integration-resilience
+	"Paypal-Request-Id",            // developer.paypal.com/api/rest/requests
+	"X-Amz-Pay-Idempotency-Key",    // developer.amazon.com/docs/amazon-pay-api-v2/idempotency.html
+	"X-Payout-Idempotency",         // razorpay.com/docs/api/x/payout-idempotency
+	"X-Idempotence-Uuid",           // Wise: docs.wise.com, API reference of balances
+	"X-Qonto-Idempotency-Key",      // docs.qonto.com/get-started/general/idempotent-requests
+	"X-Contentful-Idempotency-Key", // contentful.com/developers/changelog: webhooks
+	"I-Twilio-Idempotency-Token",   // Twilio: webhooks that are sent again
 )
 
 // derivedKeys returns the keys that a copy to target has in place of values: the same for the

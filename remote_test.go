@@ -120,7 +120,9 @@ func TestIdempotencyKeysAreDerived(t *testing.T) {
 		require.Len(t, r.Header[http.CanonicalHeaderKey(name)], 1)
 		return r.Header.Get(name)
 	}
-	for _, name := range []string{"Idempotency-Key", "x-idempotency-key", "PayPal-Request-Id", "Repeatability-Request-ID"} {
+	for _, name := range []string{"Idempotency-Key", "x-idempotency-key", "PayPal-Request-Id", "Repeatability-Request-ID", "Idempotence-Key",
+		"Cko-Idempotency-Key", "Klarna-Idempotency-Key", "x-amz-pay-idempotency-key", "X-Payout-Idempotency", "X-idempotence-uuid",
+		"X-Qonto-Idempotency-Key", "X-Contentful-Idempotency-Key", "I-Twilio-Idempotency-Token"} {
 		got := send(name, uuid)
 		require.NotEqual(t, uuid, got)
 		require.Regexp(t, `^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`, got)
