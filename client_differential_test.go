@@ -120,6 +120,12 @@ func newClientProgram(seed uint64) *clientProgram {
 				c.get, c.trailr, c.expect, c.close, c.cancel = request.get, request.trailr, request.expect, request.close, ""
 			}
 		}
+		switch { // what would wait for ever without a Mirror, too
+		case c.cancel != "":
+			c.takes = "all"
+		case c.expect && c.takes != "all":
+			c.ends = ""
+		}
 		p.calls = append(p.calls, c)
 	}
 	return p
