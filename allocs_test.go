@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -41,5 +42,46 @@ func TestASampledRequestIsOneAllocation(t *testing.T) {
 		reset()
 		bare := ask(refuse)
 		assert.LessOrEqual(t, ask(h)-bare, 1.0, l.name)
+	}
+}
+
+// A call through Transport that is not sampled costs nothing. One that is costs one allocation,
+// and two more where the answer has a body: its recording, and what is called at its end.
+func TestACallOfATransportIsThreeAllocations(t *testing.T) {
+	body := strings.NewReader("")
+	for name, c := range map[string]struct {
+		answer io.ReadCloser
+		rate   float64
+		most   float64
+	}{
+		"not sampled":    {io.NopCloser(body), 0, 0},
+		"without a body": {http.NoBody, 1, 1},
+		"with a body":    {io.NopCloser(body), 1, 3},
+	} {
+		resp := &http.Response{}
+		primary := roundTripper(func(*http.Request) (*http.Response, error) {
+			*resp = http.Response{StatusCode: http.StatusServiceUnavailable, ContentLength: 2, Body: c.answer} // recorded, and not copied
+			return resp, nil
+		})
+		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(shadow.Rate(c.rate)))
+		r, _ := workloads[0].request()
+		var buf [4]byte
+		call := func(through http.RoundTripper) float64 {
+			return testing.AllocsPerRun(100, func() {
+				body.Reset("ok")
+				resp, err := through.RoundTrip(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for err == nil {
+					_, err = resp.Body.Read(buf[:])
+				}
+				resp.Body.Close()
+			})
+		}
+		bare := call(primary)
+		got := call(m.Transport(primary)) - bare
+		t.Log(name, got)
+		assert.LessOrEqual(t, got, c.most, name)
 	}
 }

@@ -188,7 +188,6 @@ type clientRun struct {
 	calls  atomic.Uint64    // of the Transport
 	bodies map[int][]string // that reached the server as a whole, by the call
 	begun  []chan struct{}  // the handler of a call waits for the client to give up
-	gets   atomic.Int64     // calls of GetBody
 }
 
 func (r *clientRun) note(format string, args ...any) {
@@ -255,7 +254,6 @@ func (r *clientRun) request(url string, i int, c *clientCall) (*http.Request, *c
 		req.ContentLength = map[string]int64{"right": int64(len(c.text)), "unknown": -1, "short": int64(len(c.text)) / 2, "long": int64(len(c.text)) + 3}[c.length]
 		if c.get {
 			req.GetBody = func() (io.ReadCloser, error) {
-				r.gets.Add(1)
 				body, _ := r.open(c)
 				return body, nil
 			}
@@ -361,7 +359,8 @@ func (r *clientRun) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if c.ends == "half-way" {
 		panic(http.ErrAbortHandler)
 	}
-	if c.cancel == "in the body" {
+	hasBody := req.Method != "HEAD" && c.status != http.StatusNoContent && c.status != http.StatusNotModified && c.answer != ""
+	if c.cancel == "in the body" && hasBody { // else the client has its answer
 		<-req.Context().Done()
 		return
 	}

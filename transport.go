@@ -19,6 +19,10 @@ import (
 // recognises) reaches primary as it is. Any other body is recorded as primary reads it,
 // through a reader that is a file or an io.WriterTo where the body is one.
 //
+// GetBody is called when primary calls it, and otherwise only for a body in memory that was
+// read before. Clients exist whose GetBody rewinds the body that is still being sent, such as
+// aws-sdk-go version 1, and reading a body twice would delay the caller.
+//
 // An exchange is complete when the caller has read the body of the response to its end. A
 // body that was closed before its end is complete if Content-Length bytes of it were read,
 // or if a JSON document was read as a whole, as json.Decoder does. Otherwise the exchange is

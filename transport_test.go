@@ -606,6 +606,39 @@ func TestATransportSendsWhatNetHTTPSends(t *testing.T) {
 	})
 }
 
+// sharing is a body that all that GetBody returns read from, as that of a client whose GetBody
+// rewinds one file: it can be asked for only when the body before is out of use.
+type sharing struct{ *countingBody }
+
+// A body is asked for again only when the primary does so: GetBody may disturb the body that is
+// still being sent, may be slow, and may have effects.
+func TestATransportDoesNotAskForABodyAgain(t *testing.T) {
+	bothProtocols(t, func(t *testing.T, h2 bool) {
+		for _, timing := range []shadow.Timing{shadow.AfterPrimary, shadow.Parallel} {
+			srv, _ := server(t, http.HandlerFunc(echo), h2)
+			m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(echo)), allMethods, shadow.WithTiming(timing))
+			content := strings.Repeat("upload ", 10_000)
+			file := strings.NewReader(content)
+			body := sharing{&countingBody{Reader: file}}
+			req, err := http.NewRequest("POST", srv.URL, body)
+			require.NoError(t, err)
+			req.ContentLength = int64(len(content))
+			asked := 0
+			req.GetBody = func() (io.ReadCloser, error) {
+				asked++
+				file.Reset(content)
+				return body, nil
+			}
+			resp, err := client(t, srv, m).Transport.RoundTrip(req)
+			require.NoError(t, err)
+			require.Contains(t, see(t, resp).Body, "upload")
+			settled(t, m, match, results)
+			require.Zero(t, asked)
+			require.Equal(t, content, string(results.all()[0].Request.Body))
+		}
+	})
+}
+
 type countedWrites struct {
 	net.Conn
 	n *atomic.Int32
