@@ -81,7 +81,6 @@ func TestACallOfATransportIsThreeAllocations(t *testing.T) {
 		}
 		bare := call(primary)
 		got := call(m.Transport(primary)) - bare
-		t.Log(name, got)
 		assert.LessOrEqual(t, got, c.most, name)
 	}
 }

@@ -176,7 +176,7 @@ func (b selfWriting) WriteTo(w io.Writer) (n int64, err error) {
 	return n, nil
 }
 
-// run is one run of a clientProgram.
+// clientRun is one run of a clientProgram.
 type clientRun struct {
 	t      *testing.T
 	p      *clientProgram
@@ -397,9 +397,9 @@ func class(err error) string {
 	return fmt.Sprintf("%T%s %s", err, s.String(), ports.ReplaceAllString(err.Error(), ":port"))
 }
 
-// serve runs p against a server of its own. Mirror is what is tried: nil is none.
-func (p *clientProgram) run(t *testing.T, h2 bool, mirror func(http.RoundTripper) http.RoundTripper) *clientRun {
-	r := &clientRun{t: t, p: p, dir: t.TempDir(), server: make([]string, len(p.calls)), bodies: map[int][]string{}}
+// run runs p against a server of its own. Mirror is what is tried: nil is none.
+func (p *clientProgram) run(t *testing.T, dir string, h2 bool, mirror func(http.RoundTripper) http.RoundTripper) *clientRun {
+	r := &clientRun{t: t, p: p, dir: dir, server: make([]string, len(p.calls)), bodies: map[int][]string{}}
 	for range p.calls {
 		r.begun = append(r.begun, make(chan struct{}, 10))
 	}
@@ -565,6 +565,7 @@ func TestRandomClientsAreUntouched(t *testing.T) {
 	}
 	t.Logf("-differential.seed=%d", first)
 	bothProtocols(t, func(t *testing.T, h2 bool) {
+		dir := t.TempDir() // its name is in errors
 		for i := range uint64(*differentialPrograms) {
 			p := newClientProgram(first + i)
 			timing := shadow.AfterPrimary
@@ -572,11 +573,11 @@ func TestRandomClientsAreUntouched(t *testing.T) {
 				timing = shadow.Parallel
 			}
 			bare := map[string]bool{}
-			alone := func() { bare[p.run(t, h2, nil).outcome(h2)] = true }
+			alone := func() { bare[p.run(t, dir, h2, nil).outcome(h2)] = true }
 			alone()
 			for try := 0; ; try++ {
 				m, results := mirror(t, shadow.InProcess("v2", text("ok")), allMethods, shadow.WithTiming(timing), shadow.WithQueue(1000, 64<<20))
-				r := p.run(t, h2, m.Transport)
+				r := p.run(t, dir, h2, m.Transport)
 				require.NoError(t, m.Shutdown(t.Context()))
 				require.Zero(t, m.Stats().QueuedBytes, "%v", p)
 				ledger(t, m)

@@ -134,10 +134,11 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 		m.called(c, whyCopied)
 		return resp, nil
 	}
+	given := resp // resp itself would be moved to the heap
 	answer := capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers, func(buf capture.Buffer, end capture.End, eof bool) {
 		c.resp.Body = buf
 		if eof {
-			c.resp.Trailer = fields.Take(resp.Trailer, nil)
+			c.resp.Trailer = fields.Take(given.Trailer, nil)
 		}
 		c.resp.Early = end == capture.Unread && isJSON(c.resp.Header) && buf.Size() > 0 && !buf.Cut()
 		if end == capture.Complete || c.resp.Early {
