@@ -28,7 +28,7 @@ func post(t *testing.T) *http.Request {
 	return r
 }
 
-func answered(t *testing.T, r *remote) error {
+func askRemote(t *testing.T, r *remote) error {
 	resp, err := r.RoundTrip(post(t))
 	if err != nil {
 		return err
@@ -84,21 +84,21 @@ func TestASilentHTTP2ConnectionIsDropped(t *testing.T) {
 	r.own.HTTP2.SendPingTimeout, r.own.HTTP2.PingTimeout = 20*time.Millisecond, time.Second
 	r.own.TLSClientConfig = &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 
-	require.NoError(t, answered(t, r))
-	require.NoError(t, answered(t, r))
+	require.NoError(t, askRemote(t, r))
+	require.NoError(t, askRemote(t, r))
 	require.EqualValues(t, 1, l.accepted.Load())
 	l.era.Add(1)
 	var waiting sync.WaitGroup
 	for range 3 {
 		waiting.Go(func() {
-			if err := answered(t, r); err == nil || err == context.DeadlineExceeded { //nolint:errorlint // the ping, not the end of the context
+			if err := askRemote(t, r); err == nil || err == context.DeadlineExceeded { //nolint:errorlint // the ping, not the end of the context
 				t.Errorf("a copy on a silent connection: %v", err)
 			}
 		})
 	}
 	waiting.Wait()
 	for range 5 {
-		require.NoError(t, answered(t, r))
+		require.NoError(t, askRemote(t, r))
 	}
 	require.EqualValues(t, 2, l.accepted.Load())
 	require.EqualValues(t, 10, asked.Load(), "each of them once")
@@ -156,9 +156,9 @@ func TestACopyOnAStaleConnectionArrivesAtMostOnce(t *testing.T) {
 				conns = append(conns, c)
 				return &countedConn{Conn: c}, err
 			}
-			require.NoError(t, answered(t, r))
+			require.NoError(t, askRemote(t, r))
 			conns[0].stale.Store(true)
-			if err := answered(t, r); written {
+			if err := askRemote(t, r); written {
 				require.ErrorIs(t, err, errOnce)
 				srv.Close() // waits for the handler
 				require.LessOrEqual(t, bodies.Load(), int32(2))
