@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/goshadow/shadow/internal/jsondiff"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // comparison is the work on two tapes.
@@ -46,7 +47,7 @@ func (c *comparison) add(d Diff) bool {
 		return false
 	}
 	if d.Path == "" {
-		d.Path = string(c.path)
+		d.Path = pointer.Bounded(c.path)
 	}
 	c.result.Diffs = append(c.result.Diffs, d)
 	return true

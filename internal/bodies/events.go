@@ -17,6 +17,9 @@ func (t *tape) events(name int32, start, end int) {
 	n := t.open(name, list, start)
 	var e event
 	for l := range media.EventLines(t.doc[start:end]) {
+		if !t.room() {
+			break
+		}
 		if l.Blank() {
 			t.event(&e, start+l.Start)
 		} else {

@@ -6,6 +6,9 @@ import (
 	"github.com/goshadow/shadow/internal/media"
 )
 
+// errDense is about a body that holds more than is read: see room.
+var errDense = fmt.Errorf("too many small parts: over %d fields, elements, records or events, and one more for each %d bytes", maxNodes, bytesPerNode)
+
 var errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxNesting)
 
 // read fills a tape with a whole body.
@@ -13,6 +16,9 @@ func (s *Set) read(body []byte, f media.Format, names *names) (*tape, error) {
 	t := &tape{set: s, doc: body, names: names, seed: s.seed}
 	if err := t.read(f, self, 0, len(body), 0); err != nil {
 		return nil, err
+	}
+	if !t.room() {
+		return nil, errDense
 	}
 	return t, nil
 }

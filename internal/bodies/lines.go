@@ -22,7 +22,7 @@ func (t *tape) lines(name int32, start, end int) error {
 		return nil
 	}
 	n := t.open(name, rows, start)
-	for at := start; at < end; {
+	for at := start; at < end && t.room(); {
 		next := end
 		if i := bytes.IndexByte(t.doc[at:end], '\n'); i >= 0 {
 			next = at + i + 1

@@ -28,3 +28,23 @@ func TestLinesTakeMemoryInProportion(t *testing.T) {
 		assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(64*size), name)
 	}
 }
+
+// What a comparison allocates is at most a multiple of the bodies and of the nodes that are always
+// read: docs/operations.md says which.
+func TestEveryFormatTakesMemoryInProportion(t *testing.T) {
+	const size, most, always = 1 << 18, 64, 4 << 20
+	for name, f := range costFormats {
+		for spelling := range f.spellings {
+			for _, shape := range []string{"all different", "reversed", "in turns"} {
+				a, b := f.bodies(spelling, costShapes[shape], size)
+				c := NewSet(jsondiff.New(jsondiff.Options{}), 100, nil).For(f.contentType, f.contentType)
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				c.Compare(a, b, "/body")
+				runtime.ReadMemStats(&after)
+				took := after.TotalAlloc - before.TotalAlloc
+				assert.LessOrEqual(t, took, uint64(most*(len(a)+len(b))+always), "%s %s, %s: %.1f bytes for each", name, spelling, shape, float64(took)/float64(len(a)+len(b)))
+			}
+		}
+	}
+}

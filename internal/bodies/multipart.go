@@ -27,6 +27,9 @@ func (t *tape) multipart(f media.Format, name int32, start, end, level int) erro
 		if err != nil {
 			return err
 		}
+		if !t.room() {
+			break
+		}
 		t.part(f, p, start, level)
 	}
 	t.close(n, end)

@@ -1,14 +1,12 @@
 package bodies
 
 import (
-	"fmt"
-	"hash/crc32"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // kind is what a node is.
@@ -51,8 +49,30 @@ type tape struct {
 	nodes []node
 }
 
+// So many nodes are read, and one more for so many bytes: to read and to match a node takes
+// as long as hundreds of bytes of ordinary JSON, and as much memory as a hundred.
+const maxNodes, bytesPerNode = 1 << 13, 5
+
+// room reports whether the tape is not too long for its document. Readers stop where it is;
+// what they have read is of no use then.
+func (t *tape) room() bool { return len(t.nodes) <= maxNodes+len(t.doc)/bytesPerNode }
+
+// grow makes room for a node: for all that will come, if they come as densely as so far.
+func (t *tape) grow(at int) {
+	n := len(t.nodes)
+	if n < cap(t.nodes) {
+		return
+	}
+	more := n/4 + 16
+	if at > 0 {
+		more = max(more, int(int64(n)*int64(len(t.doc)-at)/int64(at)))
+	}
+	t.nodes = slices.Grow(t.nodes, min(more, max(16, maxNodes+len(t.doc)/bytesPerNode-n)))
+}
+
 // leaf adds a leaf whose decoded text is given.
 func (t *tape) leaf(name int32, k kind, start, end int, text []byte) {
+	t.grow(start)
 	t.nodes = append(t.nodes, node{
 		hash: maphash.Bytes(t.seed, text), start: int32(start), end: int32(end), next: int32(len(t.nodes)) + 1,
 		name: name, kind: k, soft: k == jsonText || k == dataText,
@@ -61,6 +81,7 @@ func (t *tape) leaf(name int32, k kind, start, end int, text []byte) {
 
 // open adds a container. What is added until close is in it.
 func (t *tape) open(name int32, k kind, start int) (n int32) {
+	t.grow(start)
 	t.nodes = append(t.nodes, node{start: int32(start), name: name, kind: k})
 	return int32(len(t.nodes)) - 1
 }
@@ -69,6 +90,9 @@ func (t *tape) open(name int32, k kind, start int) (n int32) {
 func (t *tape) close(n int32, end int) {
 	c := &t.nodes[n]
 	c.end, c.next = int32(end), int32(len(t.nodes))
+	if !t.room() { // there may be nodes in it that are not closed
+		return
+	}
 	for k := n + 1; k < c.next; k = t.nodes[k].next {
 		child := &t.nodes[k]
 		c.hash = maphash.Comparable(t.seed, [3]uint64{c.hash, uint64(child.name), child.hash})
@@ -77,7 +101,12 @@ func (t *tape) close(n int32, end int) {
 }
 
 // children lists the nodes in container n.
-func (t *tape) children(n int32) (nodes []int32) {
+func (t *tape) children(n int32) []int32 {
+	count := 0
+	for k := n + 1; k < t.nodes[n].next; k = t.nodes[k].next {
+		count++
+	}
+	nodes := make([]int32, 0, count)
 	for k := n + 1; k < t.nodes[n].next; k = t.nodes[k].next {
 		nodes = append(nodes, k)
 	}
@@ -166,25 +195,6 @@ func (n *names) text(name string) int32 {
 func (n *names) add(key, spelling string) int32 {
 	id := int32(len(n.tokens))
 	n.ids[key] = id
-	n.tokens = append(n.tokens, token(spelling))
+	n.tokens = append(n.tokens, string(pointer.AppendToken(nil, []byte(spelling))))
 	return id
 }
-
-// maxToken is how many bytes of a name a path shows: a path is made for each
-// difference, and a name may be as long as the body.
-const maxToken = 128
-
-// token writes a name as a reference token (RFC 6901 section 3). A long one ends in a
-// checksum, which tells it from others that begin alike.
-func token(name string) string {
-	if len(name) > maxToken {
-		cut := maxToken
-		for cut > maxToken-utf8.UTFMax && !utf8.RuneStart(name[cut]) {
-			cut--
-		}
-		name = fmt.Sprintf("%s…%08x", name[:cut], crc32.ChecksumIEEE([]byte(name)))
-	}
-	return escapeToken.Replace(name)
-}
-
-var escapeToken = strings.NewReplacer("~", "~0", "/", "~1")

@@ -21,7 +21,7 @@ func Tokens(contentType string, body []byte, keyed map[string]bool, found func(t
 		return s.index
 	}
 	t := &tape{set: new(Set), doc: body, names: newNames(), seed: maphash.MakeSeed()}
-	if t.read(f, self, 0, len(body), 0) != nil {
+	if t.read(f, self, 0, len(body), 0) != nil || !t.room() {
 		return 0
 	}
 	for _, name := range t.names.tokens[1:] {

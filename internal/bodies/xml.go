@@ -34,6 +34,9 @@ func (t *tape) xml(name int32, start, end int) error {
 		if err != nil {
 			return err
 		}
+		if !t.room() {
+			break
+		}
 		r.token(token)
 	}
 	t.close(n, end)

@@ -3,12 +3,15 @@ package jsondiff
 import (
 	"bytes"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // join writes n items between brackets.
@@ -152,7 +155,7 @@ func TestNestingIsBounded(t *testing.T) {
 	a, b := nest(10_000, "[", "1", "]"), nest(10_000, "[", "2", "]")
 	r := c.Compare(a, b, "")
 	require.Len(t, r.Diffs, 1)
-	assert.Equal(t, strings.Repeat("/0", 10_000), r.Diffs[0].Path)
+	assert.Equal(t, pointer.Bounded(bytes.Repeat([]byte("/0"), 10_000)), r.Diffs[0].Path)
 
 	deep := nest(10_001, "[", "1", "]")
 	r = c.Compare(a, deep, "/body")
@@ -173,20 +176,28 @@ func TestNestingIsBounded(t *testing.T) {
 	}
 }
 
-// A path may be as long as the document, and every difference has one.
+// A name may be as long as the document, and every difference has a path.
 func TestPathsTakeBoundedMemory(t *testing.T) {
-	long := strings.Repeat("n", 300_000)
+	long := strings.Repeat("n", 500_000)
 	doc := func(v int) []byte {
-		return fmt.Appendf(nil, `{"%s":%s}`, long, join("{}", 50, func(i int) string { return fmt.Sprintf(`"%d":%d`, i, v) }))
+		return fmt.Appendf(nil, `{"%s":%s,"%s2":0}`, long, join("{}", 100, func(i int) string { return fmt.Sprintf(`"%d":%d`, i, v) }), long)
 	}
 	r := New(Options{}).Compare(doc(1), doc(2), "")
-	assert.Len(t, r.Diffs, 4)
-	assert.True(t, r.More)
-	for i, d := range r.Diffs {
-		assert.True(t, d.Path == fmt.Sprintf("/%s/%d", long, i), i)
-	}
-	long = long[:10_000]
-	r = New(Options{}).Compare(doc(1), doc(2), "")
-	assert.Len(t, r.Diffs, 50)
+	require.Len(t, r.Diffs, 100)
 	assert.False(t, r.More)
+	for i, d := range r.Diffs {
+		assert.Equal(t, fmt.Sprintf("/%s…%08x/%d", long[:128], crc32.ChecksumIEEE([]byte(long)), i), d.Path)
+	}
+	// The same notation in keyed arrays, whose keys may be as long.
+	r = New(Options{Keyed: []Key{{mustParse(t, "$")[0], "id"}}}).Compare(
+		fmt.Appendf(nil, `[{"id":"%s","v":1}]`, long), fmt.Appendf(nil, `[{"id":"%s","v":2}]`, long), "")
+	require.Len(t, r.Diffs, 1)
+	assert.Equal(t, fmt.Sprintf("/id=%s…%08x/v", long[:128], crc32.ChecksumIEEE([]byte(long))), r.Diffs[0].Path)
+
+	// Deep nesting makes a long path, of which the middle is left out.
+	deep := func(name string, v int) []byte { return nest(5000, `{"`+name+`":`, fmt.Sprint(v), "}") }
+	r = New(Options{}).Compare(deep("abc", 1), deep("abc", 2), "")
+	require.Len(t, r.Diffs, 1)
+	assert.Less(t, len(r.Diffs[0].Path), 5<<10)
+	assert.True(t, strings.HasPrefix(r.Diffs[0].Path, "/abc/abc/") && strings.HasSuffix(r.Diffs[0].Path, "/abc/abc"))
 }

@@ -364,6 +364,5 @@ func (s *comparison) record(kind Kind, a, b Span) bool {
 	return true
 }
 
-// maxPaths is after how many bytes of paths no more differences are wanted: a
-// path may be as long as the document, and there is one for each difference.
+// maxPaths is after how many bytes of paths no more differences are wanted.
 const maxPaths = 1 << 20

@@ -1,6 +1,7 @@
 package jsondiff
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/goshadow/shadow/internal/jsonscan"
@@ -10,18 +11,17 @@ import (
 // nameOf returns the decoded name of a member. It may be scratch that the next
 // call overwrites.
 func (s *comparison) nameOf(lit []byte) []byte {
-	for _, c := range lit {
-		if c == '\\' {
-			s.name = jsonscan.AppendUnquote(s.name[:0], lit)
-			return s.name
-		}
+	if bytes.IndexByte(lit, '\\') >= 0 {
+		s.name = jsonscan.AppendUnquote(s.name[:0], lit)
+		return s.name
 	}
 	return lit[1 : len(lit)-1]
 }
 
 // pathTo returns the JSON Pointer (RFC 6901) of the current value: through the
 // current children of the frames of the first tier and of the visits of the
-// second. It leads through B to what is Extra, else through A.
+// second. It leads through B to what is Extra, else through A. Long names and a
+// long path are cut.
 func (s *comparison) pathTo(kind Kind) string {
 	p := append(s.path[:0], s.prefix...)
 	for k := range s.lockstep.frames {
@@ -60,5 +60,5 @@ func (s *comparison) pathTo(kind Kind) string {
 		p = strconv.AppendInt(p, int64(n.name), 10)
 	}
 	s.path = p
-	return string(p)
+	return pointer.Bounded(p)
 }

@@ -87,7 +87,7 @@ value: // A member or element starts at i.
 		// half-words that were just stored stalls.
 		self := len(nodes)
 		if self == cap(nodes) {
-			nodes = slices.Grow(nodes, 1)
+			nodes = slices.Grow(nodes, moreNodes(self, i-p.start, len(doc)-i))
 		}
 		nodes = nodes[:self+1]
 		n := &nodes[self]
@@ -173,6 +173,12 @@ closed: // The innermost container ends at i.
 	}
 	closing, index = doc[nodes[open].start]+2, nodes[open].next
 	goto after
+}
+
+// moreNodes is how many nodes to make room for where n have come in so many bytes and so
+// many bytes are left: all, if they come as densely as so far.
+func moreNodes(n, bytes, left int) int {
+	return max(n/4, min(int(int64(n)*int64(left)/int64(max(bytes, 1))), left/2)) + 1
 }
 
 // unpair forgets the mates of everything in container n.

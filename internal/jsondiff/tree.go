@@ -123,7 +123,7 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 	case e.unordered >= 0:
 		s.took(e.unordered)
 		v.unpaired = s.pairUnordered(a, b, stA, stB)
-	case t.mode == aligned || t.mode == verdictAligned:
+	case (t.mode == aligned || t.mode == verdictAligned) && !s.dense():
 		v.ordered = true
 		var reordered bool
 		if v.unpaired, reordered = s.align(a, b); reordered {
@@ -135,6 +135,16 @@ func (s *comparison) visit(a, b int32, stA, stB jsonpath.State, e *effect) outco
 	}
 	t.visits = t.visits[:n+1]
 	return found
+}
+
+// maxAligned is how many values ordered arrays are aligned in, and one more for each
+// bytesPerValue of the documents. Elements of what holds more are paired by their index: to
+// align them takes a multiple of the time and memory that reading takes.
+const maxAligned, bytesPerValue = 1 << 14, 5
+
+// dense reports whether the containers on the tapes hold too many values to align arrays in.
+func (s *comparison) dense() bool {
+	return len(s.tree.a.nodes)+len(s.tree.b.nodes) > maxAligned+(len(s.a)+len(s.b))/bytesPerValue
 }
 
 // pair compares the two current children of v, which may push them on the

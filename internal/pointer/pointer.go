@@ -2,7 +2,13 @@
 // exchange are ordered and counted.
 package pointer
 
-import "strings"
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"strings"
+	"unicode/utf8"
+)
 
 // Compare orders pointers token by token, those that are array indexes by their value
 // and before the others.
@@ -86,8 +92,24 @@ func picks(token string) bool {
 	return digits
 }
 
-// AppendToken appends name to dst as a reference token, escaped as by RFC 6901 section 3.
+// maxName is how many bytes of a name a path shows: a path is made for each difference, and
+// a name may be as long as the body.
+const maxName = 128
+
+// AppendToken appends name to dst as a reference token, escaped as by RFC 6901 section 3. A
+// long one is cut and ends in a checksum, which tells it from others that begin alike.
 func AppendToken(dst, name []byte) []byte {
+	if len(name) <= maxName {
+		return appendEscaped(dst, name)
+	}
+	cut := maxName
+	for cut > maxName-utf8.UTFMax && !utf8.RuneStart(name[cut]) {
+		cut--
+	}
+	return fmt.Appendf(appendEscaped(dst, name[:cut]), "…%08x", crc32.ChecksumIEEE(name))
+}
+
+func appendEscaped(dst, name []byte) []byte {
 	for _, c := range name {
 		switch c {
 		case '~':
@@ -99,4 +121,22 @@ func AppendToken(dst, name []byte) []byte {
 		}
 	}
 	return dst
+}
+
+// maxPath is how many bytes a path has at most, but for a token.
+const maxPath = 4 << 10
+
+// Bounded returns path as it is shown: of a long one, whose tokens AppendToken has made, the
+// first and the last tokens, and between them a checksum of all of it.
+func Bounded(path []byte) string {
+	if len(path) <= maxPath {
+		return string(path)
+	}
+	head := bytes.LastIndexByte(path[:maxPath/2], '/')
+	tail := len(path) - maxPath/2
+	next := bytes.IndexByte(path[tail:], '/')
+	if head < 0 || next < 0 { // of tokens that were made otherwise
+		return fmt.Sprintf("/…%08x", crc32.ChecksumIEEE(path))
+	}
+	return fmt.Sprintf("%s/…%08x%s", path[:head], crc32.ChecksumIEEE(path), path[tail+next:])
 }

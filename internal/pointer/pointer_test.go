@@ -1,8 +1,11 @@
 package pointer_test
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 
@@ -47,4 +50,29 @@ func TestWhatPicksAnElementIsFolded(t *testing.T) {
 func TestFoldingIntoABufferAllocatesNothing(t *testing.T) {
 	buf := make([]byte, 0, 64)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { buf = pointer.AppendFold(buf[:0], "/body/items/12/id=4/price") }))
+}
+
+// Long names and long paths are cut, and two that differ in any place stay different.
+func TestLongPathsAreCut(t *testing.T) {
+	name := strings.Repeat("ä~/", 100)
+	token := string(pointer.AppendToken(nil, []byte(name)))
+	assert.Less(t, len(token), 256)
+	assert.NotEqual(t, token, string(pointer.AppendToken(nil, []byte(name+"x"))))
+	assert.True(t, utf8.ValidString(token))
+	assert.Equal(t, "a~0~1", string(pointer.AppendToken(nil, []byte("a~/"))))
+
+	path := []byte(strings.Repeat("/abc", 4000))
+	seen := map[string]bool{pointer.Bounded(path): true}
+	for i := range path {
+		if path[i] != '/' {
+			changed := bytes.Clone(path)
+			changed[i] = 'x'
+			cut := pointer.Bounded(changed)
+			assert.LessOrEqual(t, len(cut), 4<<10+16)
+			assert.False(t, seen[cut], i)
+			seen[cut] = true
+		}
+	}
+	assert.Equal(t, string(path[:4096]), pointer.Bounded(path[:4096]))
+	assert.Less(t, len(pointer.Bounded([]byte("/"+strings.Repeat("x", 1<<20)))), 32)
 }
