@@ -109,7 +109,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.canary.detectors(), SideEffects: mark.SideEffects[:],
-		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: func(part string, v any) { m.panicked(part, v) },
+		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: func(part string, v any) { m.logPanic(newPanic(part, v)) },
 	})
 	if err != nil {
 		return nil, err
@@ -366,7 +366,7 @@ func (m *Mirror) ask(r *http.Request, d *drawn) (w why) {
 		if w != whySamplerFailed {
 			return
 		}
-		m.panicked("Sampler", recover())
+		m.logPanic(newPanic("Sampler", recover()))
 	}()
 	if d.Draw = draw(m.sampler, r); d.Sampled {
 		d.took = time.Since(asked)

@@ -15,7 +15,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
-	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/goshadow/shadow"
@@ -193,14 +192,12 @@ func TestNewReportsBadInput(t *testing.T) {
 	}
 }
 
-// never is a Comparator and a Handler that can be compared with others.
-type never struct{ id int }
+// never is a Comparator, a Handler and a RoundTripper.
+type never struct{}
 
 func (never) Compare(*shadow.Exchange) shadow.Comparison      { return shadow.Comparison{} }
 func (never) ServeHTTP(http.ResponseWriter, *http.Request)    {}
 func (never) RoundTrip(*http.Request) (*http.Response, error) { return nil, http.ErrUseLastResponse }
-
-type otherTracers struct{ trace.TracerProvider }
 
 func TestNewReportsEveryFaultAtOnce(t *testing.T) {
 	lines := faultsOf(t, shadow.Remote("", "ftp://h"),

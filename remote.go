@@ -162,7 +162,7 @@ func (o *once) trace() *httptrace.ClientTrace {
 			if o.tried && !o.answered.Load() && o.written() {
 				o.stopped.Store(true)
 				o.stop(errOnce)
-				info.Conn.Close() //nolint:errcheck // the write that would follow fails
+				info.Conn.Close() // the write that would follow fails
 				return
 			}
 			o.tried = true

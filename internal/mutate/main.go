@@ -96,7 +96,7 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(work)
+	defer os.RemoveAll(work) //nolint:errcheck // a temporary directory
 	tests, left, err := build(o, work, sources)
 	if err != nil {
 		return err

@@ -507,10 +507,3 @@ func day(t *testing.T, s string) time.Time {
 	require.NoError(t, err)
 	return d
 }
-
-func instant(t *testing.T, s string) time.Time {
-	t.Helper()
-	d, err := time.Parse(time.RFC3339, s)
-	require.NoError(t, err)
-	return d
-}

@@ -212,41 +212,41 @@ func (r *Reporter) route(k routeKey, unmatched bool) *route {
 }
 
 // count counts a difference of that fingerprint, as long as there is room for it.
-func (at *sample) count(fingerprint string, slot int64) {
-	at.different.add(slot)
-	own := at.causes[fingerprint]
-	if own == nil && len(at.causes) >= maxCauses {
-		for old, w := range at.causes {
+func (s *sample) count(fingerprint string, slot int64) {
+	s.different.add(slot)
+	own := s.causes[fingerprint]
+	if own == nil && len(s.causes) >= maxCauses {
+		for old, w := range s.causes {
 			if w.sum(slot) == 0 {
-				delete(at.causes, old)
+				delete(s.causes, old)
 			}
 		}
 	}
-	if own == nil && len(at.causes) >= maxCauses {
+	if own == nil && len(s.causes) >= maxCauses {
 		return
 	}
 	if own == nil {
-		if at.causes == nil {
-			at.causes = map[string]*window{}
+		if s.causes == nil {
+			s.causes = map[string]*window{}
 		}
 		own = &window{}
-		at.causes[fingerprint] = own
+		s.causes[fingerprint] = own
 	}
 	own.add(slot)
 }
 
 // own is how many differences have that fingerprint, 0 where there was no room for it.
-func (at *sample) own(fingerprint string, slot int64) uint64 {
-	if w := at.causes[fingerprint]; w != nil {
+func (s *sample) own(fingerprint string, slot int64) uint64 {
+	if w := s.causes[fingerprint]; w != nil {
 		return w.sum(slot)
 	}
 	return 0
 }
 
 // scattered is how many of the n differences have a cause that is one of many.
-func (at *sample) scattered(n uint64, slot int64) uint64 {
+func (s *sample) scattered(n uint64, slot int64) uint64 {
 	rest := n
-	for _, w := range at.causes {
+	for _, w := range s.causes {
 		if own := w.sum(slot); own*few > n {
 			rest -= min(own, rest)
 		}
