@@ -286,9 +286,9 @@ func WithReporter(r ...Reporter) Option {
 }
 
 // WithRoute names the endpoint of a request for results and metrics, in few different
-// words; the first 256 bytes count. Route runs on the goroutine of the request, after the
-// primary, inside the same middleware chain: a router's own context is still valid. Where it
-// returns nothing the route is the default.
+// words; the first 256 bytes count. Route runs after the primary, inside the same middleware
+// chain: a router's own context is still valid. The request waits for it, on a goroutine of its
+// own. If route returns nothing, the route is the default.
 //
 // The default is the method and the pattern, as in "GET /orders/{id}", with every router
 // that sets Request.Pattern. A pattern that has a method keeps it: a HEAD of that pattern is

@@ -190,9 +190,10 @@ func (s *byKey) Draw(r *http.Request) Draw {
 	return Draw{Sampled: s.share.has(xxhash.Sum64String(key)), Probability: s.share.probability()}
 }
 
-// When samples the requests of which is is true, and no other. What is answers must follow
-// from the request alone; it runs on the goroutine of the request, must be fast and must
-// not change it. Where it panics the request is counted as ReasonSamplerFailed.
+// When samples exactly the requests for which is returns true. The result must depend only on
+// the request, which is must not change. The request waits for it, on a goroutine of its own,
+// so is must be fast. If is panics or ends its goroutine, the request is counted as
+// ReasonSamplerFailed.
 //
 // A header that a trusted peer sets is a case of it; see Force for one that anybody may
 // send.

@@ -37,9 +37,10 @@
 //
 // # User code
 //
-// A [Sampler] runs on the goroutine of the request and must be fast. Maskers,
-// Comparators and Reporters run on the Mirror's own goroutines, many at a time. A
-// panic in any of them, or in an in-process candidate, is recovered and counted.
+// The request waits for a [Sampler] and for a [WithRoute] function, which must be fast. If
+// they are user code they run on a goroutine of their own, so that runtime.Goexit loses no
+// answer. Maskers, Comparators and Reporters run on the Mirror's own goroutines, many at a
+// time. A panic in any of them, or in an in-process candidate, is recovered and counted.
 package shadow
 
 import (
