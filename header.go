@@ -38,6 +38,8 @@ var volatileFields = map[string]bool{
 	// What is left of a quota that both answers use up.
 	"Ratelimit": true, "Ratelimit-Remaining": true, "Ratelimit-Reset": true,
 	"X-Ratelimit-Remaining": true, "X-Ratelimit-Reset": true, "X-Ratelimit-Used": true,
+	// What a guard of the candidate says to the Mirror: see EventSideEffect.
+	"Shadow-Side-Effect": true,
 }
 
 // fieldDiffs compares the fields of two headers: those of list, or by default those that are

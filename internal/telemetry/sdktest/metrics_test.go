@@ -285,7 +285,7 @@ func TestTheMetricsSumUpToStats(t *testing.T) {
 	assert.Equal(t, results-1, m.value(t, "shadow.request.duration", roleKey.String("shadow")))
 	assert.Equal(t, 1, m.value(t, "shadow.request.duration", roleKey.String("shadow"), statusKey.Int(500)))
 	assert.Zero(t, m.value(t, "shadow.request.duration", roleKey.String("primary"), statusKey.Int(500)))
-	assert.Equal(t, 3, m.value(t, "shadow.request.duration", roleKey.String("primary"), routeKey.String("/same/{id}")))
+	assert.Equal(t, 3, m.value(t, "shadow.request.duration", roleKey.String("primary"), routeKey.String("GET /same/{id}")))
 
 	differs := routeKey.String("GET /differs/{id}")
 	assert.Equal(t, 2, m.value(t, "shadow.comparisons", differs))
@@ -463,7 +463,7 @@ func TestRoutesAreFew(t *testing.T) {
 		want    []string
 	}{
 		"pattern":  {nil, orders(), []string{"GET /orders/{id}"}},
-		"template": {nil, says(`{"total":1}`), []string{"/orders/{}"}},
+		"template": {nil, says(`{"total":1}`), []string{"GET /orders/{}"}},
 		"WithRoute": {[]shadow.Option{shadow.WithRoute(func(*http.Request) string { return "orders" })},
 			orders(), []string{"orders"}},
 	} {
@@ -505,14 +505,14 @@ func TestAClientCannotMakeRoutesWithoutEnd(t *testing.T) {
 	get := func(path string) { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)) }
 	get("/" + strings.Repeat("long/", 100))
 	word := make([]byte, 8)
-	for range 700 {
+	for range 1500 {
 		for i := range word {
 			word[i] = byte('a' + rand.IntN(26))
 		}
 		get("/" + string(word))
 	}
 	r.drain(t)
-	require.EqualValues(t, 701, r.stats.Match)
+	require.EqualValues(t, 1501, r.stats.Match)
 
 	seen := map[string]int{}
 	for _, p := range points(t, r.drained["shadow.comparisons"]) {
@@ -520,5 +520,5 @@ func TestAClientCannotMakeRoutesWithoutEnd(t *testing.T) {
 		seen[route.AsString()] += int(p.value)
 	}
 	assert.Len(t, seen, 501)
-	assert.Equal(t, 201, seen["_OTHER"])
+	assert.Positive(t, seen["_OTHER"]) // a template makes one name of some of the words
 }

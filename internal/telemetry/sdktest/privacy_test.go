@@ -94,7 +94,7 @@ func TestMaskPathNamesRoutesInSpansAndMetrics(t *testing.T) {
 	r.mirror.Handler(says("yes")).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/people/sesame", nil))
 	r.drain(t)
 	assert.NotContains(t, fmt.Sprint(r.span(t, "shadow v2").Attributes()), "sesame")
-	assert.Equal(t, []string{"/people/{name}"}, r.routes(t))
+	assert.Equal(t, []string{"GET /people/{name}"}, r.routes(t))
 }
 
 // One attribute that is not UTF-8 costs an OTLP batch, or each later Prometheus scrape.
@@ -126,5 +126,5 @@ func TestAttributesAreUTF8WhateverAClientSends(t *testing.T) {
 		assert.True(t, utf8.ValidString(kv.Value.String()), kv.Key)
 	}
 	assert.Contains(t, span.Attributes(), attribute.String("shadow.id", "id\uFFFD"))
-	assert.Equal(t, []string{"/{}"}, r.routes(t))
+	assert.Equal(t, []string{"GET /{}"}, r.routes(t))
 }
