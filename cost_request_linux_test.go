@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector multiplies the cost of some code and not of other: nothing can be told from it.
+
 package shadow_test
 
 import (
