@@ -1,0 +1,31 @@
+// Package message has the plain data that engines share with the root: struct-identical types,
+// so that a pointer converts without a copy.
+package message
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Message is shadow.Message, where the fields are explained.
+type Message struct {
+	Method string
+	URL    *url.URL
+	Host   string
+	Proto  string
+
+	StatusCode int
+
+	Header  http.Header
+	Trailer http.Header
+
+	Body      []byte
+	Size      int64
+	Truncated bool
+
+	TTFB time.Duration
+	Took time.Duration
+
+	Digest uint64
+}
