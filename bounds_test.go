@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -310,20 +311,25 @@ func TestWhatAMaskWorksOnCountsAgainstTheBudget(t *testing.T) {
 // there is no room for two of them.
 func TestALateCopyCountsAgainstTheBudget(t *testing.T) {
 	for limit, whole := range map[int64]bool{512 << 10: false, 2 << 20: true} {
-		release := make(chan struct{})
-		m, results := mirror(t, shadow.Target{Name: "v2", Timeout: time.Millisecond, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		var release chan struct{}
+		inBubble(t, text(strings.Repeat("x", 300<<10)), shadow.Target{Name: "v2", Timeout: time.Second, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 			<-release // whatever its context says
 			return nil, io.EOF
-		})}, shadow.WithQueue(1, limit))
-		getFrom(m.Handler(text(strings.Repeat("x", 300<<10))), "/")
-		require.Eventually(t, func() bool { return len(results.all()) == 1 }, 10*time.Second, time.Millisecond)
-		res := results.all()[0]
-		assert.ErrorIs(t, res.Err, shadow.ErrTimeout)
-		assert.Equal(t, whole, len(res.Primary.Body) == 300<<10)
-		assert.Equal(t, !whole, res.Primary.Truncated)
-		close(release)
-		require.NoError(t, m.Shutdown(t.Context()))
-		require.Eventually(t, func() bool { return m.Stats().QueuedBytes == 0 }, 10*time.Second, time.Millisecond, "all is given back")
+		})}, func(t *testing.T, m *limited) {
+			release = make(chan struct{}) // of the bubble
+			getFrom(m.h, "/")
+			synctest.Wait()
+			require.EqualValues(t, 1, m.Stats().Running, "a worker holds it")
+			m.pass(time.Minute)
+			require.Len(t, m.events.all(), 1)
+			res := m.events.all()[0]
+			assert.ErrorIs(t, res.Err, shadow.ErrTimeout)
+			assert.Equal(t, whole, len(res.Primary.Body) == 300<<10)
+			assert.Equal(t, !whole, res.Primary.Truncated)
+			close(release)
+			rest()
+			assert.Zero(t, m.Stats().QueuedBytes, "all is given back")
+		}, shadow.WithQueue(1, limit))
 	}
 }
 
