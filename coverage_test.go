@@ -157,7 +157,7 @@ func coverageAddsUp(t *testing.T, timing shadow.Option) {
 				t.Log(err)
 			}
 			if reason != shadow.ReasonQueueFull && reason != shadow.ReasonBytesFull { // there a candidate hangs
-				require.Eventually(t, func() bool { s := m.Stats(); return s.Queued+s.Running == 0 }, 10*time.Second, time.Millisecond)
+				require.Eventually(t, func() bool { s := m.Stats(); return s.Queued+s.Running == 0 }, time.Minute, time.Millisecond)
 			}
 			s := m.Stats()
 			want := map[shadow.Reason]uint64{}

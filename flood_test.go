@@ -1,12 +1,15 @@
 package shadow_test
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -81,42 +84,43 @@ func (c countedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A flood over a socket is read no further than the primary might answer. The control is
+// A flood over a connection is read no further than the primary might answer. The control is
 // bound by it too.
-func TestAFloodOverASocketIsNotRead(t *testing.T) {
+func TestAFloodOverAConnectionIsNotRead(t *testing.T) {
 	const kept = 64 << 10
 	for _, flooded := range []string{"candidate", "control"} {
 		t.Run(flooded, func(t *testing.T) {
-			over := make(chan struct{})
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				defer close(over)
-				for piece := make([]byte, 32<<10); ; {
-					if _, err := w.Write(piece); err != nil {
-						return
+			synctest.Test(t, func(t *testing.T) {
+				here, there := net.Pipe()
+				go func() {
+					http.ReadRequest(bufio.NewReader(there))
+					io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n")
+					for piece := make([]byte, 32<<10); ; {
+						if _, err := there.Write(piece); err != nil {
+							return
+						}
 					}
+				}()
+				var read atomic.Int64
+				pool := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+					return countedConn{here, &read}, nil
+				}}
+				defer pool.CloseIdleConnections()
+				target := shadow.Target{Name: "v2", URL: "http://v2.internal", Transport: pool, Timeout: time.Second, Isolated: true}
+				opts := []shadow.Option{parallel, shadow.WithMaxBody(kept), calm}
+				if flooded == "control" {
+					opts = append(opts, shadow.WithControl(target))
+					target = shadow.InProcess("v1", ok)
 				}
-			}))
-			defer server.Close()
-			var read atomic.Int64
-			pool := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-				return countedConn{conn, &read}, err
-			}}
-			defer pool.CloseIdleConnections()
-			target := shadow.Target{Name: "v2", URL: server.URL, Transport: pool, Timeout: 300 * time.Millisecond}
-			opts := []shadow.Option{parallel, shadow.WithMaxBody(kept), calm}
-			if flooded == "control" {
-				opts = append(opts, shadow.WithControl(target))
-				target = shadow.InProcess("v1", ok)
-			}
-			m, err := shadow.New(target, opts...)
-			require.NoError(t, err)
-			m.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-over })).ServeHTTP(httptest.NewRecorder(), get())
-			require.NoError(t, m.Shutdown(t.Context()))
-			assert.LessOrEqual(t, read.Load(), int64(kept+64<<10))
-			assert.NotZero(t, read.Load())
-			assert.EqualValues(t, 1, m.Stats().Requests)
-			ledger(t, m)
+				m, err := shadow.New(target, opts...)
+				require.NoError(t, err)
+				m.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Minute) })).ServeHTTP(httptest.NewRecorder(), get())
+				require.NoError(t, m.Shutdown(t.Context()))
+				assert.LessOrEqual(t, read.Load(), int64(kept+64<<10))
+				assert.Greater(t, read.Load(), int64(kept/2))
+				assert.EqualValues(t, 1, m.Stats().Requests)
+				ledger(t, m)
+			})
 		})
 	}
 }

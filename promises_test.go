@@ -279,7 +279,7 @@ func TestNothingIsRecordedWhileTheQueueIsFull(t *testing.T) {
 	require.EqualValues(t, 8, covered(t, m.Coverage(), "GET /orders").Lost[shadow.ReasonQueueFull])
 
 	close(g.open)
-	require.Eventually(t, func() bool { return m.Stats().Match == 2 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return m.Stats().Match == 2 }, time.Minute, time.Millisecond)
 	getFrom(h, "/orders")
 	require.Equal(t, 4, recorded)
 	require.NoError(t, m.Shutdown(t.Context()))
