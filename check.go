@@ -83,7 +83,7 @@ const maxSkew = 2 * time.Second
 //     the probe, as middleware.Detect does
 //   - writes: which targets are sent requests that are not safe, because they are Isolated
 //   - masking: targets that are not in this process are sent no credentials as they came
-//   - limits: breaker, pressure and overhead are on, and not every request is copied without
+//   - limits: breaker, load shedding and overhead are on, and not every request is copied without
 //     a budget
 //   - clocks: that of the target, by the Date of its answer, is within 2 s of this one
 //
@@ -367,7 +367,7 @@ func (m *Mirror) checkLimits() CheckItem {
 	i := CheckItem{Name: "limits", Verdict: VerdictPass, Text: fmt.Sprintf("at most %d copies at a time, %d waiting, %d MiB",
 		m.concurrency, m.config.queue, m.queueBytes>>20)}
 	var off []string
-	for name, is := range map[string]bool{"WithBreaker": m.config.breaker.Off, "WithPressure": m.config.pressure.Off, "WithOverhead": m.config.overhead.Off} {
+	for name, is := range map[string]bool{"WithBreaker": m.config.breaker.Off, "WithLoadShedding": m.config.shedding.Off, "WithOverhead": m.config.overhead.Off} {
 		if is {
 			off = append(off, name)
 		}

@@ -114,7 +114,7 @@ func TestCheckFindsWhatIsRightAndWhatIsNot(t *testing.T) {
 		{name: "rate variable 1", target: remote(nil), options: []shadow.Option{shadow.WithSampler(all)}, want: verdicts{"limits": fail}},
 		{name: "everything, with a budget", target: remote(nil), options: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1000})}},
 		{name: "no breaker", target: remote(nil), options: []shadow.Option{rate, shadow.WithBreaker(shadow.BreakerOptions{Off: true})}, want: verdicts{"limits": fail}, fix: "Leave them on"},
-		{name: "no pressure", target: remote(nil), options: []shadow.Option{rate, shadow.WithPressure(shadow.PressureOptions{Off: true})}, want: verdicts{"limits": fail}},
+		{name: "no load shedding", target: remote(nil), options: []shadow.Option{rate, shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true})}, want: verdicts{"limits": fail}},
 		{name: "no overhead", target: remote(nil), options: []shadow.Option{rate, shadow.WithOverhead(shadow.OverheadOptions{Off: true})}, want: verdicts{"limits": fail}},
 
 		{name: "a clock that is late", options: []shadow.Option{rate}, want: verdicts{"clocks": fail}, fix: "Synchronise both",

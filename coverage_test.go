@@ -168,7 +168,7 @@ func coverageAddsUp(t *testing.T, timing shadow.Option) {
 			}
 			for _, r := range []shadow.Reason{
 				shadow.ReasonDisabled, shadow.ReasonMethod, shadow.ReasonNotSampled, shadow.ReasonSamplerFailed, // not sampled
-				shadow.ReasonBreakerOpen, shadow.ReasonBudget, shadow.ReasonPressure, shadow.ReasonOverhead, shadow.ReasonShutDown, // all routes
+				shadow.ReasonBreakerOpen, shadow.ReasonBudget, shadow.ReasonOverload, shadow.ReasonOverhead, shadow.ReasonShutDown, // all routes
 			} {
 				delete(want, r)
 			}
@@ -181,7 +181,7 @@ func coverageAddsUp(t *testing.T, timing shadow.Option) {
 				}
 				delete(got, shadow.ReasonBreakerOpen) // of copies that waited
 				delete(got, shadow.ReasonBudget)
-				delete(got, shadow.ReasonPressure)
+				delete(got, shadow.ReasonOverload)
 				delete(got, shadow.ReasonOverhead)
 				delete(got, shadow.ReasonShutDown)
 				match, mismatch, failed, uncompared = match+c.Match, mismatch+c.Mismatch, failed+c.Failed, uncompared+c.Uncompared

@@ -107,7 +107,7 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 	unless(stops&stopBreaker != 0, "breaker", whyBreakerOpen, "closed, or it wants probes",
 		fmt.Sprintf("open: target %q fails or is slow", m.target.Name))
 	unless(stops&stopOverhead != 0, "overhead", whyOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
-	unless(stops&stopPressure != 0, "pressure", whyPressure, "none that stops all copies", "no copy runs until it is over: see PressureOptions")
+	unless(stops&stopOverload != 0, "overload", whyOverload, "none that stops all copies", "no copy runs until it is over: see LoadSheddingOptions")
 	unless(stops&stopFull != 0, "queue", whyQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
 	unless(m.overridden(r), "override", whyMethod, "it asks to be treated as no other method, or as one that is copied",
 		fmt.Sprintf("it asks to be treated as another method, which is not one of %s", copied))
@@ -175,7 +175,7 @@ func (m *Mirror) later(r *http.Request) []Reason {
 	list := []Reason{
 		ReasonPrimaryPanicked, ReasonPrimaryFailed, ReasonPrimaryRefused, ReasonPrimaryIncomplete, ReasonUpgrade,
 		ReasonHijacked, ReasonClientGone, ReasonInvalid,
-		ReasonQueueFull, ReasonBytesFull, ReasonShutDown, ReasonBreakerOpen, ReasonPressure, ReasonOverhead, ReasonExpired,
+		ReasonQueueFull, ReasonBytesFull, ReasonShutDown, ReasonBreakerOpen, ReasonOverload, ReasonOverhead, ReasonExpired,
 	}
 	if m.config.budget != (Budget{}) {
 		list = append(list, ReasonBudget)

@@ -163,7 +163,7 @@ func atTheLimits(t *testing.T) map[shadow.Reason]bool {
 	}{
 		shadow.ReasonBudget:      {ok, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1})},
 		shadow.ReasonBreakerOpen: {failingWith(io.EOF), shadow.WithBreaker(shadow.BreakerOptions{Min: 1})},
-		shadow.ReasonPressure:    {ok, anyHeap},
+		shadow.ReasonOverload:    {ok, anyHeap},
 		shadow.ReasonOverhead: {ok, shadow.Options(shadow.WithOverhead(shadow.OverheadOptions{Min: 1}),
 			shadow.WithRoute(func(*http.Request) string { time.Sleep(time.Second); return "/" }))},
 	} {
@@ -356,7 +356,7 @@ unknown  sampler: All(the rule for "GET /orders/": Rate draws with probability 0
 pass     budget: not used up
 pass     breaker: closed, or it wants probes
 pass     overhead: within its limit
-pass     pressure: none that stops all copies
+pass     overload: none that stops all copies
 pass     queue: it had room for the copy before
 pass     override: it asks to be treated as no other method, or as one that is copied
 pass     upgrade: it stays with HTTP

@@ -37,7 +37,7 @@ const (
 	whyLeak
 	whyShutDown
 	whyBreakerOpen
-	whyPressure
+	whyOverload
 	whyOverhead
 	whyBudget
 	whyExpired
@@ -66,7 +66,7 @@ var reasons = [...]Reason{
 	whyLeak:              ReasonLeak,
 	whyShutDown:          ReasonShutDown,
 	whyBreakerOpen:       ReasonBreakerOpen,
-	whyPressure:          ReasonPressure,
+	whyOverload:          ReasonOverload,
 	whyOverhead:          ReasonOverhead,
 	whyBudget:            ReasonBudget,
 	whyExpired:           ReasonExpired,

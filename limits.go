@@ -11,42 +11,41 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/goshadow/shadow/internal/budget"
+	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/overhead"
-	"github.com/goshadow/shadow/internal/pressure"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
-// PressureOptions say when the process has no room for copies. The zero value is the
+// LoadSheddingOptions say when the process has no room for copies. The zero value is the
 // default.
 //
-// A process is under pressure while its goroutines wait for a processor or its memory limit
-// is near, and stays so for three readings, of which there are ten a second while there is
-// something to copy. Then half as many copies run at a time as did, with each further
-// reading half of that, down to none; more come back one step after the other once both
-// have fallen well below their limits, later each time that a step proves one too many.
-// Copies that find no place are dropped as ReasonPressure. So a candidate in this process
-// that does nothing but compute settles at what leaves the primary a processor.
+// The process is overloaded if three readings in a row find that goroutines wait for a
+// processor, or that the memory limit is near. There are ten readings a second while requests
+// are copied. Each reading under overload halves the concurrency, down to zero. It recovers
+// one step at a time once both have fallen well below their limits, and backs off after a
+// failed step. Copies beyond the concurrency are dropped as ReasonOverload. A candidate in
+// this process that only computes ends up with the processors that the primary leaves.
 //
 // It is on by default because a copy is the least important thing that a process does, and
 // because it takes nothing where nothing is scarce. A test that counts copies switches it
 // off: the machine that runs it may be busy.
-type PressureOptions struct {
-	Off bool // copies are never dropped for pressure
+type LoadSheddingOptions struct {
+	Off bool // copies are never dropped for overload
 	// Wait is the mean time for which a goroutine that could run waits for a processor
 	// (/sched/latencies:seconds of runtime/metrics); 0 is 0.5 ms. Calm is half of it.
 	Wait time.Duration
 	// Heap is the share of the memory limit (GOMEMLIMIT) that is live heap: over 0, at most
-	// 1; 0 is 0.8. Calm is nine tenths of it. Without a memory limit there is no pressure
-	// of the heap.
+	// 1; 0 is 0.8. Calm is nine tenths of it. Without a memory limit the heap never
+	// is an overload.
 	Heap float64
 }
 
-// WithPressure replaces the defaults of PressureOptions.
-func WithPressure(o PressureOptions) Option {
+// WithLoadShedding replaces the defaults of LoadSheddingOptions.
+func WithLoadShedding(o LoadSheddingOptions) Option {
 	return optionFunc(func(c *config) {
-		c.span("WithPressure: Wait", o.Wait)
-		c.share("WithPressure: Heap", o.Heap)
-		c.pressure = o
+		c.span("WithLoadShedding: Wait", o.Wait)
+		c.share("WithLoadShedding: Heap", o.Heap)
+		c.shedding = o
 	})
 }
 
@@ -145,8 +144,8 @@ const (
 	EventBreakerOpen     EventKind = "breaker-open"      // a breaker that was closed has opened
 	EventBreakerHalfOpen EventKind = "breaker-half-open" // it tries for the first time since it has opened
 	EventBreakerClosed   EventKind = "breaker-closed"    // its probes have succeeded
-	EventPressure        EventKind = "pressure"          // fewer copies run at a time
-	EventPressureOver    EventKind = "pressure-over"     // as many as ever
+	EventOverload        EventKind = "overload"          // fewer copies run at a time
+	EventOverloadOver    EventKind = "overload-over"     // as many as ever
 	EventOverhead        EventKind = "overhead"          // nothing is copied for OverheadOptions.Pause
 	EventOverheadOver    EventKind = "overhead-over"     // which is over
 	EventBudgetSpent     EventKind = "budget-spent"      // nothing is copied until the next window
@@ -161,13 +160,13 @@ const (
 	stopBudget
 	stopBreaker
 	stopOverhead
-	stopPressure
+	stopOverload
 	stopFull // since the queue had no room for a copy, until it has
 )
 
 // whyStopped returns the reason of the first of the limits that are reached.
 func whyStopped(stops uint32) why {
-	return [...]why{whyShutDown, whyDisabled, whyBudget, whyBreakerOpen, whyOverhead, whyPressure, whyQueueFull}[bits.TrailingZeros32(stops)]
+	return [...]why{whyShutDown, whyDisabled, whyBudget, whyBreakerOpen, whyOverhead, whyOverload, whyQueueFull}[bits.TrailingZeros32(stops)]
 }
 
 // gate returns what sets and clears a stop. A stop that stays as it is is not written:
@@ -191,14 +190,14 @@ type limits struct {
 
 	candidate perTarget
 	control   perTarget
-	pressure  *pressure.Valve
+	valve     *limit.Valve
 	overhead  *overhead.Histogram
 	budget    *budget.Budget
 
 	// The watch is a timer that goes off a watchEvery after something was copied.
 	watching atomic.Bool
 	watch    alarm
-	read     func() (pressure.Reading, bool) // for look alone
+	read     func() (limit.Reading, bool) // for look alone
 
 	mu       sync.Mutex
 	judge    overhead.Judge // of the overhead, under mu
@@ -227,7 +226,7 @@ type pass struct {
 	doubted            bool // the control is asked too
 }
 
-// watchEvery is how often a busy Mirror looks at pressure and overhead.
+// watchEvery is how often a busy Mirror looks at load and overhead.
 const watchEvery = 100 * time.Millisecond
 
 func (l *limits) init(m *Mirror) {
@@ -239,10 +238,10 @@ func (l *limits) init(m *Mirror) {
 		l.control.name = c.control.Name
 		l.control.breaker = newBreaker(c.breaker, c.control.timeout(), func(bool) {}, func() { l.halfOpen(&l.control) })
 	}
-	l.pressure = pressure.New(pressure.Options{
-		Wait: cmp.Or(c.pressure.Wait, defaultPressureWait), Heap: cmp.Or(c.pressure.Heap, defaultPressureHeap),
-		Most: c.concurrency, Gate: m.gate(stopPressure)})
-	l.read = pressure.Runtime()
+	l.valve = limit.New(limit.Options{
+		Wait: cmp.Or(c.shedding.Wait, defaultSheddingWait), Heap: cmp.Or(c.shedding.Heap, defaultSheddingHeap),
+		Most: c.concurrency, Gate: m.gate(stopOverload)})
+	l.read = limit.Runtime()
 	l.overhead = overhead.New(cmp.Or(c.overhead.P99, defaultOverhead))
 	l.judge = overhead.Judge{Window: cmp.Or(c.overhead.Window, defaultOverheadWindow),
 		Min: uint64(cmp.Or(c.overhead.Min, defaultOverheadMin))}
@@ -275,12 +274,12 @@ func (l *limits) of(t *Target) *perTarget {
 // begin tells why j, whose turn it is, is not to be sent after all: a limit may have been
 // reached while it waited. If it is to be sent, end must follow.
 func (l *limits) begin(j *job) why {
-	if !l.pressure.Enter() {
-		return whyPressure
+	if !l.valve.Enter() {
+		return whyOverload
 	}
 	w := l.admit(j)
 	if w != whyCopied {
-		l.pressure.Leave()
+		l.valve.Leave()
 	}
 	return w
 }
@@ -321,7 +320,7 @@ func (l *limits) admit(j *job) why {
 }
 
 // end is called when the worker is done with a copy.
-func (l *limits) end() { l.pressure.Leave() }
+func (l *limits) end() { l.valve.Leave() }
 
 // learn tells the breaker of t what became of j's copy to it. What it is told first counts.
 func (l *limits) learn(t *Target, j *job, r reply, err error) {
@@ -396,14 +395,14 @@ func (l *limits) wake() {
 func (l *limits) look() {
 	counts := l.overhead.Counts()
 	tooMuch := !l.m.config.overhead.Off && l.tooMuch(counts)
-	change := pressure.None
-	if r, ok := l.read(); ok && !l.m.config.pressure.Off {
-		change = l.pressure.Feed(r)
+	change := limit.None
+	if r, ok := l.read(); ok && !l.m.config.shedding.Off {
+		change = l.valve.Feed(r)
 	}
 	events, losing := l.lookForLosses()
-	limit := l.pressure.Limit()
+	atMost := l.valve.Limit()
 	l.watching.Store(false)
-	if losing || limit < l.m.concurrency || l.overhead.Counts().Total != counts.Total {
+	if losing || atMost < l.m.concurrency || l.overhead.Counts().Total != counts.Total {
 		l.wake()
 	}
 	for _, e := range events {
@@ -415,10 +414,10 @@ func (l *limits) look() {
 			"the mirror itself takes too long: nothing is copied for %v", l.patience())})
 	}
 	switch change {
-	case pressure.Began:
-		l.m.notify(Event{Kind: EventPressure, Text: "the process is under pressure: fewer copies run, the others are dropped"})
-	case pressure.Ended:
-		l.m.notify(Event{Kind: EventPressureOver, Text: "the pressure is over: as many copies run as ever"})
+	case limit.Began:
+		l.m.notify(Event{Kind: EventOverload, Text: "the process is overloaded: fewer copies run, the others are dropped"})
+	case limit.Ended:
+		l.m.notify(Event{Kind: EventOverloadOver, Text: "the overload is over: as many copies run as ever"})
 	}
 }
 
@@ -479,7 +478,7 @@ func (a *alarm) stop() {
 // stats adds what the limits know to s.
 func (l *limits) stats(s *Stats) {
 	counts := l.overhead.Counts()
-	s.Concurrency = l.pressure.Limit()
+	s.Concurrency = l.valve.Limit()
 	s.Overhead = Overhead{counts.Total, counts.Quantile(0.5), counts.Quantile(0.99)}
 	s.Targets = map[string]TargetStats{l.candidate.name: l.candidate.stats()}
 	if l.control.breaker != nil {

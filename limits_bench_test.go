@@ -63,8 +63,8 @@ func BenchmarkStarvation(b *testing.B) {
 		opts []shadow.Option
 	}{
 		{"without", nil},
-		{"unlimited", []shadow.Option{shadow.WithPressure(shadow.PressureOptions{Off: true})}},
-		{"default", []shadow.Option{shadow.WithPressure(shadow.PressureOptions{})}},
+		{"unlimited", []shadow.Option{shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true})}},
+		{"default", []shadow.Option{shadow.WithLoadShedding(shadow.LoadSheddingOptions{})}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			h := http.Handler(primary)

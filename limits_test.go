@@ -71,7 +71,7 @@ type limited struct {
 }
 
 // inBubble runs test with a Mirror of primary to target on a clock that does not wait, and
-// that does not look at the pressure, which is that of the real process.
+// that does not look at the load, which is that of the real process.
 func inBubble(t *testing.T, primary http.Handler, target shadow.Target, test func(t *testing.T, m *limited), opts ...shadow.Option) {
 	t.Helper()
 	inBubbleAsIs(t, primary, target, test, append(opts, calm)...)
@@ -392,14 +392,14 @@ func TestAControlThatHangsOpensItsBreaker(t *testing.T) {
 	}, shadow.WithControl(shadow.InProcess("v1", deaf)), shadow.WithConcurrency(20))
 }
 
-// withMemoryLimit has the process under pressure, or not: of a limit of a terabyte, more
+// withMemoryLimit has the process overloaded, or not: of a limit of a terabyte, more
 // than a billionth is live.
 func withMemoryLimit(limit int64) {
 	debug.SetMemoryLimit(limit)
 	runtime.GC()
 }
 
-var anyHeap = shadow.WithPressure(shadow.PressureOptions{Heap: 1e-9, Wait: time.Hour})
+var anyHeap = shadow.WithLoadShedding(shadow.LoadSheddingOptions{Heap: 1e-9, Wait: time.Hour})
 
 // look has requests copied for so many readings at least.
 func (m *limited) look(readings int) {
@@ -409,7 +409,7 @@ func (m *limited) look(readings int) {
 	}
 }
 
-func TestUnderPressureCopiesAreDropped(t *testing.T) {
+func TestUnderOverloadCopiesAreDropped(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 		m.look(4)
@@ -419,24 +419,24 @@ func TestUnderPressureCopiesAreDropped(t *testing.T) {
 		m.look(8)
 		s := m.Stats()
 		assert.Zero(t, s.Concurrency)
-		dropped := s.Dropped[shadow.ReasonPressure]
+		dropped := s.Dropped[shadow.ReasonOverload]
 		require.Positive(t, dropped)
 		m.ask(10)
-		assert.Equal(t, dropped+10, m.Stats().Dropped[shadow.ReasonPressure])
-		assert.Equal(t, []shadow.EventKind{shadow.EventPressure}, m.events.kinds())
+		assert.Equal(t, dropped+10, m.Stats().Dropped[shadow.ReasonOverload])
+		assert.Equal(t, []shadow.EventKind{shadow.EventOverload}, m.events.kinds())
 
 		withMemoryLimit(math.MaxInt64)
 		m.pass(2 * time.Minute) // without a request
 		assert.Equal(t, 8, m.Stats().Concurrency)
-		assert.Equal(t, []shadow.EventKind{shadow.EventPressure, shadow.EventPressureOver}, m.events.kinds())
-		dropped = m.Stats().Dropped[shadow.ReasonPressure]
+		assert.Equal(t, []shadow.EventKind{shadow.EventOverload, shadow.EventOverloadOver}, m.events.kinds())
+		dropped = m.Stats().Dropped[shadow.ReasonOverload]
 		m.ask(10)
-		assert.Equal(t, dropped, m.Stats().Dropped[shadow.ReasonPressure])
+		assert.Equal(t, dropped, m.Stats().Dropped[shadow.ReasonOverload])
 	}, anyHeap)
 }
 
-// By default it is pressure when over four fifths of the memory limit are live.
-func TestThePressureOfTheHeapIsThatOfTheMemoryLimit(t *testing.T) {
+// By default it is overload when over four fifths of the memory limit are live.
+func TestTheOverloadOfTheHeapIsThatOfTheMemoryLimit(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	ballast := make([]byte, 128<<20) // beside it, what else is live is little
 	runtime.GC()
@@ -452,24 +452,24 @@ func TestThePressureOfTheHeapIsThatOfTheMemoryLimit(t *testing.T) {
 				withMemoryLimit(int64(live / c.share))
 				m.look(8)
 				assert.Equal(t, c.want, m.Stats().Concurrency)
-			}, shadow.WithPressure(shadow.PressureOptions{Wait: time.Hour}))
+			}, shadow.WithLoadShedding(shadow.LoadSheddingOptions{Wait: time.Hour}))
 		})
 	}
 	runtime.KeepAlive(ballast)
 }
 
-func TestPressureCanBeSwitchedOff(t *testing.T) {
+func TestLoadSheddingCanBeSwitchedOff(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	withMemoryLimit(1 << 40)
 	inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 		m.look(8)
 		assert.Equal(t, 8, m.Stats().Concurrency)
 		assert.Empty(t, m.Stats().Dropped)
-	}, shadow.WithPressure(shadow.PressureOptions{Off: true, Heap: 1e-9}))
+	}, shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true, Heap: 1e-9}))
 }
 
-// Copies that run when the pressure comes go on; those that wait are dropped.
-func TestPressureDropsWhatWaits(t *testing.T) {
+// Copies that run when the overload comes go on; those that wait are dropped.
+func TestOverloadDropsWhatWaits(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	inBubbleAsIs(t, fine, shadow.InProcess("v2", sleeping(9*time.Second)), func(t *testing.T, m *limited) {
 		withMemoryLimit(1 << 40)
@@ -483,7 +483,7 @@ func TestPressureDropsWhatWaits(t *testing.T) {
 		m.pass(time.Minute)
 		s = m.Stats()
 		assert.EqualValues(t, 2, s.Match)
-		assert.Equal(t, s.Requests-2, s.Dropped[shadow.ReasonPressure])
+		assert.Equal(t, s.Requests-2, s.Dropped[shadow.ReasonOverload])
 	}, anyHeap, shadow.WithConcurrency(2), shadow.WithBreaker(shadow.BreakerOptions{Off: true}))
 }
 

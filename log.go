@@ -23,7 +23,7 @@ const (
 // level is the level at which an event is logged. What is over is no warning.
 func (k EventKind) level() slog.Level {
 	switch k {
-	case EventBreakerClosed, EventBreakerHalfOpen, EventPressureOver, EventOverheadOver, EventBudgetRenewed,
+	case EventBreakerClosed, EventBreakerHalfOpen, EventOverloadOver, EventOverheadOver, EventBudgetRenewed,
 		EventQueueRoom, EventReported, EventDropsOver:
 		return slog.LevelInfo
 	}
@@ -35,8 +35,8 @@ func (k EventKind) losses() []why {
 	switch k {
 	case EventBreakerOpen, EventBreakerHalfOpen, EventBreakerClosed:
 		return []why{whyBreakerOpen}
-	case EventPressure, EventPressureOver:
-		return []why{whyPressure}
+	case EventOverload, EventOverloadOver:
+		return []why{whyOverload}
 	case EventOverhead, EventOverheadOver:
 		return []why{whyOverhead}
 	case EventBudgetSpent, EventBudgetRenewed:

@@ -61,7 +61,7 @@ func loggedIn(t *testing.T, target Target, f func(t *testing.T, m *Mirror), opts
 	target.Isolated = true
 	synctest.Test(t, func(t *testing.T) {
 		logger := slog.New(slog.NewJSONHandler(log, nil))
-		m, err := New(target, append([]Option{WithPressure(PressureOptions{Off: true}), WithBreaker(BreakerOptions{Off: true}), WithLogger(logger)}, opts...)...)
+		m, err := New(target, append([]Option{WithLoadShedding(LoadSheddingOptions{Off: true}), WithBreaker(BreakerOptions{Off: true}), WithLogger(logger)}, opts...)...)
 		require.NoError(t, err)
 		f(t, m)
 		require.NoError(t, m.Shutdown(t.Context()))
@@ -202,7 +202,7 @@ func TestByDefaultWhatIsLostIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target := InProcess("v2", slowly)
 		target.Isolated = true
-		m, err := New(target, posting, WithConcurrency(1), WithQueue(5, 1<<20), WithPressure(PressureOptions{Off: true}),
+		m, err := New(target, posting, WithConcurrency(1), WithQueue(5, 1<<20), WithLoadShedding(LoadSheddingOptions{Off: true}),
 			WithReporter(LogReporter(nil)))
 		require.NoError(t, err)
 		ask(m, 200, quick, "")

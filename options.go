@@ -34,8 +34,8 @@ const (
 	defaultBreakerMin      = 20
 	defaultBreakerPause    = 10 * time.Second
 	defaultBreakerProbes   = 3
-	defaultPressureWait    = 500 * time.Microsecond
-	defaultPressureHeap    = 0.8
+	defaultSheddingWait    = 500 * time.Microsecond
+	defaultSheddingHeap    = 0.8
 	defaultOverhead        = time.Millisecond
 	defaultOverheadWindow  = 10 * time.Second
 	defaultOverheadMin     = 1000
@@ -82,7 +82,7 @@ type config struct {
 	meter       metric.MeterProvider
 	propagator  propagation.TextMapPropagator
 	breaker     BreakerOptions
-	pressure    PressureOptions
+	shedding    LoadSheddingOptions
 	overhead    OverheadOptions
 	budget      Budget
 	canary      *canary

@@ -44,7 +44,7 @@ var overrides = map[string]struct {
 	"WithPropagator":     {WithPropagator(propagation.TraceContext{}), WithPropagator(propagation.Baggage{}), func(c *config) any { return c.propagator }, propagation.Baggage{}},
 	"WithTiming":         {WithTiming(Parallel), WithTiming(AfterPrimary), func(c *config) any { return c.timing }, AfterPrimary},
 	"WithBreaker":        {WithBreaker(BreakerOptions{Min: 1}), WithBreaker(BreakerOptions{Min: 2}), func(c *config) any { return c.breaker }, BreakerOptions{Min: 2}},
-	"WithPressure":       {WithPressure(PressureOptions{Off: true}), WithPressure(PressureOptions{}), func(c *config) any { return c.pressure }, PressureOptions{}},
+	"WithLoadShedding":   {WithLoadShedding(LoadSheddingOptions{Off: true}), WithLoadShedding(LoadSheddingOptions{}), func(c *config) any { return c.shedding }, LoadSheddingOptions{}},
 	"WithOverhead":       {WithOverhead(OverheadOptions{Off: true}), WithOverhead(OverheadOptions{}), func(c *config) any { return c.overhead }, OverheadOptions{}},
 	"WithBudget":         {WithBudget(Budget{Window: time.Hour, Requests: 1}), WithBudget(Budget{Window: time.Hour, Requests: 2}), func(c *config) any { return c.budget.Requests }, 2},
 	"WithCanary": {WithCanary(CanaryOptions{Rate: 1}), WithCanary(CanaryOptions{Rate: 0.5, Scope: CanaryRecords}),

@@ -101,7 +101,7 @@ func TestNewReportsBadInput(t *testing.T) {
 		"breaker, negative":     {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Failures: -0.1})}, want: []string{"WithBreaker: Failures: -0.1 is not between 0 and 1"}},
 		"breaker, not a number": {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Failures: math.NaN()})}, want: []string{"WithBreaker: Failures: NaN is not between 0 and 1"}},
 		"breaker, for ever":     {opts: []shadow.Option{shadow.WithBreaker(shadow.BreakerOptions{Window: math.MaxInt64, Pause: math.MaxInt64})}, want: []string{"WithBreaker: Window: ", "WithBreaker: Pause: "}},
-		"pressure":              {opts: []shadow.Option{shadow.WithPressure(shadow.PressureOptions{Wait: -1, Heap: 80})}, want: []string{"WithPressure: Wait: -1ns is not", "WithPressure: Heap: 80 is not between 0 and 1"}},
+		"overload":              {opts: []shadow.Option{shadow.WithLoadShedding(shadow.LoadSheddingOptions{Wait: -1, Heap: 80})}, want: []string{"WithLoadShedding: Wait: -1ns is not", "WithLoadShedding: Heap: 80 is not between 0 and 1"}},
 		"overhead": {opts: []shadow.Option{shadow.WithOverhead(shadow.OverheadOptions{P99: -1, Window: time.Second - 1, Min: -1, Pause: -1})},
 			want: []string{"WithOverhead: P99: -1ns", "WithOverhead: Window: 999.999999ms is not between 1s", "WithOverhead: Min: -1 is negative", "WithOverhead: Pause: -1ns"}},
 		"budget of zero":   {opts: []shadow.Option{shadow.WithBudget(shadow.Budget{Window: time.Hour})}, want: []string{"WithBudget: no limit"}},

@@ -31,44 +31,44 @@ var printable = map[string]struct {
 	sample any
 	shown  []string // names of fields
 }{
-	"Message":         {shadow.Message{}, []string{"Method"}},
-	"Exchange":        {shadow.Exchange{}, []string{"ID", "Route", "Method"}},
-	"Diff":            {shadow.Diff{}, []string{"Path", "Kind", "Class"}},
-	"Comparison":      {shadow.Comparison{}, []string{"Path", "Kind", "Class"}},
-	"RuleComparator":  {(*shadow.RuleComparator)(nil), nil}, // rules alone
-	"Result":          {shadow.Result{}, []string{"ID", "Route", "Mirror", "Target", "Outcome", "Note", "Method", "Path", "Kind", "Class"}},
-	"Target":          {shadow.Target{}, []string{"Name"}},
-	"Event":           {shadow.Event{}, []string{"Kind", "Mirror", "Target", "ID", "Route", "Text"}}, // all of it is made to be shown
-	"Stats":           {shadow.Stats{}, []string{"Skipped", "Dropped", "Targets", "Breaker"}},        // reasons, and names of targets
-	"RuleUse":         {shadow.RuleUse{}, []string{"Option", "Path"}},                                // what the user configured
-	"CompareOptions":  {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies", "MediaTypes"}},
-	"Tolerance":       {shadow.Tolerance{}, nil},
-	"RateVar":         {&shadow.RateVar{}, nil},
-	"Touch":           {shadow.Touch{}, []string{"Rule", "Place"}}, // made to be shown
-	"Policy":          {(*shadow.Policy)(nil), nil},                // see TestTheKeyIsGivenByTheProgram
-	"BreakerOptions":  {shadow.BreakerOptions{}, nil},
-	"PressureOptions": {shadow.PressureOptions{}, nil},
-	"OverheadOptions": {shadow.OverheadOptions{}, nil},
-	"Overhead":        {shadow.Overhead{}, nil},
-	"Budget":          {shadow.Budget{}, nil},
-	"Usage":           {shadow.Usage{}, nil},
-	"Tariff":          {shadow.Tariff{}, nil},
-	"TargetStats":     {shadow.TargetStats{}, []string{"Breaker"}},
-	"CanaryOptions":   {shadow.CanaryOptions{}, []string{"Kinds", "Scope", "Then"}},                   // words of this package
-	"Draw":            {shadow.Draw{}, []string{"Stratum"}},                                           // as a route
-	"Explanation":     {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
-	"Step":            {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
-	"CheckOptions":    {shadow.CheckOptions{}, []string{"Method", "Path", "Host"}},                            // what the user asks for
-	"CheckReport":     {shadow.CheckReport{}, []string{"Mirror", "Target", "Verdict", "Name", "Text", "Fix"}}, // made to be shown
-	"CheckItem":       {shadow.CheckItem{}, []string{"Verdict", "Name", "Text", "Fix"}},
-	"RouteCoverage":   {shadow.RouteCoverage{}, []string{"Route", "Lost", "Passed", "Why"}}, // made to be shown
-	"AdaptiveOptions": {shadow.AdaptiveOptions{}, nil},
-	"AdaptiveSampler": {&shadow.AdaptiveSampler{}, nil},
-	"WindowedSampler": {&shadow.WindowedSampler{}, nil},
-	"SampledShare":    {shadow.SampledShare{}, nil},
-	"SamplingBias":    {shadow.SamplingBias{}, nil},
-	"RouteRates":      {&shadow.RouteRates{}, nil},
-	"Mirror":          {(*shadow.Mirror)(nil), nil}, // see TestAMirrorPrintsNothingOfWhatItWasGiven
+	"Message":             {shadow.Message{}, []string{"Method"}},
+	"Exchange":            {shadow.Exchange{}, []string{"ID", "Route", "Method"}},
+	"Diff":                {shadow.Diff{}, []string{"Path", "Kind", "Class"}},
+	"Comparison":          {shadow.Comparison{}, []string{"Path", "Kind", "Class"}},
+	"RuleComparator":      {(*shadow.RuleComparator)(nil), nil}, // rules alone
+	"Result":              {shadow.Result{}, []string{"ID", "Route", "Mirror", "Target", "Outcome", "Note", "Method", "Path", "Kind", "Class"}},
+	"Target":              {shadow.Target{}, []string{"Name"}},
+	"Event":               {shadow.Event{}, []string{"Kind", "Mirror", "Target", "ID", "Route", "Text"}}, // all of it is made to be shown
+	"Stats":               {shadow.Stats{}, []string{"Skipped", "Dropped", "Targets", "Breaker"}},        // reasons, and names of targets
+	"RuleUse":             {shadow.RuleUse{}, []string{"Option", "Path"}},                                // what the user configured
+	"CompareOptions":      {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies", "MediaTypes"}},
+	"Tolerance":           {shadow.Tolerance{}, nil},
+	"RateVar":             {&shadow.RateVar{}, nil},
+	"Touch":               {shadow.Touch{}, []string{"Rule", "Place"}}, // made to be shown
+	"Policy":              {(*shadow.Policy)(nil), nil},                // see TestTheKeyIsGivenByTheProgram
+	"BreakerOptions":      {shadow.BreakerOptions{}, nil},
+	"LoadSheddingOptions": {shadow.LoadSheddingOptions{}, nil},
+	"OverheadOptions":     {shadow.OverheadOptions{}, nil},
+	"Overhead":            {shadow.Overhead{}, nil},
+	"Budget":              {shadow.Budget{}, nil},
+	"Usage":               {shadow.Usage{}, nil},
+	"Tariff":              {shadow.Tariff{}, nil},
+	"TargetStats":         {shadow.TargetStats{}, []string{"Breaker"}},
+	"CanaryOptions":       {shadow.CanaryOptions{}, []string{"Kinds", "Scope", "Then"}},                   // words of this package
+	"Draw":                {shadow.Draw{}, []string{"Stratum"}},                                           // as a route
+	"Explanation":         {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
+	"Step":                {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
+	"CheckOptions":        {shadow.CheckOptions{}, []string{"Method", "Path", "Host"}},                            // what the user asks for
+	"CheckReport":         {shadow.CheckReport{}, []string{"Mirror", "Target", "Verdict", "Name", "Text", "Fix"}}, // made to be shown
+	"CheckItem":           {shadow.CheckItem{}, []string{"Verdict", "Name", "Text", "Fix"}},
+	"RouteCoverage":       {shadow.RouteCoverage{}, []string{"Route", "Lost", "Passed", "Why"}}, // made to be shown
+	"AdaptiveOptions":     {shadow.AdaptiveOptions{}, nil},
+	"AdaptiveSampler":     {&shadow.AdaptiveSampler{}, nil},
+	"WindowedSampler":     {&shadow.WindowedSampler{}, nil},
+	"SampledShare":        {shadow.SampledShare{}, nil},
+	"SamplingBias":        {shadow.SamplingBias{}, nil},
+	"RouteRates":          {&shadow.RouteRates{}, nil},
+	"Mirror":              {(*shadow.Mirror)(nil), nil}, // see TestAMirrorPrintsNothingOfWhatItWasGiven
 }
 
 // words are exported string types, whose values are words of this package.

@@ -57,7 +57,7 @@ func (r *reports) all() []*shadow.Result {
 }
 
 // calm has no copy dropped because the machine that runs the tests is busy.
-var calm = shadow.WithPressure(shadow.PressureOptions{Off: true})
+var calm = shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true})
 
 // isolated is t, whose writes reach nobody, as those of all targets of these tests.
 func isolated(t shadow.Target) shadow.Target {
@@ -469,7 +469,7 @@ func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shado
 		shadow.ReasonMaskFailed: serve(text("ok"), request("GET", ""), shadow.Target{Name: "v2", Transport: ok.Transport,
 			Masker: shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })}),
 		shadow.ReasonBreakerOpen: limit(shadow.ReasonBreakerOpen, failingWith(io.EOF), shadow.WithBreaker(shadow.BreakerOptions{Min: 1})),
-		shadow.ReasonPressure:    limit(shadow.ReasonPressure, ok, anyHeap),
+		shadow.ReasonOverload:    limit(shadow.ReasonOverload, ok, anyHeap),
 		shadow.ReasonOverhead: limit(shadow.ReasonOverhead, ok, shadow.WithOverhead(shadow.OverheadOptions{Min: 1}),
 			shadow.WithRoute(func(*http.Request) string { time.Sleep(time.Second); return "/" })),
 		shadow.ReasonBudget: limit(shadow.ReasonBudget, ok, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1})),
@@ -505,7 +505,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 	dropped := map[shadow.Reason]bool{
 		shadow.ReasonBodyTooLarge: true, shadow.ReasonBodyUnread: true, shadow.ReasonBodyFailed: true,
 		shadow.ReasonQueueFull: true, shadow.ReasonBytesFull: true, shadow.ReasonMaskFailed: true, shadow.ReasonShutDown: true,
-		shadow.ReasonBreakerOpen: true, shadow.ReasonPressure: true, shadow.ReasonOverhead: true, shadow.ReasonBudget: true,
+		shadow.ReasonBreakerOpen: true, shadow.ReasonOverload: true, shadow.ReasonOverhead: true, shadow.ReasonBudget: true,
 		shadow.ReasonLeak: true, shadow.ReasonExpired: true,
 	}
 	ast.Inspect(file, func(n ast.Node) bool {

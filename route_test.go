@@ -147,7 +147,7 @@ func routeSeen(t *testing.T, primary func(*Mirror) http.Handler, r *http.Request
 	t.Helper()
 	var routes []string
 	m, err := New(Target{Name: "v2", Isolated: true, Transport: HandlerTransport(http.NotFoundHandler())}, append(opts,
-		WithPressure(PressureOptions{Off: true}), WithMethods("GET", "HEAD", "POST", "PROPFIND", "BREW-17"),
+		WithLoadShedding(LoadSheddingOptions{Off: true}), WithMethods("GET", "HEAD", "POST", "PROPFIND", "BREW-17"),
 		WithReporter(ReporterFunc(func(_ context.Context, res *Result) error { routes = append(routes, res.Route); return nil })))...)
 	require.NoError(t, err)
 	primary(m).ServeHTTP(httptest.NewRecorder(), r)

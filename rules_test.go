@@ -90,7 +90,7 @@ func TestARuleThatNeverMatchedIsSaidOnce(t *testing.T) {
 		w.Write([]byte(`{"email":"ann@x.test"}`)) //nolint:errcheck // recorded
 	})
 	told := &events{}
-	mirror, err := shadow.New(shadow.InProcess("v2", answer), shadow.WithPressure(shadow.PressureOptions{Off: true}),
+	mirror, err := shadow.New(shadow.InProcess("v2", answer), shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 		shadow.WithQueue(20_000, 64<<20),
 		shadow.WithMasker(shadow.MaskJSON("$..email", "$..emial")), shadow.WithReporter(told))
 	require.NoError(t, err)

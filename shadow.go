@@ -374,7 +374,7 @@ const (
 	ReasonLeak         Reason = "leak"           // the canary found something in the masked copy: nothing was sent
 	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
 	ReasonBreakerOpen  Reason = "breaker-open"   // the target does not cope: see BreakerOptions
-	ReasonPressure     Reason = "pressure"       // the process is under pressure: see PressureOptions
+	ReasonOverload     Reason = "overload"       // the process is overloaded: see LoadSheddingOptions
 	ReasonOverhead     Reason = "overhead"       // the Mirror takes too long itself: see OverheadOptions
 	ReasonBudget       Reason = "budget"         // all that copies may use is used: see Budget
 	ReasonExpired      Reason = "expired"        // the copy waited in the queue for longer than Target.Timeout: nothing was sent
@@ -403,7 +403,7 @@ type Stats struct {
 	Unreported uint64
 	Loops      uint64 // copies that came back to this Mirror, also counted under ReasonLoop: see EventLoop
 
-	Concurrency int                    // copies that may run at a time: WithConcurrency, less under pressure
+	Concurrency int                    // copies that may run at a time: WithConcurrency, less under overload
 	Overhead    Overhead               // of the Mirror on the requests that it copied
 	Targets     map[string]TargetStats // the target and the control, by Target.Name
 	Budget      Usage                  // in the current window of WithBudget, by all targets; empty without a Budget

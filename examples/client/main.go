@@ -41,7 +41,7 @@ func newMirror(newVendorURL string, reporter shadow.Reporter) (*shadow.Mirror, e
 
 	return shadow.New(target,
 		shadow.WithReporter(reporter),
-		shadow.WithPressure(shadow.PressureOptions{Off: true}), // here every copy counts, however busy the machine is
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), // here every copy counts, however busy the machine is
 		shadow.WithCompare(shadow.CompareOptions{
 			Ignore:     []string{"$.updated"}, // each vendor has its own clock
 			Tolerances: map[string]shadow.Tolerance{"$.rate": {Rel: 0.001}},

@@ -27,7 +27,7 @@ import (
 func newMirror(v1, v2 http.Handler, reporter shadow.Reporter) (*shadow.Mirror, error) {
 	return shadow.New(shadow.InProcess("v2", v2),
 		shadow.WithControl(shadow.InProcess("control", v1)),
-		shadow.WithPressure(shadow.PressureOptions{Off: true}), // here every copy counts, however busy the machine is
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), // here every copy counts, however busy the machine is
 		shadow.WithReporter(reporter))
 }
 

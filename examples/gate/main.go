@@ -64,7 +64,7 @@ func newRelease(candidateURL string, stdout io.Writer) (*release, error) {
 	}
 	mirror, err := shadow.New(shadow.Remote("candidate", candidateURL),
 		shadow.WithName("quotes"),
-		shadow.WithPressure(shadow.PressureOptions{Off: true}), // here every copy counts, however busy the machine is
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), // here every copy counts, however busy the machine is
 		shadow.WithReporter(counts))
 	if err != nil {
 		return nil, err

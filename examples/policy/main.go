@@ -38,7 +38,7 @@ func newMirror(rules *shadow.Policy, candidate string, reporter shadow.Reporter)
 	return shadow.New(target,
 		shadow.WithMasker(rules),
 		shadow.WithMethods("GET", "POST"),
-		shadow.WithPressure(shadow.PressureOptions{Off: true}), // here every copy counts, however busy the machine is
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), // here every copy counts, however busy the machine is
 		shadow.WithReporter(reporter))
 }
 

@@ -57,7 +57,7 @@ func newReplica(candidateURL string) (*replica, error) {
 		shadow.WithTracerProvider(tracer),
 		shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}}),
 		shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1_000_000}),
-		shadow.WithPressure(shadow.PressureOptions{Off: true}),
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 		shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
 		shadow.WithQueue(2048, 64<<20))
 	if err != nil {

@@ -30,8 +30,8 @@ import (
 func newMirror(candidateURL string, reporter shadow.Reporter) (*shadow.Mirror, error) {
 	return shadow.New(shadow.Remote("v2", candidateURL),
 		shadow.WithReporter(reporter),
-		shadow.WithPressure(shadow.PressureOptions{Off: true}), // here every copy counts, however busy the machine is
-		shadow.WithMasker(shadow.MaskQuery("key")),             // the callers' API keys go neither to v2 nor into a report
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), // here every copy counts, however busy the machine is
+		shadow.WithMasker(shadow.MaskQuery("key")),                     // the callers' API keys go neither to v2 nor into a report
 		shadow.WithCompare(shadow.CompareOptions{
 			Ignore: []string{"$.generated_at"}, // a clock: it always differs, and that is right
 		}),

@@ -59,7 +59,7 @@ func TestNoRequestGetsHoldOfAnothersRoutingState(t *testing.T) {
 			wrong := make(chan string, requests)
 			primary, mirror, err := s.start(
 				shadow.WithQueue(requests, 64<<20), // nothing is dropped
-				shadow.WithPressure(shadow.PressureOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
+				shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
 				shadow.WithConcurrency(64),
 				shadow.WithComparator(shadow.ComparatorFunc(func(x *shadow.Exchange) []shadow.Diff {
 					for _, body := range [][]byte{x.Primary.Body, x.Shadow.Body} {

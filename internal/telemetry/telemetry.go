@@ -194,7 +194,7 @@ func (t *Telemetry) register(c Config) error {
 		metric.WithDescription("1 while requests are copied, 0 while the mirror is switched off."))
 	must(err)
 	concurrency, err := meter.Int64ObservableUpDownCounter("shadow.concurrency.limit", metric.WithUnit("{request}"),
-		metric.WithDescription("Copies that may be on their way at a time, fewer under pressure."))
+		metric.WithDescription("Copies that may be on their way at a time, fewer under overload."))
 	must(err)
 	breaker, err := meter.Int64ObservableGauge("shadow.breaker.state", metric.WithUnit("1"),
 		metric.WithDescription("The breaker of a target: 0 while it is closed, 1 while it is half-open, 2 while it is open."))

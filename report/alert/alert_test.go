@@ -969,7 +969,7 @@ func TestTheManualHasEveryAlert(t *testing.T) {
 	r := open(t, alert.Options{Transport: newInbox()})
 	for _, kind := range []shadow.EventKind{
 		shadow.EventLeak, shadow.EventSideEffect, shadow.EventCredentials, shadow.EventMaskFailed, shadow.EventBreakerOpen, shadow.EventOverhead, shadow.EventLoop,
-		shadow.EventBreakerClosed, shadow.EventPressure, shadow.EventPressureOver, shadow.EventOverheadOver, shadow.EventBudgetSpent, shadow.EventBudgetRenewed,
+		shadow.EventBreakerClosed, shadow.EventOverload, shadow.EventOverloadOver, shadow.EventOverheadOver, shadow.EventBudgetSpent, shadow.EventBudgetRenewed,
 	} {
 		happen(t, r, &shadow.Event{Kind: kind, Mirror: "orders", Target: "v2"})
 	}

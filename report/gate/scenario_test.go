@@ -365,7 +365,7 @@ func TestACandidateWhoseAnswersCannotBeReadDoesNotPass(t *testing.T) {
 						return
 					}
 					tt.primary.ServeHTTP(w, r)
-				})), append(options, shadow.WithReporter(counts), shadow.WithPressure(shadow.PressureOptions{Off: true}),
+				})), append(options, shadow.WithReporter(counts), shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 					shadow.WithLogger(slog.New(slog.DiscardHandler)))...)
 				require.NoError(t, err)
 				h := m.Handler(tt.primary)

@@ -47,7 +47,7 @@ func TestAMirrorWithAControlTellsNoiseFromDifferences(t *testing.T) {
 	}
 	m, err := shadow.New(shadow.InProcess("v2", service(1, .5, .01)), shadow.WithReporter(x),
 		shadow.WithQueue(requests, 64<<20), // nothing is dropped
-		shadow.WithPressure(shadow.PressureOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
+		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}), shadow.WithOverhead(shadow.OverheadOptions{Off: true}),
 		shadow.WithControl(shadow.InProcess("v1", service(2, .3, 0))), shadow.WithControlRate(.5))
 	require.NoError(t, err)
 	h := m.Handler(service(3, .3, 0))

@@ -20,7 +20,7 @@ import (
 // unlimited switches off the limits that look at how the shadow and the machine do.
 var unlimited = shadow.Options(
 	shadow.WithBreaker(shadow.BreakerOptions{Off: true}),
-	shadow.WithPressure(shadow.PressureOptions{Off: true}),
+	shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 	shadow.WithOverhead(shadow.OverheadOptions{Off: true}))
 
 // faults prints what a client on loopback notices of each way to fail of a shadow, and what

@@ -59,7 +59,7 @@ var tables = []struct {
 	{"hung", func(w io.Writer, _ options) error { return hung(w, 5*time.Second) }},
 	{"faults", func(w io.Writer, o options) error { return faults(w, "default limits", o.rounds, 4000) }},
 	{"unlimited", func(w io.Writer, o options) error {
-		return faults(w, "breaker, pressure and overhead off", o.rounds, 4000, unlimited)
+		return faults(w, "breaker, load shedding and overhead off", o.rounds, 4000, unlimited)
 	}},
 	{"upload", func(w io.Writer, o options) error { return upload(w, 20*o.rounds) }},
 	{"events", func(w io.Writer, o options) error { return events(w, o.rounds) }},

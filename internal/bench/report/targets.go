@@ -24,8 +24,8 @@ type target struct {
 var targets = []target{
 	{says: "p50 beside a shadow on fire / bare", part: "faults", column: "p50 / bare", not: "bare", most: 1.10},
 	{says: "p99 beside a shadow on fire / bare", part: "faults", column: "p99 / bare", not: "bare", most: 1.10},
-	{says: "the same without breaker, pressure and overhead: p50", part: "unlimited", column: "p50 / bare", not: "bare", most: 1.10},
-	{says: "the same without breaker, pressure and overhead: p99", part: "unlimited", column: "p99 / bare", not: "bare", most: 1.10},
+	{says: "the same without breaker, load shedding and overhead: p50", part: "unlimited", column: "p50 / bare", not: "bare", most: 1.10},
+	{says: "the same without breaker, load shedding and overhead: p99", part: "unlimited", column: "p99 / bare", not: "bare", most: 1.10},
 	{says: "goroutines added, in process: 8 copies at a time", part: "unlimited", column: "goroutines added", not: "remote", most: 8 + 4},
 	{says: "goroutines added, remote: 64 copies at a time, and two of net/http each", part: "unlimited", column: "goroutines added", only: "remote", most: 3*64 + 4},
 	{says: "MiB added: the 64 of the queue and 16", part: "unlimited", column: "MiB added", most: 64 + 16},

@@ -57,7 +57,7 @@ func run(w io.Writer, length, each time.Duration) error {
 	}
 	eager, err := shadow.New(shadow.Target{Name: "eager", Transport: now, Isolated: true}, shadow.WithMethods("GET", "POST"),
 		shadow.WithConcurrency(concurrency), shadow.WithQueue(256, budget),
-		shadow.WithBreaker(shadow.BreakerOptions{Off: true}), shadow.WithPressure(shadow.PressureOptions{Off: true}),
+		shadow.WithBreaker(shadow.BreakerOptions{Off: true}), shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 		shadow.WithOverhead(shadow.OverheadOptions{Off: true}))
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package pressure
+package limit
 
 import (
 	"math"
@@ -42,7 +42,7 @@ func feed(v *Valve, r Reading, n int) (changes []Change) {
 	return changes
 }
 
-func TestOnlyPressureThatLastsClosesTheValve(t *testing.T) {
+func TestOnlyOverloadThatLastsClosesTheValve(t *testing.T) {
 	for name, r := range map[string]Reading{"waits": bad, "heap": full, "both": {Wait: bad.Wait, Heap: full.Heap}} {
 		for name, relief := range map[string]Reading{"calm": calm, "neither": between, "neither, by heap": crowded} {
 			v, _ := newValve(8)
@@ -57,7 +57,7 @@ func TestOnlyPressureThatLastsClosesTheValve(t *testing.T) {
 	}
 }
 
-func TestPressureClosesTheValveByHalvesAndAllTheWay(t *testing.T) {
+func TestOverloadClosesTheValveByHalvesAndAllTheWay(t *testing.T) {
 	v, s := newValve(8)
 	feed(v, bad, 2)
 	var limits []int
@@ -124,7 +124,7 @@ func TestTheValveTriesLessOftenWhatProvedTooMuch(t *testing.T) {
 func TestTheValveLetsInAsManyAsItsLimit(t *testing.T) {
 	v, s := newValve(8)
 	for range 100 {
-		require.True(t, v.Enter(), "without pressure it counts, and refuses nobody")
+		require.True(t, v.Enter(), "without overload it counts, and refuses nobody")
 	}
 	assert.False(t, s.shut)
 	feed(v, bad, 4)

@@ -1,4 +1,4 @@
-package pressure
+package limit
 
 import (
 	"math"
@@ -16,7 +16,7 @@ const (
 // Runtime returns a function that reads this process, at a cost of some microseconds. It
 // says false where too little has happened to tell. It must not be called concurrently.
 //
-// The mean is what tells pressure: while a process has processors to spare it is some
+// The mean is what shows overload: while a process has processors to spare it is some
 // microseconds, however many requests there are, and it is past a millisecond as soon as
 // there is one goroutine for each processor that does nothing but compute. A quantile does
 // not do: the runtime measures one wait in eight, and a process that is starved waits

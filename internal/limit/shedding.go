@@ -1,6 +1,6 @@
-// Package pressure says how many copies at a time a process can bear, by how long its
+// Package limit says how many copies at a time a process can bear, by how long its
 // goroutines wait for a processor and how much of its memory limit is live heap.
-package pressure
+package limit
 
 import (
 	"sync"
@@ -15,9 +15,9 @@ type Reading struct {
 
 // Options are the limits of a Valve.
 type Options struct {
-	Wait time.Duration // a longer mean wait is pressure; one of less than half of it is calm
-	Heap float64       // a larger share is pressure; one of less than nine tenths of it is calm
-	Most int           // copies at a time while there is no pressure
+	Wait time.Duration // a longer mean wait is overload; one of less than half of it is calm
+	Heap float64       // a larger share is overload; one of less than nine tenths of it is calm
+	Most int           // copies at a time while there is no overload
 	// Gate is told whether copies are to be refused before they are made. It is called
 	// under a lock and must be quick.
 	Gate func(shut bool)
