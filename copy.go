@@ -22,6 +22,8 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/guard"
+	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/pointer"
@@ -292,7 +294,9 @@ func (m *Mirror) run(j *job) {
 	defer func() {
 		err := ErrExited
 		if v := recover(); v != nil {
-			err = m.panicked("Mirror", v)
+			p := guard.New("Mirror", v)
+			m.logPanic(p)
+			err = p
 		}
 		claimed = claimed || j.claim()
 		if !claimed || end != unknown || res.Outcome != "" {
@@ -427,7 +431,7 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why
 	}
 	res.Primary = m.primaryAnswer(msg, j)
 	res.Route = m.routeOf(j.route, j.method, &j.url)
-	if j.resp.Early && !isDocument(res.Primary) {
+	if j.resp.Early && (res.Primary.Truncated || !jsonscan.IsDocument(res.Primary.Body)) {
 		return whyPrimaryIncomplete
 	}
 	return whyCopied

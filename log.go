@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/goshadow/shadow/internal/guard"
 )
 
 // Events about what is lost on the way.
@@ -153,23 +155,15 @@ func (e *Event) attrs(skipped uint64) []slog.Attr {
 	return list
 }
 
-// panicked returns the panic of a part of the user's code as an error, and logs the first one of
-// each part. It is called by the deferred function that has recovered v.
-func (m *Mirror) panicked(part string, v any) *panicError {
-	err := newPanic(part, v)
-	m.logPanic(err)
-	return err
-}
-
 // logPanic logs where a panic was, but not its value, which may hold anything.
-func (m *Mirror) logPanic(err *panicError) {
-	if _, again := m.panics.LoadOrStore(err.part, true); again {
+func (m *Mirror) logPanic(p *guard.Panic) {
+	if _, again := m.panics.LoadOrStore(p.Part, true); again {
 		return
 	}
 	defer func() { _ = recover() }() // the logger is user code too
 	m.log().Error("shadow: recovered a panic; further ones are counted only",
-		slog.String("mirror", m.name), slog.String("part", err.part),
-		slog.String("panic", describe(err.value)), slog.String("stack", err.stack()))
+		slog.String("mirror", m.name), slog.String("part", p.Part),
+		slog.String("panic", p.Describe()), slog.String("stack", p.Stack()))
 }
 
 // episode is a time in which copies, or results, are lost for one kind of reasons. It begins

@@ -5,18 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
-	"reflect"
-	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/fields"
-	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/guard"
 )
 
 // request fills msg, and u for it, with the request of j, whose body was transferred as
@@ -79,7 +74,7 @@ const maxDecoding = time.Second
 // decode gives msg the content of raw, or as much of it as it can and an error. What the
 // content takes is reserved in buf, of which raw is.
 func (m *Mirror) decode(msg *Message, raw []byte, buf *capture.Buffer) error {
-	codings := content.Codings(spelled(msg.Header, "Content-Encoding"))
+	codings := content.Codings(fields.Values(msg.Header, "Content-Encoding"))
 	if len(raw) == 0 || len(codings) == 0 {
 		msg.Body = raw
 		return nil
@@ -114,43 +109,9 @@ func (m *Message) withoutBody() *Message {
 	return &without
 }
 
-// isDocument reports whether the body of msg is one whole JSON text that ends by itself: what
-// could follow it is no part of it.
-func isDocument(msg *Message) bool {
-	if msg.Truncated {
-		return false
-	}
-	start := jsonscan.Space(msg.Body, 0)
-	if start == len(msg.Body) || strings.IndexByte(`{["tfn`, msg.Body[start]) < 0 {
-		return false // a number could go on
-	}
-	return jsonscan.Valid(msg.Body, 0) == nil
-}
-
-// spelled are the values of a field in all spellings of its name: a program may have put
-// them into the header by itself.
-func spelled(h http.Header, name string) []string {
-	all := slices.Clip(h[name]) // the values are the header's
-	for key, values := range h {
-		if key != name && strings.EqualFold(key, name) {
-			all = append(all, values...)
-		}
-	}
-	return all
-}
-
-// valid tells whether a request can be sent.
+// valid reports whether a request can be sent.
 func valid(msg *Message) bool {
 	return fields.IsToken(msg.Method) && msg.URL != nil && msg.URL.Opaque == "" && fields.Valid(msg.Header) && fields.Valid(msg.Trailer)
-}
-
-// isIdentifier reports whether a name in a body looks like it names one of many things:
-// it has a digit (but is no version such as v2), an @ or %, or is long.
-func isIdentifier(s string) bool {
-	if len(s) > 1 && s[0] == 'v' && strings.Trim(s[1:], "0123456789") == "" {
-		return false
-	}
-	return len(s) > 32 || strings.ContainsAny(s, "0123456789@%:")
 }
 
 // resultError is an error of a Result. Go-cmp can compare it, whatever it wraps.
@@ -170,71 +131,9 @@ func (e resultError) Unwrap() error { return e.error }
 
 // Format writes Error for every verb, and for %+v the stack of a panic.
 func (e resultError) Format(s fmt.State, verb rune) {
-	if panicked := (*panicError)(nil); errors.As(e.error, &panicked) {
+	if panicked := (*guard.Panic)(nil); errors.As(e.error, &panicked) {
 		panicked.Format(s, verb)
 		return
 	}
 	io.WriteString(s, e.Error())
-}
-
-// panicError is a panic of the user's code. Where it is formatted with %+v it has the stack.
-type panicError struct {
-	part  string
-	value any
-	pcs   []uintptr // of the goroutine that panicked
-}
-
-// newPanic is called by the deferred function that has recovered v.
-func newPanic(part string, v any) *panicError {
-	var pcs [64]uintptr
-	return &panicError{part: part, value: v, pcs: slices.Clone(pcs[:runtime.Callers(2, pcs[:])])}
-}
-
-func (e *panicError) Error() string {
-	return fmt.Sprintf("%v in %s: %s", ErrPanic, e.part, describe(e.value))
-}
-
-func (e *panicError) Format(s fmt.State, verb rune) {
-	io.WriteString(s, e.Error())
-	if verb == 'v' && s.Flag('+') {
-		io.WriteString(s, "\n\n"+e.stack())
-	}
-}
-
-func (e *panicError) Is(target error) bool { return target == ErrPanic }
-
-// describe says what was panicked with, without a value that may hold anything.
-func describe(v any) string {
-	if v == nil {
-		return "panic(nil), or runtime.Goexit"
-	}
-	if err, ok := v.(runtime.Error); ok && ofRuntime(reflect.TypeOf(v)) {
-		return err.Error()
-	}
-	if v == any(http.ErrAbortHandler) {
-		return "http.ErrAbortHandler"
-	}
-	return fmt.Sprintf("a value of type %T", v)
-}
-
-// ofRuntime tells whether a type is of package runtime, whose errors quote no values.
-func ofRuntime(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	return t.PkgPath() == "runtime"
-}
-
-// stack lists the functions that were running, with their files and lines, and without their
-// arguments, which debug.Stack shows.
-func (e *panicError) stack() string {
-	frames := runtime.CallersFrames(e.pcs)
-	var out strings.Builder
-	for {
-		frame, more := frames.Next()
-		fmt.Fprintf(&out, "%s\n\t%s:%d\n", frame.Function, frame.File, frame.Line)
-		if !more {
-			return out.String()
-		}
-	}
 }

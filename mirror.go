@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/baggage"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
@@ -109,7 +110,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
 		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.canary.detectors(), SideEffects: mark.SideEffects[:],
-		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: func(part string, v any) { m.logPanic(newPanic(part, v)) },
+		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: func(part string, v any) { m.logPanic(guard.New(part, v)) },
 	})
 	if err != nil {
 		return nil, err
@@ -366,7 +367,7 @@ func (m *Mirror) ask(r *http.Request, d *drawn) (w why) {
 		if w != whySamplerFailed {
 			return
 		}
-		m.logPanic(newPanic("Sampler", recover()))
+		m.logPanic(guard.New("Sampler", recover()))
 	}()
 	if d.Draw = draw(m.sampler, r); d.Sampled {
 		d.took = time.Since(asked)
@@ -378,16 +379,4 @@ func (m *Mirror) ask(r *http.Request, d *drawn) (w why) {
 }
 
 // guard calls user code and turns its panic into an error.
-func (m *Mirror) guard(part string, f func() error) (err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover() // nil is a panic too: GODEBUG=panicnil=1
-		err = m.panicked(part, v)
-	}()
-	err = f()
-	returned = true
-	return err
-}
+func (m *Mirror) guard(part string, f func() error) error { return guard.Call(part, f, m.logPanic) }

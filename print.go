@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/goshadow/shadow/internal/guard"
 )
 
 // Whatever prints a Message, or something that holds one, prints no body, no field value,
@@ -81,8 +83,8 @@ func (r Result) LogValue() slog.Value {
 	}
 	if r.Err != nil {
 		attrs = append(attrs, slog.String("error", r.Err.Error()))
-		if panicked := (*panicError)(nil); errors.As(r.Err, &panicked) {
-			attrs = append(attrs, slog.String("stack", panicked.stack()))
+		if panicked := (*guard.Panic)(nil); errors.As(r.Err, &panicked) {
+			attrs = append(attrs, slog.String("stack", panicked.Stack()))
 		}
 	}
 	if r.Note != "" {

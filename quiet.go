@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"syscall"
+
+	"github.com/goshadow/shadow/internal/guard"
 )
 
 // quiet returns an error whose text quotes neither what the target answered, as those of
@@ -39,7 +41,7 @@ func say(err error) string {
 		return e.Op + ": " + say(e.Err)
 	case *os.SyscallError:
 		return e.Syscall + ": " + say(e.Err)
-	case *net.DNSError, *net.AddrError, net.UnknownNetworkError, syscall.Errno, *panicError, *lengthError,
+	case *net.DNSError, *net.AddrError, net.UnknownNetworkError, syscall.Errno, *guard.Panic, *lengthError,
 		*tls.CertificateVerificationError, tls.RecordHeaderError, tls.AlertError:
 		return err.Error()
 	}

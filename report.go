@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/pointer"
 )
 
@@ -146,7 +147,7 @@ func (m multiReporter) each(f func(Reporter) error) error {
 			returned := false
 			defer func() {
 				if !returned { // whatever recover returns: GODEBUG=panicnil=1
-					errs[i] = newPanic("Reporter", recover())
+					errs[i] = guard.New("Reporter", recover())
 				}
 			}()
 			errs[i] = f(reporter)

@@ -85,3 +85,12 @@ func (f features) walk(seed maphash.Seed, doc []byte, at int, place feature, dep
 		f.walk(seed, doc, c.Start, feature{parent: h, name: name}, depth-1)
 	}
 }
+
+// isIdentifier reports whether a name in a body looks like it names one of many things:
+// it has a digit (but is no version such as v2), an @ or %, or is long.
+func isIdentifier(s string) bool {
+	if len(s) > 1 && s[0] == 'v' && strings.Trim(s[1:], "0123456789") == "" {
+		return false
+	}
+	return len(s) > 32 || strings.ContainsAny(s, "0123456789@%:")
+}

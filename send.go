@@ -21,6 +21,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -60,16 +61,10 @@ type reply struct {
 
 // send sends the copy and returns the answer, or ErrTimeout where it took too long.
 func (a *attempt) send() (answer *Message, err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover() // nil is a panic too: GODEBUG=panicnil=1
-		answer, err = nil, a.m.panicked("Transport", v)
-	}()
-	answer, err = a.try()
-	returned = true
+	err = a.m.guard("Transport", func() (err error) {
+		answer, err = a.try()
+		return err
+	})
 	return answer, err
 }
 
@@ -154,7 +149,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	defer a.spend(start)
 	resp, err := t.Transport.RoundTrip(outgoing(ctx, out, t.host(a.in.Host, out.Host), h, body, length))
 	m.reportLoop()
-	if panicked := (*panicError)(nil); errors.As(err, &panicked) { // of a handler in this process
+	if panicked := (*guard.Panic)(nil); errors.As(err, &panicked) { // of a handler in this process
 		m.logPanic(panicked)
 	}
 	switch {
@@ -282,7 +277,7 @@ func (a *attempt) header(out *Message) http.Header {
 			h[name] = derivedKeys(values, a.target.Name)
 		}
 	}
-	if a.target.URL != "" && len(spelled(h, "User-Agent")) == 0 {
+	if a.target.URL != "" && len(fields.Values(h, "User-Agent")) == 0 {
 		h["User-Agent"] = nil // net/http invents none then
 	}
 	return h
@@ -298,7 +293,7 @@ func (a *attempt) forwarded() http.Header {
 	}
 	h := make(http.Header, 3)
 	add := func(name, value string) {
-		if value != "" && len(spelled(a.in.Header, name)) == 0 {
+		if value != "" && len(fields.Values(a.in.Header, name)) == 0 {
 			h[name] = []string{value}
 		}
 	}

@@ -53,6 +53,7 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow/internal/bodies"
+	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
 )
 
@@ -207,7 +208,7 @@ type Result struct {
 // Errors of a Result. Match them with errors.Is.
 var (
 	ErrTimeout = errors.New("shadow: no answer within the target's timeout")
-	ErrPanic   = errors.New("shadow: panic")
+	ErrPanic   = guard.ErrPanic
 	ErrExited  = errors.New("shadow: goroutine exited without an answer")
 	ErrBody    = errors.New("shadow: body cannot be compared")
 	// ErrWithheld says that the record could not be masked. The Result has its outcome, route,

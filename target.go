@@ -16,6 +16,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/guard"
 )
 
 // Target is where copies go: a candidate, or the control.
@@ -182,7 +183,7 @@ func (t *handlerTransport) serve(w http.ResponseWriter, s *served) (err error) {
 	returned := false
 	defer func() {
 		if !returned { // whatever recover returns: GODEBUG=panicnil=1
-			err = newPanic("Handler", recover())
+			err = guard.New("Handler", recover())
 		}
 	}()
 	t.h.ServeHTTP(w, &s.in)

@@ -217,3 +217,15 @@ func Valid(h http.Header) bool {
 	}
 	return true
 }
+
+// Values returns the values of a field in all spellings of its name: a program may have put them
+// into the header by itself.
+func Values(h http.Header, name string) []string {
+	all := slices.Clip(h[name]) // the values are the header's
+	for key, values := range h {
+		if key != name && strings.EqualFold(key, name) {
+			all = append(all, values...)
+		}
+	}
+	return all
+}

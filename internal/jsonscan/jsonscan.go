@@ -15,6 +15,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/bits"
+	"strings"
 )
 
 // DefaultMaxDepth is how many objects and arrays may be open at once where a
@@ -248,4 +249,14 @@ func Name(b []byte, i int) (end, value int, simple bool, err error) {
 		i = Space(b, i)
 	}
 	return end, i, simple, nil
+}
+
+// IsDocument reports whether doc is one whole JSON text that ends by itself: what could follow it
+// is no part of it. A number is not one.
+func IsDocument(doc []byte) bool {
+	start := Space(doc, 0)
+	if start == len(doc) || strings.IndexByte(`{["tfn`, doc[start]) < 0 {
+		return false // a number could go on
+	}
+	return Valid(doc, 0) == nil
 }
