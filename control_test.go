@@ -32,11 +32,11 @@ func TestAResultTellsHowTheControlDiffers(t *testing.T) {
 			getFrom(m.Handler(jsonDoc(primary)), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
 			r := results.all()[0]
-			assert.True(t, r.Controlled)
-			for i := range r.Control {
-				r.Control[i].Class = ""
+			require.NotNil(t, r.Control)
+			for i := range r.Control.Diffs {
+				r.Control.Diffs[i].Class = ""
 			}
-			assert.Empty(t, cmp.Diff(tt.want, r.Control, cmp.Comparer(func(a, b shadow.Diff) bool {
+			assert.Empty(t, cmp.Diff(tt.want, r.Control.Diffs, cmp.Comparer(func(a, b shadow.Diff) bool {
 				return a.Path == b.Path && a.Kind == b.Kind && a.Primary == nil && b.Primary == nil && a.Shadow == nil && b.Shadow == nil
 			})))
 		})
@@ -61,8 +61,7 @@ func TestAResultIsNotControlledWhereNotAllIsKnown(t *testing.T) {
 			getFrom(m.Handler(jsonDoc(`[0,0,0]`)), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
 			r := results.all()[0]
-			assert.False(t, r.Controlled)
-			assert.Empty(t, r.Control)
+			assert.Nil(t, r.Control)
 		})
 	}
 }
@@ -78,10 +77,11 @@ func TestAControlTellsNoValues(t *testing.T) {
 	getFrom(m.Handler(doc("1")), "/")
 	require.NoError(t, m.Shutdown(t.Context()))
 	r := results.all()[0]
-	require.Len(t, r.Control, 1)
-	assert.Equal(t, "/body/*/price", r.Control[0].Path)
-	assert.Empty(t, r.Control[0].Primary)
-	assert.Empty(t, r.Control[0].Shadow)
+	require.NotNil(t, r.Control)
+	require.Len(t, r.Control.Diffs, 1)
+	assert.Equal(t, "/body/*/price", r.Control.Diffs[0].Path)
+	assert.Empty(t, r.Control.Diffs[0].Primary)
+	assert.Empty(t, r.Control.Diffs[0].Shadow)
 }
 
 func TestTheControlIsAskedOnAShareOfTheCopies(t *testing.T) {
@@ -97,7 +97,7 @@ func TestTheControlIsAskedOnAShareOfTheCopies(t *testing.T) {
 		require.Len(t, results.all(), copies)
 		controlled := 0
 		for _, r := range results.all() {
-			if r.Controlled {
+			if r.Control != nil {
 				controlled++
 			}
 		}

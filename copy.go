@@ -516,7 +516,7 @@ func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, co
 		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
 		noise, _, others := m.echoes(&x, m.replacers.control, request, again.Diffs, again.More)
 		if err == nil && again.Err == nil && !more && !others { // all of both is known
-			res.Controlled, res.Control = true, append(slices.Clip(noise), echoed...)
+			res.Control = &ControlDiffs{append(slices.Clip(noise), echoed...)}
 		}
 		diffs, res.Noise = subtract(diffs, noise)
 	}
@@ -715,7 +715,13 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 	fill(res.Diffs, &j.found, res.Primary, res.Shadow, primary, shadow)
 	fill(res.Noise, &j.found, res.Primary, res.Shadow, primary, shadow)
 	masked := !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body)
-	hideNames(masked, m.ruleWords, res.Primary, res.Shadow, res.Diffs, res.Noise, res.Control)
-	res.Control = places(res.Control)
+	var control []Diff
+	if res.Control != nil {
+		control = res.Control.Diffs
+	}
+	hideNames(masked, m.ruleWords, res.Primary, res.Shadow, res.Diffs, res.Noise, control)
+	if res.Control != nil {
+		res.Control.Diffs = places(control)
+	}
 	return m.checkRecord(res)
 }

@@ -82,8 +82,9 @@ func TestANameThatOnlyTheControlShowsIsHidden(t *testing.T) {
 	res := exchange(t, saidJSON(`{"u":{"a":1}}`), shadow.InProcess("v2", saidJSON(`{"u":{"a":2}}`)), get(),
 		shadow.WithControl(shadow.InProcess("v1", saidJSON(`{"u":{"a":1,"ann-secret@example.com":1}}`))),
 		shadow.WithMasker(shadow.MaskPatterns(regexp.MustCompile("secret"), regexp.MustCompile("1"))))
-	require.Len(t, res.Control, 1)
-	assert.Equal(t, "/body/u/[masked]", res.Control[0].Path)
+	require.NotNil(t, res.Control)
+	require.Len(t, res.Control.Diffs, 1)
+	assert.Equal(t, "/body/u/[masked]", res.Control.Diffs[0].Path)
 }
 
 // A program that is a client may spell a field as it likes.

@@ -995,8 +995,8 @@ func TestACopyThatIsEndedTwiceIsCountedOnce(t *testing.T) {
 func requireWithheld(t testing.TB, r *shadow.Result) {
 	t.Helper()
 	require.ErrorIs(t, r.Err, shadow.ErrWithheld)
-	require.Empty(t, slices.Concat(r.Diffs, r.Noise, r.Control))
-	require.False(t, r.Controlled)
+	require.Empty(t, slices.Concat(r.Diffs, r.Noise))
+	require.Nil(t, r.Control)
 	require.Empty(t, r.Stratum)
 	require.Equal(t, "/[masked]", r.Request.URL.Path)
 	for _, m := range []*shadow.Message{r.Request, r.Primary, r.Shadow} {

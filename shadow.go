@@ -183,12 +183,9 @@ type Result struct {
 	// Noise are differences that the control shows too, and those that are there only because
 	// the copy was masked and the shadow answered with the replacements: see ClassMasked.
 	Noise []Diff
-	// Controlled tells that the control was asked too, and that all differences of both
-	// answers are known. Control are then those between primary and control: each place and
-	// kind once, array indexes and the keys of array elements replaced by "*", no values.
-	// Those of class masked are among them: they too say nothing about the candidate.
-	Controlled bool
-	Control    []Diff
+	// Control lists where primary and control differ. It is nil if the control was not asked,
+	// failed, or either comparison was cut short.
+	Control *ControlDiffs
 
 	Err  error  // why the outcome is Failed or Uncompared, or ErrWithheld
 	Note string // what may explain the outcome, such as credentials the copy was sent without
@@ -204,6 +201,11 @@ type Result struct {
 	// it. It is empty where all are treated alike.
 	Stratum string
 }
+
+// ControlDiffs are the differences between primary and control: each place and kind once, array
+// indexes and the keys of array elements replaced by "*", no values. Those of ClassMasked are
+// among them: they too say nothing about the candidate.
+type ControlDiffs struct{ Diffs []Diff }
 
 // Errors of a Result. Match them with errors.Is.
 var (

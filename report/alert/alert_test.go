@@ -990,9 +990,8 @@ func TestTheManualHasEveryAlert(t *testing.T) {
 func ofNoise(controlled bool, more ...string) *shadow.Result {
 	at := shadow.Diff{Path: "/body/at", Kind: shadow.Changed}
 	res := result("GET /noisy", more...)
-	res.Controlled = controlled
 	if controlled {
-		res.Noise, res.Control = []shadow.Diff{at}, []shadow.Diff{at}
+		res.Noise, res.Control = []shadow.Diff{at}, &shadow.ControlDiffs{Diffs: []shadow.Diff{at}}
 		return res
 	}
 	res.Outcome, res.Diffs = shadow.Mismatch, append(res.Diffs, at)
@@ -1031,8 +1030,8 @@ func TestNoiseRaisesNoAlertHoweverRarelyTheControlIsAsked(t *testing.T) {
 // Noise that comes and goes is as frequent in the control as in the candidate.
 func TestNoiseThatComesAndGoesRaisesNoAlert(t *testing.T) {
 	candidate, control := result("GET /flaky", "/body/rank"), result("GET /flaky")
-	candidate.Controlled, control.Controlled = true, true
-	control.Control = []shadow.Diff{{Path: "/body/rank", Kind: shadow.Changed}}
+	candidate.Control = &shadow.ControlDiffs{}
+	control.Control = &shadow.ControlDiffs{Diffs: []shadow.Diff{{Path: "/body/rank", Kind: shadow.Changed}}}
 	for n, want := range map[int]int{200: 0, 100: 1} { // of the control
 		r := open(t, alert.Options{Transport: newInbox()})
 		report(t, r, n, control)
@@ -1040,7 +1039,7 @@ func TestNoiseThatComesAndGoesRaisesNoAlert(t *testing.T) {
 		assert.Len(t, r.Alerts(), want, n)
 	}
 	both := result("GET /flaky", "/body/rank")
-	both.Controlled, both.Control = true, []shadow.Diff{{Path: "/body/rank", Kind: shadow.Missing}}
+	both.Control = &shadow.ControlDiffs{Diffs: []shadow.Diff{{Path: "/body/rank", Kind: shadow.Missing}}}
 	r := open(t, alert.Options{Transport: newInbox()})
 	report(t, r, 8, both)
 	assert.Empty(t, r.Alerts(), "each is set off by what the control shows, of another kind")

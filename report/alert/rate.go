@@ -94,7 +94,7 @@ func (r *Reporter) count(res *shadow.Result, fingerprint string, now time.Time) 
 	at.all.add(slot)
 	if res.Outcome == shadow.Match || res.Outcome == shadow.Mismatch {
 		at.plain.compared.add(slot)
-		if res.Controlled {
+		if res.Control != nil {
 			at.controlled.compared.add(slot)
 			if noise(res) {
 				at.controlled.noise.add(slot)
@@ -105,11 +105,11 @@ func (r *Reporter) count(res *shadow.Result, fingerprint string, now time.Time) 
 	switch res.Outcome {
 	case shadow.Mismatch:
 		at.plain.count(fingerprint, slot)
-		if res.Controlled {
+		if res.Control != nil {
 			at.controlled.count(fingerprint, slot)
 		}
 		judged := at.differences(slot)
-		if res.Controlled || judged == &at.plain {
+		if res.Control != nil || judged == &at.plain {
 			r.judgeDifferent(a, res, fingerprint, judged, now, slot)
 		}
 	case shadow.Failed:
@@ -143,13 +143,13 @@ func (r *Reporter) judgeDifferent(a Alert, res *shadow.Result, fingerprint strin
 	}
 	a.Text = places(res) + "." + example(res.ID)
 	if k := r.raise(a, now); k != nil {
-		k.provisional = !res.Controlled
+		k.provisional = res.Control == nil
 	}
 }
 
 // noise reports whether the control differs in res where the candidate does not.
 func noise(res *shadow.Result) bool {
-	return slices.ContainsFunc(res.Control, func(c shadow.Diff) bool {
+	return res.Control != nil && slices.ContainsFunc(res.Control.Diffs, func(c shadow.Diff) bool {
 		same := func(d shadow.Diff) bool { return d.Kind == c.Kind && pointer.Fold(d.Path) == c.Path }
 		return !slices.ContainsFunc(res.Diffs, same) && !slices.ContainsFunc(res.Noise, same)
 	})

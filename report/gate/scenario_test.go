@@ -48,7 +48,7 @@ func with(r *shadow.Result, diffs []shadow.Diff) *shadow.Result { r.Diffs = diff
 func failed(r *shadow.Result, err error) *shadow.Result         { r.Err = err; return r }
 func noShadow(r *shadow.Result) *shadow.Result                  { r.Shadow = nil; return r }
 func controlled(r *shadow.Result, noise, control []shadow.Diff) *shadow.Result {
-	r.Controlled, r.Noise, r.Control = true, noise, control
+	r.Noise, r.Control = noise, &shadow.ControlDiffs{Diffs: control}
 	return r
 }
 func slow(r *shadow.Result, took time.Duration) *shadow.Result {

@@ -100,9 +100,11 @@ func (w *writer) look(t *Tally, s *series, r *shadow.Result) {
 		w.fold(&r.Noise[i])
 		w.seen = append(w.seen, seen{field: s.field(t, w), class: classOf(r.Noise[i].Class)})
 	}
-	for i := range r.Control {
-		w.fold(&r.Control[i])
-		w.seen = append(w.seen, seen{field: s.field(t, w), control: true})
+	if r.Control != nil {
+		for i := range r.Control.Diffs {
+			w.fold(&r.Control.Diffs[i])
+			w.seen = append(w.seen, seen{field: s.field(t, w), control: true})
+		}
 	}
 	if r.Outcome == shadow.Mismatch && len(r.Diffs) > 0 {
 		w.group = s.group(t, w.fingerprint(s.key.route, r), r)
@@ -121,12 +123,12 @@ func (c *cell) differ(w *writer, r *shadow.Result, weight float64, now time.Time
 		f.classes[d.class]++
 	}
 	for _, d := range w.seen {
-		c.fields[d.field.index].count(r.Controlled, now, window)
+		c.fields[d.field.index].count(r.Control != nil, now, window)
 	}
 	if w.group != nil {
 		g := at(&c.groups, w.group.index)
 		g.count(weight, now)
-		if r.Controlled {
+		if r.Control != nil {
 			g.controlled++
 		}
 		for _, d := range w.seen[:len(r.Diffs)] {

@@ -54,7 +54,7 @@ func anyResult(r *rand.Rand) *shadow.Result {
 		}
 		x.Noise = diffs()
 		if r.IntN(3) > 0 {
-			x.Controlled, x.Control = true, diffs()
+			x.Control = &shadow.ControlDiffs{Diffs: diffs()}
 		}
 	}
 	return x

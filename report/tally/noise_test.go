@@ -348,10 +348,10 @@ func TestAFieldIsJudgedByItsLastWindow(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for _, p := range tt.phases {
 				for range p.n {
-					x := &shadow.Result{Outcome: shadow.Match, Controlled: true, Diffs: at(r.Float64() < p.candidate), Control: at(r.Float64() < p.control)}
+					x := &shadow.Result{Outcome: shadow.Match, Diffs: at(r.Float64() < p.candidate), Control: &shadow.ControlDiffs{Diffs: at(r.Float64() < p.control)}}
 					if x.Diffs != nil {
 						x.Outcome = shadow.Mismatch
-						if x.Control != nil {
+						if x.Control.Diffs != nil {
 							x.Outcome, x.Diffs, x.Noise = shadow.Match, nil, x.Diffs
 						}
 					}
@@ -375,7 +375,7 @@ func TestAGroupWithUnknownDifferencesIsNotNoise(t *testing.T) {
 	require.NoError(t, err)
 	at := []shadow.Diff{{Path: "/body/at", Kind: shadow.Changed}}
 	for range 1000 {
-		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Match, Controlled: true, Noise: at, Control: at}))
+		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Match, Noise: at, Control: &shadow.ControlDiffs{Diffs: at}}))
 		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Mismatch, Diffs: at}))
 		require.NoError(t, tally.Report(t.Context(), &shadow.Result{Outcome: shadow.Mismatch, Diffs: at, More: true}))
 	}

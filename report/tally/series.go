@@ -190,7 +190,7 @@ func (c *cell) add(m *mapping.CubicallyInterpolatedMapping, r *shadow.Result, no
 		c.weighted.Uncompared += weight
 		s.results[3]++
 	}
-	if r.Controlled {
+	if r.Control != nil {
 		c.controlled.turn(window)
 		c.controlled.now++
 	}

@@ -144,7 +144,7 @@ type Route struct {
 	// Correlated are the results in which both answers were brought together. Their share
 	// of all results is the correlation success.
 	Correlated uint64 `json:"correlated"`
-	Controlled uint64 `json:"controlled"` // results with a control: Result.Controlled
+	Controlled uint64 `json:"controlled"` // results with a control: Result.Control
 	// ControlledBefore are those of Controlled before the last window: see Field.
 	ControlledBefore uint64 `json:"controlledBefore"`
 	// Beyond are the mismatches among Controlled that are not Expected: the candidate differs

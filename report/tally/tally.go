@@ -245,7 +245,7 @@ func (t *Tally) Report(_ context.Context, r *shadow.Result) error {
 		w.last = s
 	}
 	w.look(t, s, r)
-	s.count(t, w, r, now, s.window(r.Controlled, t.options.MinRuns))
+	s.count(t, w, r, now, s.window(r.Control != nil, t.options.MinRuns))
 	if g := w.group; g != nil && g.fingerprint != 0 {
 		g.show(t, s, w.shape(r.Diffs), r)
 	}

@@ -63,7 +63,7 @@ func TestARouteTellsWhatCameOfIt(t *testing.T) {
 		match := answered(shadow.Match, time.Second, 2*time.Second)
 		match.Start = start.Add(-4 * time.Second) // reported 3 s after the end of the primary's answer
 		match.Probability = .5
-		match.Controlled = true
+		match.Control = &shadow.ControlDiffs{}
 		mismatch := answered(shadow.Mismatch, time.Second, time.Second)
 		mismatch.Shadow.StatusCode, mismatch.Probability = 500, .25
 		mismatch.Diffs = []shadow.Diff{{Path: "/status", Kind: shadow.Changed}}
