@@ -205,7 +205,7 @@ func (b *breaker) now() BreakerState {
 func (b *breaker) judge(base context.Context, j *job, r reply, err error) error {
 	w, answered := j.verdict()
 	switch {
-	case errors.Is(err, errMask), errors.Is(err, errNoRoom), errors.Is(err, errLeak), err != nil && base.Err() != nil, w != whyCopied:
+	case errors.Is(err, errMask), errors.Is(err, errNoRoom), errors.Is(err, errLeak), err != nil && base.Err() != nil, w != 0:
 		return errNothing
 	case err != nil:
 		return err

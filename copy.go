@@ -78,8 +78,8 @@ type job struct {
 }
 
 // snapshot keeps of r what the primary might change. It tells why r is not to be copied
-// after all, or whyCopied.
-func (m *Mirror) snapshot(j *job, r *http.Request) why {
+// after all, or 0.
+func (m *Mirror) snapshot(j *job, r *http.Request) code {
 	j.start = time.Now()
 	j.header = fields.Take(r.Header, j.room[:])
 	for name, values := range j.header.All() {
@@ -87,7 +87,7 @@ func (m *Mirror) snapshot(j *job, r *http.Request) why {
 		case name == m.requestID && j.id == "":
 			j.id = values[0][:min(len(values[0]), maxID)]
 		case mark.In(name, values):
-			return whyLoop
+			return codeLoop
 		}
 	}
 	if j.id == "" {
@@ -105,7 +105,7 @@ func (m *Mirror) snapshot(j *job, r *http.Request) why {
 	for _, key := range m.contextKeys {
 		j.values = append(j.values, r.Context().Value(key))
 	}
-	return whyCopied
+	return 0
 }
 
 // maxID is how much of an inbound request ID serves as correlation ID.
@@ -178,34 +178,34 @@ func (m *Mirror) routeName(r *http.Request) (route string) {
 // primaryDone is called with the primary's side of j, the copy of r, complete. It admits j to
 // the queue, or has it go on where it is under way. W says why it is not to be. Given is
 // the request as the primary got it.
-func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
-	if w == whyCopied {
+func (m *Mirror) primaryDone(j *job, r, given *http.Request, w code) {
+	if w == 0 {
 		j.route = m.routeName(given)
 		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
 		if !j.resp.Body.Reserve(j.resp.Header.Size() + j.resp.Trailer.Size()) {
-			w = whyBytesFull
+			w = codeBytesFull
 		}
 		if m.meter != nil {
 			j.overhead = j.before + time.Since(j.ended)
 		}
 	}
 	if j.beside != nil {
-		if refused := why(j.beside.refused.Load()); refused != whyCopied {
+		if refused := code(j.beside.refused.Load()); refused != 0 {
 			m.lose(given, refused)
 		}
 		j.beside.answer(j, w)
-		if w != whyCopied && m.queue.Remove(j, whyEnd(w)) { // there is no use in waiting
+		if w != 0 && m.queue.Remove(j, int(w)) { // there is no use in waiting
 			j.release()
 			j.part()
 			m.lose(given, w)
 		}
 		return
 	}
-	if w == whyCopied {
-		if w = m.put(j); w == whyCopied {
+	if w == 0 {
+		if w = m.put(j); w == 0 {
 			return
 		}
-		m.coverage.count(m.routeOf(j.route, j.method, &j.url), m.originOf(j.route, j.resp.Status), whyEnd(w))
+		m.coverage.count(m.routeOf(j.route, j.method, &j.url), m.originOf(j.route, j.resp.Status), w)
 	} else {
 		j.release()
 		m.lose(given, w)
@@ -214,18 +214,18 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w why) {
 }
 
 // put admits j to the queue, or drops it and tells why.
-func (m *Mirror) put(j *job) (w why) {
+func (m *Mirror) put(j *job) (w code) {
 	if held := j.size(); !m.pool.Reserve(held) {
-		w = whyBytesFull
+		w = codeBytesFull
 	} else {
 		j.pool, j.held = m.pool, held
 		switch m.queue.Put(j) {
 		case queue.Accepted:
-			return whyCopied
+			return 0
 		case queue.Closed:
-			w = whyShutDown
+			w = codeShutDown
 		default:
-			w = whyQueueFull
+			w = codeQueueFull
 		}
 	}
 	j.release()
@@ -273,7 +273,7 @@ func (m *Mirror) run(j *job) {
 	}()
 	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
 	// code or a fault of our own, is settled on the way out, where user code may do so again.
-	claimed, end, deadline := false, unknown, j.deadline(&m.target)
+	claimed, end, deadline := false, code(0), j.deadline(&m.target)
 	defer func() {
 		j.release()
 		all.candidate.buf.Release()
@@ -281,8 +281,8 @@ func (m *Mirror) run(j *job) {
 			return
 		}
 		j.part()
-		if end == unknown {
-			end = outcomeEnd(cmp.Or(res.Outcome, Failed))
+		if end == 0 {
+			end = codeOf(cmp.Or(res.Outcome, Failed))
 		}
 		m.settle(j, res.Route, end)
 	}()
@@ -299,14 +299,14 @@ func (m *Mirror) run(j *job) {
 			err = p
 		}
 		claimed = claimed || j.claim()
-		if !claimed || end != unknown || res.Outcome != "" {
+		if !claimed || end != 0 || res.Outcome != "" {
 			return
 		}
 		w := m.meet(j, res, new(Message), deadline)
 		m.limits.learn(&m.target, j, reply{}, err)
 		switch {
-		case w != whyCopied:
-			end = whyEnd(w)
+		case w != 0:
+			end = w
 		case res.Shadow != nil:
 			m.finish(j, res, Uncompared, err)
 		default:
@@ -326,25 +326,25 @@ func (m *Mirror) run(j *job) {
 		answers.primary, answers.shadow = &both[0], &both[1]
 	}
 	if _, answered := j.verdict(); answered {
-		if w := m.meet(j, res, answers.primary, deadline); w != whyCopied {
-			claimed, end = j.claim(), whyEnd(w)
+		if w := m.meet(j, res, answers.primary, deadline); w != 0 {
+			claimed, end = j.claim(), w
 			return
 		}
 	}
 	switch {
 	case !room:
-		claimed, end = j.claim(), whyEnd(whyBytesFull)
+		claimed, end = j.claim(), codeBytesFull
 		return
 	case !valid(res.Request):
-		claimed, end = j.claim(), whyEnd(whyInvalid)
+		claimed, end = j.claim(), codeInvalid
 		return
 	}
 	if !time.Now().Before(deadline) {
-		claimed, end = j.claim(), whyEnd(whyExpired)
+		claimed, end = j.claim(), codeExpired
 		return
 	}
-	if w := m.limits.begin(j); w != whyCopied {
-		claimed, end = j.claim(), whyEnd(w)
+	if w := m.limits.begin(j); w != 0 {
+		claimed, end = j.claim(), w
 		return
 	}
 	defer m.limits.end()
@@ -375,19 +375,19 @@ func (m *Mirror) run(j *job) {
 	}
 	switch {
 	case errors.Is(err, errMask):
-		end = whyEnd(whyMaskFailed)
+		end = codeMaskFailed
 	case errors.Is(err, errNoRoom):
-		end = whyEnd(whyBytesFull)
+		end = codeBytesFull
 	case errors.Is(err, errLeak):
-		end = whyEnd(whyLeak)
+		end = codeLeak
 	default:
-		if w := m.meet(j, res, answers.primary, deadline); w != whyCopied {
-			end = whyEnd(w)
+		if w := m.meet(j, res, answers.primary, deadline); w != 0 {
+			end = w
 		}
 	}
 	m.limits.learn(&m.target, j, all.candidate.reply, err)
 	switch {
-	case end != unknown:
+	case end != 0:
 	case err != nil:
 		m.finish(j, res, Failed, err)
 	case m.target.Discard:
@@ -401,7 +401,7 @@ func (m *Mirror) run(j *job) {
 
 // settle counts how the copy of j ended, whose route is empty while the primary has not
 // answered.
-func (m *Mirror) settle(j *job, route string, e end) {
+func (m *Mirror) settle(j *job, route string, e code) {
 	if !m.unseen {
 		from := guessed
 		if route == "" {
@@ -411,30 +411,30 @@ func (m *Mirror) settle(j *job, route string, e end) {
 		}
 		m.coverage.count(route, from, e)
 	}
-	m.queue.Settle(e)
+	m.queue.Settle(int(e))
 }
 
 func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 
 // meet has res tell what the primary answered, for which it waits until the deadline. It
 // tells why that is not to be compared. Msg is where the answer is kept.
-func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) why {
+func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) code {
 	if res.Primary != nil { // they have met
-		return whyCopied
+		return 0
 	}
-	if w := m.wait(j, deadline); w != whyCopied {
+	if w := m.wait(j, deadline); w != 0 {
 		return w
 	}
 	res.Route = j.route
 	if m.unseen {
-		return whyCopied
+		return 0
 	}
 	res.Primary = m.primaryAnswer(msg, j)
 	res.Route = m.routeOf(j.route, j.method, &j.url)
 	if j.resp.Early && (res.Primary.Truncated || !jsonscan.IsDocument(res.Primary.Body)) {
-		return whyPrimaryIncomplete
+		return codePrimaryIncomplete
 	}
-	return whyCopied
+	return 0
 }
 
 // giveUp settles a copy that is late. Its worker stays taken until both have returned, so
@@ -444,13 +444,13 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 		return
 	}
 	late := *res // the worker still reads res
-	end := outcomeEnd(Failed)
+	end := codeFailed
 	defer func() { m.settle(j, late.Route, end) }()
 	defer j.part()
 	w := m.meet(j, &late, new(Message), time.Now())
 	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
-	if w != whyCopied {
-		end = whyEnd(w)
+	if w != 0 {
+		end = w
 		return
 	}
 	if !m.through {

@@ -75,12 +75,12 @@ func (m *Mirror) Coverage() []RouteCoverage {
 	for route, ends := range known {
 		c := RouteCoverage{
 			Route: route,
-			Match: ends.n[outcomeEnd(Match)].Load(), Mismatch: ends.n[outcomeEnd(Mismatch)].Load(),
-			Failed: ends.n[outcomeEnd(Failed)].Load(), Uncompared: ends.n[outcomeEnd(Uncompared)].Load(),
+			Match: ends.n[codeMatch].Load(), Mismatch: ends.n[codeMismatch].Load(),
+			Failed: ends.n[codeFailed].Load(), Uncompared: ends.n[codeUncompared].Load(),
 		}
-		for i, reason := range reasons[1:] {
-			put(&c.Lost, reason, ends.n[whyEnd(why(i+1))].Load())
-			put(&c.Passed, reason, ends.passed[i+1].Load())
+		for e := codeUncompared + 1; e < numCodes; e++ {
+			put(&c.Lost, codes[e].name, ends.n[e].Load())
+			put(&c.Passed, codes[e].name, ends.passed[e].Load())
 		}
 		if c.Compared() == 0 {
 			c.Why = c.whyUncovered()
@@ -137,8 +137,8 @@ type coverage struct {
 }
 
 type routeEnds struct {
-	n      [numEnds]atomic.Uint64
-	passed [len(reasons)]atomic.Uint64 // before they could be sampled
+	n      [numCodes]atomic.Uint64
+	passed [numCodes]atomic.Uint64 // before they could be sampled
 }
 
 func (c *coverage) known() map[string]*routeEnds {
@@ -157,7 +157,7 @@ func (c *coverage) of(route string, o origin) *routeEnds {
 }
 
 // count counts that a request of route ended so.
-func (c *coverage) count(route string, o origin, e end) { c.of(route, o).n[e].Add(1) }
+func (c *coverage) count(route string, o origin, e code) { c.of(route, o).n[e].Add(1) }
 
 func (c *coverage) add(route string, o origin) *routeEnds {
 	c.adding.Lock()
@@ -180,20 +180,10 @@ func (c *coverage) add(route string, o origin) *routeEnds {
 	return ends
 }
 
-// byRoute tells whether w, found before the primary runs, is about the request, or that there
-// was no room for its copy. Where something stopped all requests their routes do not matter.
-func (w why) byRoute() bool {
-	switch w {
-	case whyLoop, whyUpgrade, whyInvalid, whyBodyTooLarge, whyQueueFull, whyBytesFull:
-		return true
-	}
-	return false
-}
-
 // passBy counts by route that r, which is not copied, went by. Weight is for how many
 // requests it stands where that is not known of each.
-func (m *Mirror) passBy(r *http.Request, w why, weight uint64) {
-	if w.byRoute() {
+func (m *Mirror) passBy(r *http.Request, w code, weight uint64) {
+	if codes[w].byRoute {
 		m.lose(r, w)
 	} else if weight > 0 {
 		if ends := m.endsOf(r); ends != nil {
@@ -203,10 +193,10 @@ func (m *Mirror) passBy(r *http.Request, w why, weight uint64) {
 }
 
 // lose counts by route that r, which was sampled, is not copied.
-func (m *Mirror) lose(r *http.Request, w why) {
+func (m *Mirror) lose(r *http.Request, w code) {
 	m.limits.wake() // to report what is lost
 	if ends := m.endsOf(r); ends != nil {
-		ends.n[whyEnd(w)].Add(1)
+		ends.n[w].Add(1)
 	}
 }
 

@@ -83,11 +83,11 @@ func (e Explanation) String() string {
 func (m *Mirror) Explain(r *http.Request) Explanation {
 	m.mustExist("Explain")
 	var e Explanation
-	step := func(name string, w why, v Verdict, format string, args ...any) {
-		e.Steps = append(e.Steps, Step{name, v, reasons[w], fmt.Sprintf(format, args...)})
+	step := func(name string, w code, v Verdict, format string, args ...any) {
+		e.Steps = append(e.Steps, Step{name, v, codes[w].name, fmt.Sprintf(format, args...)})
 	}
 	// unless adds a step that fails if what is wrong is.
-	unless := func(wrong bool, name string, w why, fine, fault string) {
+	unless := func(wrong bool, name string, w code, fine, fault string) {
 		if wrong {
 			step(name, w, VerdictFail, "%s", fault)
 			return
@@ -95,30 +95,30 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 		step(name, w, VerdictPass, "%s", fine)
 	}
 
-	unless(m.own(r), "return", whyLoop, "it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")
+	unless(m.own(r), "return", codeLoop, "it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")
 	stops := m.stops.Load()
-	unless(stops&stopClosed != 0, "running", whyShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
-	unless(stops&stopOff != 0, "enabled", whyDisabled, "on", "SetEnabled(false) was called")
+	unless(stops&stopClosed != 0, "running", codeShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
+	unless(stops&stopOff != 0, "enabled", codeDisabled, "on", "SetEnabled(false) was called")
 	copied := strings.Join(m.methods, ", ")
-	unless(!m.copies(r.Method), "method", whyMethod, fmt.Sprintf("%s is one of %s%s", methodOf(r), copied, m.isolation(r)),
+	unless(!m.copies(r.Method), "method", codeMethod, fmt.Sprintf("%s is one of %s%s", methodOf(r), copied, m.isolation(r)),
 		fmt.Sprintf("%.40q is not one of %s: see WithMethods", methodOf(r), copied))
 	m.explainSampler(r, &e)
-	unless(stops&stopBudget != 0, "budget", whyBudget, "not used up", "used up until the next window: see Stats.Budget")
-	unless(stops&stopBreaker != 0, "breaker", whyBreakerOpen, "closed, or it wants probes",
+	unless(stops&stopBudget != 0, "budget", codeBudget, "not used up", "used up until the next window: see Stats.Budget")
+	unless(stops&stopBreaker != 0, "breaker", codeBreakerOpen, "closed, or it wants probes",
 		fmt.Sprintf("open: target %q fails or is slow", m.target.Name))
-	unless(stops&stopOverhead != 0, "overhead", whyOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
-	unless(stops&stopOverload != 0, "overload", whyOverload, "none that stops all copies", "no copy runs until it is over: see LoadSheddingOptions")
-	unless(stops&stopFull != 0, "queue", whyQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
-	unless(m.overridden(r), "override", whyMethod, "it asks to be treated as no other method, or as one that is copied",
+	unless(stops&stopOverhead != 0, "overhead", codeOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
+	unless(stops&stopOverload != 0, "overload", codeOverload, "none that stops all copies", "no copy runs until it is over: see LoadSheddingOptions")
+	unless(stops&stopFull != 0, "queue", codeQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
+	unless(m.overridden(r), "override", codeMethod, "it asks to be treated as no other method, or as one that is copied",
 		fmt.Sprintf("it asks to be treated as another method, which is not one of %s", copied))
-	unless(r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]), "upgrade", whyUpgrade,
+	unless(r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]), "upgrade", codeUpgrade,
 		"it stays with HTTP", "it asks for another protocol")
-	unless(r.URL == nil || r.RequestURI == "*", "resource", whyInvalid, "it has a URL", "it has no URL that could be sent")
-	unless(mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host), "loop", whyLoop,
+	unless(r.URL == nil || r.RequestURI == "*", "resource", codeInvalid, "it has a URL", "it has no URL that could be sent")
+	unless(mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host), "loop", codeLoop,
 		"it is no shadow copy", "it is a shadow copy itself, by its context, the header "+mark.Header+" or its host")
 	m.explainBody(r, step)
 	_, marked := mark.Find(r)
-	unless(marked, "marks", whyLoop, "no other mark of a shadow copy", "it is marked as a shadow copy, by this or by another mirroring tool")
+	unless(marked, "marks", codeLoop, "no other mark of a shadow copy", "it is marked as a shadow copy, by this or by another mirroring tool")
 
 	e.Verdict = VerdictPass
 	for _, s := range e.Steps {
@@ -155,18 +155,18 @@ func methodOf(r *http.Request) string {
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 
 // explainBody adds what the length of the body says.
-func (m *Mirror) explainBody(r *http.Request, step func(name string, w why, v Verdict, format string, args ...any)) {
+func (m *Mirror) explainBody(r *http.Request, step func(name string, w code, v Verdict, format string, args ...any)) {
 	switch {
 	case r.ContentLength > m.maxBody:
-		step("body", whyBodyTooLarge, VerdictFail, "%d bytes are over the %d of WithMaxBody", r.ContentLength, m.maxBody)
+		step("body", codeBodyTooLarge, VerdictFail, "%d bytes are over the %d of WithMaxBody", r.ContentLength, m.maxBody)
 	case r.ContentLength > m.pool.Room():
-		step("body", whyBytesFull, VerdictFail, "there is room for %d bytes now, and it has %d: see WithQueue", m.pool.Room(), r.ContentLength)
+		step("body", codeBytesFull, VerdictFail, "there is room for %d bytes now, and it has %d: see WithQueue", m.pool.Room(), r.ContentLength)
 	case !hasBody(r):
-		step("body", whyBodyTooLarge, VerdictPass, "none")
+		step("body", codeBodyTooLarge, VerdictPass, "none")
 	case r.ContentLength > 0:
-		step("body", whyBodyTooLarge, VerdictPass, "%d bytes of at most %d", r.ContentLength, m.maxBody)
+		step("body", codeBodyTooLarge, VerdictPass, "%d bytes of at most %d", r.ContentLength, m.maxBody)
 	default:
-		step("body", whyBodyTooLarge, VerdictUnknown, "its length is not known; at most %d bytes are kept", m.maxBody)
+		step("body", codeBodyTooLarge, VerdictUnknown, "its length is not known; at most %d bytes are kept", m.maxBody)
 	}
 }
 

@@ -50,10 +50,10 @@ type handler struct {
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	var d drawn
 	w := h.m.decide(r, &d)
-	if w == whyCopied {
+	if w == 0 {
 		w = h.m.serve(h.primary, rw, r, d)
 	}
-	if w != whyCopied {
+	if w != 0 {
 		weight := h.m.tally.add(r, w)
 		h.primary.ServeHTTP(rw, r)
 		h.m.passBy(r, w, weight)
@@ -73,10 +73,10 @@ type serving struct {
 
 // serve has primary serve r and copies it. Where r is not to be copied it says why, and
 // has done nothing.
-func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d drawn) why {
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d drawn) code {
 	s := newServing(r)
 	s.draw = d.Draw
-	if w := m.snapshot(&s.job, r); w != whyCopied {
+	if w := m.snapshot(&s.job, r); w != 0 {
 		return w
 	}
 	s.ctx = r.Context()
@@ -92,7 +92,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		m.newBeside(&s.job)
 		s.beside.drop = s.writer.Drop
 		if s.body == nil {
-			if w := m.start(&s.job, s.beside, r); w != whyCopied {
+			if w := m.start(&s.job, s.beside, r); w != 0 {
 				return w
 			}
 		}
@@ -109,13 +109,13 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 			s.body.Early(m.early(&s.job, r))
 		}
 	}
-	verdict := whyPrimaryPanicked
+	verdict := codePrimaryPanicked
 	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
 	wrapped := s.writer.Wrap()
 	s.before = d.took + time.Since(s.start)
 	primary.ServeHTTP(wrapped, s.given)
-	verdict = whyCopied
-	return whyCopied
+	verdict = 0
+	return 0
 }
 
 // newServing makes what r needs, in one allocation. Where it has a body the primary is given
@@ -135,12 +135,12 @@ func newServing(r *http.Request) *serving {
 }
 
 // served runs when the primary has returned, or is being unwound by a panic.
-func (m *Mirror) served(s *serving, w why) {
+func (m *Mirror) served(s *serving, w code) {
 	s.ended = s.start.Add(time.Since(s.start))
 	defer m.limits.added(s.before, s.ended)
 	begun, end := s.join(), capture.Complete
 	if s.body != nil && !begun {
-		if w == whyCopied && !s.writer.Duplex() { // else net/http does not read the rest in time
+		if w == 0 && !s.writer.Duplex() { // else net/http does not read the rest in time
 			s.body.Finish()
 		}
 		s.job.body, end = s.body.Stop()
@@ -152,25 +152,25 @@ func (m *Mirror) served(s *serving, w why) {
 		handback.Changes(s.server, s.given, s.was)
 	}
 	s.resp = s.writer.Stop()
-	if w == whyCopied {
+	if w == 0 {
 		w = s.verdict(end)
 	}
 	m.primaryDone(&s.job, s.server, s.given, w)
 }
 
 // verdict tells why a request that was served is not copied after all.
-func (s *serving) verdict(body capture.End) why {
+func (s *serving) verdict(body capture.End) code {
 	switch {
 	case s.resp.Status == http.StatusSwitchingProtocols:
-		return whyUpgrade
+		return codeUpgrade
 	case s.resp.Hijacked:
-		return whyHijacked
+		return codeHijacked
 	case s.resp.Broken || s.ctx.Err() != nil && !s.resp.Whole:
-		return whyClientGone
+		return codeClientGone
 	case s.resp.Short:
-		return whyPrimaryIncomplete
+		return codePrimaryIncomplete
 	case refused(s.resp.Status):
-		return whyPrimaryRefused
+		return codePrimaryRefused
 	}
 	return bodyVerdict(body)
 }
@@ -179,16 +179,16 @@ func refused(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-func bodyVerdict(end capture.End) why {
+func bodyVerdict(end capture.End) code {
 	switch end {
 	case capture.Unread:
-		return whyBodyUnread
+		return codeBodyUnread
 	case capture.Failed:
-		return whyBodyFailed
+		return codeBodyFailed
 	case capture.TooLarge:
-		return whyBodyTooLarge
+		return codeBodyTooLarge
 	case capture.Starved:
-		return whyBytesFull
+		return codeBytesFull
 	}
-	return whyCopied
+	return 0
 }

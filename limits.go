@@ -164,9 +164,9 @@ const (
 	stopFull // since the queue had no room for a copy, until it has
 )
 
-// whyStopped returns the reason of the first of the limits that are reached.
-func whyStopped(stops uint32) why {
-	return [...]why{whyShutDown, whyDisabled, whyBudget, whyBreakerOpen, whyOverhead, whyOverload, whyQueueFull}[bits.TrailingZeros32(stops)]
+// codeStopped returns the reason of the first of the limits that are reached.
+func codeStopped(stops uint32) code {
+	return [...]code{codeShutDown, codeDisabled, codeBudget, codeBreakerOpen, codeOverhead, codeOverload, codeQueueFull}[bits.TrailingZeros32(stops)]
 }
 
 // gate returns what sets and clears a stop. A stop that stays as it is is not written:
@@ -273,21 +273,21 @@ func (l *limits) of(t *Target) *perTarget {
 
 // begin tells why j, whose turn it is, is not to be sent after all: a limit may have been
 // reached while it waited. If it is to be sent, end must follow.
-func (l *limits) begin(j *job) why {
+func (l *limits) begin(j *job) code {
 	if !l.valve.Enter() {
-		return whyOverload
+		return codeOverload
 	}
 	w := l.admit(j)
-	if w != whyCopied {
+	if w != 0 {
 		l.valve.Leave()
 	}
 	return w
 }
 
-func (l *limits) admit(j *job) why {
+func (l *limits) admit(j *job) code {
 	p, ok := j.pass, false
 	if p.candidate, ok = l.candidate.breaker.enter(); !ok {
-		return whyBreakerOpen
+		return codeBreakerOpen
 	}
 	if l.control.breaker != nil && (j.reads || l.m.control.Isolated) && l.m.controlShare.drawn() {
 		p.control, p.doubted = l.control.breaker.enter()
@@ -308,7 +308,7 @@ func (l *limits) admit(j *job) why {
 		if p.doubted {
 			l.control.breaker.leave(&p.control, errNothing)
 		}
-		return whyBudget
+		return codeBudget
 	}
 	l.candidate.requests.Add(1)
 	l.candidate.bytes.Add(size)
@@ -316,7 +316,7 @@ func (l *limits) admit(j *job) why {
 		l.control.requests.Add(1)
 		l.control.bytes.Add(size)
 	}
-	return whyCopied
+	return 0
 }
 
 // end is called when the worker is done with a copy.

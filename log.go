@@ -32,43 +32,49 @@ func (k EventKind) level() slog.Level {
 	return slog.LevelWarn
 }
 
-// losses are the reasons under which copies are counted that an event has cost.
-func (k EventKind) losses() []why {
+// about returns the kind that codes name as the one that reports their losses: of a time in
+// which copies are lost, the one that began it.
+func (k EventKind) about() EventKind {
 	switch k {
-	case EventBreakerOpen, EventBreakerHalfOpen, EventBreakerClosed:
-		return []why{whyBreakerOpen}
-	case EventOverload, EventOverloadOver:
-		return []why{whyOverload}
-	case EventOverhead, EventOverheadOver:
-		return []why{whyOverhead}
-	case EventBudgetSpent, EventBudgetRenewed:
-		return []why{whyBudget}
-	case EventQueueFull, EventQueueRoom:
-		return []why{whyQueueFull, whyBytesFull}
-	case EventDropped, EventDropsOver:
-		return []why{whyBodyTooLarge, whyBodyUnread, whyBodyFailed, whyExpired}
-	case EventMaskFailed:
-		return []why{whyMaskFailed}
-	case EventLeak:
-		return []why{whyLeak}
-	case EventLoop:
-		return []why{whyLoop}
+	case EventBreakerHalfOpen, EventBreakerClosed:
+		return EventBreakerOpen
+	case EventOverloadOver:
+		return EventOverload
+	case EventOverheadOver:
+		return EventOverhead
+	case EventBudgetRenewed:
+		return EventBudgetSpent
+	case EventQueueRoom:
+		return EventQueueFull
+	case EventReported:
+		return EventUnreported
+	case EventDropsOver:
+		return EventDropped
 	}
-	return nil
+	return k
+}
+
+// counted reports whether losses are counted for k.
+func (k EventKind) counted() bool {
+	k = k.about()
+	for c := range codes {
+		if codes[c].event == k {
+			return true
+		}
+	}
+	return false
 }
 
 // lost returns how many copies have been lost since New for what k is about.
 func (m *Mirror) lost(k EventKind) (n uint64) {
-	if k == EventUnreported || k == EventReported {
+	if k = k.about(); k == EventUnreported {
 		return m.unreported.Load()
 	}
-	reasons := k.losses()
-	if len(reasons) == 0 {
-		return 0
-	}
-	ends, _, _ := m.queue.Counts(make([]uint64, 0, numEnds))
-	for _, w := range reasons {
-		n += m.tally.read(w) + ends[whyEnd(w)]
+	ended, _, _ := m.queue.Counts(make([]uint64, 0, numCodes))
+	for c := codeMatch; c < numCodes; c++ {
+		if codes[c].event == k {
+			n += m.tally.read(c) + ended[c]
+		}
 	}
 	return n
 }
@@ -122,7 +128,8 @@ func (c *config) log() *slog.Logger {
 // notify logs e and tells the reporters that care. It runs user code: never on the
 // goroutine of a request.
 func (m *Mirror) notify(e Event) {
-	e.Mirror, e.Target, e.Time, e.Lost = m.name, cmp.Or(e.Target, m.target.Name), time.Now(), m.lost(e.Kind)
+	e.Mirror, e.Target, e.Time = m.name, cmp.Or(e.Target, m.target.Name), time.Now()
+	e.Lost = m.lost(e.Kind)
 	if skipped, ok := m.events.take(e.Kind, e.Target); ok {
 		m.guard("Logger", func() error { //nolint:errcheck // logged where it can be
 			m.log().LogAttrs(m.base, e.Kind.level(), "shadow: "+e.Text, e.attrs(skipped)...)
@@ -146,7 +153,7 @@ func (e *Event) attrs(skipped uint64) []slog.Attr {
 	if e.ID != "" {
 		list = append(list, slog.String("id", e.ID))
 	}
-	if len(e.Kind.losses()) > 0 || e.Lost > 0 {
+	if e.Lost > 0 || e.Kind.counted() {
 		list = append(list, slog.Uint64("lost", e.Lost))
 	}
 	if skipped > 0 {

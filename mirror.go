@@ -85,7 +85,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops()}
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
-	m.queue = queue.New(c.concurrency, c.queue, numEnds, m.run, m.gate(stopFull))
+	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, m.gate(stopFull))
 	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))
 	masks := []Masker{c.target.Masker}
 	m.replacers.candidate = replacers(c.target.Masker)
@@ -193,11 +193,11 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 	settled := m.queue.Close()
 	err := m.await(ctx, settled)
 	if err != nil {
-		for _, j := range m.queue.Drop(whyEnd(whyShutDown)) {
+		for _, j := range m.queue.Drop(int(codeShutDown)) {
 			j.release()
 			j.part()
 			name := j.named()
-			m.coverage.count(m.routeOf(name, j.method, &j.url), m.originOf(name, 0), whyEnd(whyShutDown))
+			m.coverage.count(m.routeOf(name, j.method, &j.url), m.originOf(name, 0), codeShutDown)
 		}
 	}
 	err = errors.Join(err, m.flush(ctx), m.telemetry.Flush(ctx))
@@ -240,57 +240,57 @@ func (m *Mirror) closeIdle() {
 	}
 }
 
-// decide tells why r is not to be copied, or whyCopied. What is cheap and decides often
+// decide tells why r is not to be copied, or 0. What is cheap and decides often
 // comes first, and the marks of other mirrors when the header is copied: see snapshot. It
 // notes in d what the Sampler said.
-func (m *Mirror) decide(r *http.Request, d *drawn) why {
+func (m *Mirror) decide(r *http.Request, d *drawn) code {
 	if m.returned(r) {
-		return whyLoop
+		return codeLoop
 	}
 	stops := m.stops.Load()
 	if stops&(stopClosed|stopOff) != 0 {
-		return whyStopped(stops)
+		return codeStopped(stops)
 	}
 	if !m.copies(r.Method) {
-		return whyMethod
+		return codeMethod
 	}
 	switch s := m.sampler.(type) {
 	case nil:
 		d.Draw = whole.sampled()
 	case fixedRate: // the commonest ones are asked without a call, and cannot panic
 		if !share(s).drawn() {
-			return whyNotSampled
+			return codeNotSampled
 		}
 		d.Draw = share(s).sampled()
 	case *RateVar:
 		p := s.share()
 		if !p.drawn() {
-			return whyNotSampled
+			return codeNotSampled
 		}
 		d.Draw = p.sampled()
 	default:
-		if w := m.sample(r, d); w != whyCopied {
+		if w := m.sample(r, d); w != 0 {
 			return w
 		}
 	}
 	if stops != 0 {
-		return whyStopped(stops)
+		return codeStopped(stops)
 	}
 	switch {
 	case m.overridden(r):
-		return whyMethod
+		return codeMethod
 	case r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]):
-		return whyUpgrade
+		return codeUpgrade
 	case r.URL == nil || r.URL.Opaque != "" || r.RequestURI == "*":
-		return whyInvalid
+		return codeInvalid
 	case mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host):
-		return whyLoop
+		return codeLoop
 	case r.ContentLength > m.maxBody:
-		return whyBodyTooLarge
+		return codeBodyTooLarge
 	case r.ContentLength > m.pool.Room():
-		return whyBytesFull
+		return codeBytesFull
 	}
-	return whyCopied
+	return 0
 }
 
 // upgrades tells whether a request asks for another protocol. An offer of h2c is no such:
@@ -327,7 +327,7 @@ type drawn struct {
 
 // sample asks the Sampler. One with code of the user's is asked on a goroutine of its own,
 // because runtime.Goexit would end that of the request, and with it the client's answer.
-func (m *Mirror) sample(r *http.Request, d *drawn) why {
+func (m *Mirror) sample(r *http.Request, d *drawn) code {
 	if !m.foreign {
 		return m.ask(r, d)
 	}
@@ -336,7 +336,7 @@ func (m *Mirror) sample(r *http.Request, d *drawn) why {
 		a = &apart{done: make(chan struct{}, 1)}
 		a.run = func() {
 			defer func() { a.done <- struct{}{} }()
-			a.w = whySamplerFailed
+			a.w = codeSamplerFailed
 			a.w = a.m.ask(a.r, &a.d)
 		}
 	}
@@ -355,25 +355,25 @@ type apart struct {
 	m    *Mirror
 	r    *http.Request
 	d    drawn
-	w    why
+	w    code
 	run  func()
 	done chan struct{}
 }
 
-func (m *Mirror) ask(r *http.Request, d *drawn) (w why) {
-	w = whySamplerFailed
+func (m *Mirror) ask(r *http.Request, d *drawn) (w code) {
+	w = codeSamplerFailed
 	asked := time.Now()
 	defer func() {
-		if w != whySamplerFailed {
+		if w != codeSamplerFailed {
 			return
 		}
 		m.logPanic(guard.New("Sampler", recover()))
 	}()
 	if d.Draw = draw(m.sampler, r); d.Sampled {
 		d.took = time.Since(asked)
-		w = whyCopied
+		w = 0
 	} else {
-		w = whyNotSampled
+		w = codeNotSampled
 	}
 	return w
 }

@@ -58,7 +58,7 @@ type beside struct {
 	since  time.Time // when the copy began
 
 	done    chan struct{} // closed when the primary has answered and the copy still waits
-	verdict why           // once done is closed: why the two are not to be compared
+	verdict code          // once done is closed: why the two are not to be compared
 
 	ahead int64 // bytes of the copy's answer up to which it does not wait for the primary's
 
@@ -123,7 +123,7 @@ func (m *Mirror) early(j *job, r *http.Request) func(body *capture.Buffer, err e
 			return false
 		}
 		j.body = body
-		if w := m.start(j, b, r); w != whyCopied {
+		if w := m.start(j, b, r); w != 0 {
 			m.tally.add(r, w)
 			b.refused.Store(uint32(w)) // its route is known once the primary is done
 		}
@@ -133,7 +133,7 @@ func (m *Mirror) early(j *job, r *http.Request) func(body *capture.Buffer, err e
 
 // start puts j, the copy of r, to the queue while the primary is at work. It tells why it
 // is not copied after all.
-func (m *Mirror) start(j *job, b *beside, r *http.Request) why {
+func (m *Mirror) start(j *job, b *beside, r *http.Request) code {
 	b.begun.Store(true)
 	b.since = time.Now()
 	j.trailer = fields.Take(r.Trailer, nil)
@@ -151,21 +151,21 @@ func (j *job) join() bool {
 }
 
 // answer gives the primary's side of j to its copy. W says why it is not to be compared.
-func (b *beside) answer(j *job, w why) {
+func (b *beside) answer(j *job, w code) {
 	if !b.parted.CompareAndSwap(false, true) { // too late
 		j.resp.Body.Release()
 		return
 	}
 	b.verdict = w
 	close(b.done)
-	if w != whyCopied {
+	if w != 0 {
 		b.cancel()
 	}
 }
 
 // wait waits until the primary of j has answered, but not for ever, and tells why its answer
 // is not to be compared.
-func (m *Mirror) wait(j *job, until time.Time) why {
+func (m *Mirror) wait(j *job, until time.Time) code {
 	if w, answered := j.verdict(); answered {
 		return w
 	}
@@ -175,22 +175,22 @@ func (m *Mirror) wait(j *job, until time.Time) why {
 	case <-j.beside.done:
 		return j.beside.verdict
 	case <-late.C:
-		return whyPrimaryIncomplete
+		return codePrimaryIncomplete
 	case <-m.base.Done():
-		return whyShutDown
+		return codeShutDown
 	}
 }
 
 // verdict tells whether the primary of j has answered, and why that is not to be compared.
-func (j *job) verdict() (w why, answered bool) {
+func (j *job) verdict() (w code, answered bool) {
 	if j.beside == nil {
-		return whyCopied, true
+		return 0, true
 	}
 	select {
 	case <-j.beside.done:
 		return j.beside.verdict, true
 	default:
-		return whyCopied, false
+		return 0, false
 	}
 }
 

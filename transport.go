@@ -55,7 +55,7 @@ func (t *transport) CloseIdleConnections() {
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var d drawn
-	if w := t.m.decide(r, &d); w != whyCopied {
+	if w := t.m.decide(r, &d); w != 0 {
 		t.m.passBy(r, w, t.m.tally.add(r, w))
 		return t.primary.RoundTrip(r)
 	}
@@ -77,7 +77,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 	c.draw = d.Draw
 	c.resp = &c.answer
 	c.answer.Body.Init(m.pool, m.answers)
-	if w := m.snapshot(&c.job, r); w != whyCopied {
+	if w := m.snapshot(&c.job, r); w != 0 {
 		m.tally.add(r, w)
 		m.lose(r, w)
 		return primary.RoundTrip(r)
@@ -92,16 +92,16 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 	if !known {
 		out = c.tee(m)
 	} else if c.beside != nil {
-		if w := m.startCall(&c.job, r, body); w != whyCopied {
+		if w := m.startCall(&c.job, r, body); w != 0 {
 			m.tally.add(r, w)
 			m.lose(r, w)
 			return primary.RoundTrip(r)
 		}
 	}
 
-	verdict := whyPrimaryPanicked
+	verdict := codePrimaryPanicked
 	defer func() {
-		if verdict != whyCopied {
+		if verdict != 0 {
 			m.called(c, verdict)
 		}
 	}()
@@ -114,24 +114,24 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 	}
 	switch {
 	case err != nil || resp == nil:
-		verdict = whyPrimaryFailed
+		verdict = codePrimaryFailed
 		return resp, err
 	case resp.StatusCode == http.StatusSwitchingProtocols:
-		verdict = whyUpgrade
+		verdict = codeUpgrade
 		return resp, nil
 	}
 	c.resp.Status = resp.StatusCode
 	if known && c.beside == nil && !refused(resp.StatusCode) {
-		if verdict = m.takeBody(&c.job, r, body); verdict != whyCopied {
+		if verdict = m.takeBody(&c.job, r, body); verdict != 0 {
 			return resp, nil
 		}
 	}
-	verdict = whyCopied
+	verdict = 0
 	if !m.unseen {
 		c.resp.Header = fields.Take(resp.Header, nil)
 	}
 	if resp.Body == nil || resp.Body == http.NoBody {
-		m.called(c, whyCopied)
+		m.called(c, 0)
 		return resp, nil
 	}
 	given := resp // resp itself would be moved to the heap
@@ -142,9 +142,9 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 		}
 		c.resp.Early = end == capture.Unread && isJSON(c.resp.Header) && buf.Size() > 0 && !buf.Cut()
 		if end == capture.Complete || c.resp.Early {
-			m.called(c, whyCopied)
+			m.called(c, 0)
 		} else {
-			m.called(c, whyPrimaryIncomplete)
+			m.called(c, codePrimaryIncomplete)
 		}
 	})
 	resp.Body = answer
@@ -184,9 +184,9 @@ func ownBody(r *http.Request) (body func() (io.ReadCloser, error), known bool) {
 }
 
 // takeBody gives j a copy of the body of r, nil where there is none.
-func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, error)) why {
+func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, error)) code {
 	if open == nil {
-		return whyCopied
+		return 0
 	}
 	end := capture.Failed
 	m.guard("GetBody", func() error { //nolint:errcheck // it is Failed
@@ -201,8 +201,8 @@ func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, e
 }
 
 // startCall starts the copy of r beside the primary, with a body of its own.
-func (m *Mirror) startCall(j *job, r *http.Request, open func() (io.ReadCloser, error)) why {
-	if w := m.takeBody(j, r, open); w != whyCopied {
+func (m *Mirror) startCall(j *job, r *http.Request, open func() (io.ReadCloser, error)) code {
+	if w := m.takeBody(j, r, open); w != 0 {
 		j.beside.cancel()
 		return w
 	}
@@ -263,7 +263,7 @@ func discard(b *capture.Body) {
 }
 
 // called runs when the exchange is complete, or has come to nothing.
-func (m *Mirror) called(c *calling, w why) {
+func (m *Mirror) called(c *calling, w code) {
 	c.ended = time.Now()
 	defer m.limits.added(c.before, c.ended)
 	begun, end := c.join(), capture.Complete
@@ -275,9 +275,9 @@ func (m *Mirror) called(c *calling, w why) {
 		c.trailer = fields.Take(c.request.Trailer, nil)
 	}
 	switch {
-	case w != whyCopied:
+	case w != 0:
 	case refused(c.resp.Status):
-		w = whyPrimaryRefused
+		w = codePrimaryRefused
 	default:
 		w = bodyVerdict(end)
 	}
