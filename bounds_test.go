@@ -219,7 +219,7 @@ func TestAnAnswerThatHasNoRoomIsUncompared(t *testing.T) {
 			m, results := mirror(t, shadow.InProcess("v2", c.candidate), shadow.WithQueue(1, 256<<10))
 			getFrom(m.Handler(c.primary), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
-			res := results.all()[0]
+			res := results.All()[0]
 			assert.Equal(t, shadow.Uncompared, res.Outcome)
 			assert.ErrorIs(t, res.Err, shadow.ErrBody)
 			assert.ErrorContains(t, res.Err, "WithQueue")
@@ -240,7 +240,7 @@ func TestTheHeaderOfAnAnswerIsLimited(t *testing.T) {
 		m, results := mirror(t, target)
 		getFrom(m.Handler(text("ok")), "/")
 		settled(t, m, string(shadow.Failed), results)
-		assert.Error(t, results.all()[0].Err, name)
+		assert.Error(t, results.All()[0].Err, name)
 	}
 	m, results := mirror(t, shadow.InProcess("v2", h(200<<10)))
 	getFrom(m.Handler(h(200<<10)), "/")
@@ -317,12 +317,12 @@ func TestALateCopyCountsAgainstTheBudget(t *testing.T) {
 			return nil, io.EOF
 		})}, func(t *testing.T, m *limited) {
 			release = make(chan struct{}) // of the bubble
-			getFrom(m.h, "/")
+			getFrom(m.Front, "/")
 			synctest.Wait()
 			require.EqualValues(t, 1, m.Stats().Running, "a worker holds it")
-			m.pass(time.Minute)
-			require.Len(t, m.events.all(), 1)
-			res := m.events.all()[0]
+			m.Pass(time.Minute)
+			require.Len(t, m.Events.All(), 1)
+			res := m.Events.All()[0]
 			assert.ErrorIs(t, res.Err, shadow.ErrTimeout)
 			assert.Equal(t, whole, len(res.Primary.Body) == 300<<10)
 			assert.Equal(t, !whole, res.Primary.Truncated)

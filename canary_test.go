@@ -19,31 +19,10 @@ import (
 	"github.com/goshadow/shadow"
 )
 
-// pager keeps the events it is told of.
-type pager struct {
-	reports
-	events []shadow.Event
-}
-
-func (p *pager) ReportEvent(_ context.Context, e *shadow.Event) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.events = append(p.events, *e)
-	return nil
-}
-
-// texts are those of the events.
-func (p *pager) texts() (list []string) {
-	for _, e := range p.events {
-		list = append(list, e.Text)
-	}
-	return list
-}
-
 // watched sends r to a remote candidate behind a canary.
-func watched(t *testing.T, o shadow.CanaryOptions, masker shadow.Masker, r *http.Request, opts ...shadow.Option) (*wire, *pager, *shadow.Mirror) {
+func watched(t *testing.T, o shadow.CanaryOptions, masker shadow.Masker, r *http.Request, opts ...shadow.Option) (*wire, *happenings, *shadow.Mirror) {
 	t.Helper()
-	seen, page := &wire{}, &pager{}
+	seen, page := &wire{}, &happenings{}
 	target := remoteTo(t, seen)
 	target.Masker = masker
 	m, err := shadow.New(isolated(target), append(opts, allMethods, shadow.WithCanary(o), shadow.WithReporter(page))...)
@@ -98,16 +77,16 @@ func TestTheCanaryStopsWhatAMaskHasMissed(t *testing.T) {
 			seen, page, m := watched(t, everyCopy, shadow.DropCredentials(), c.r, shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 			if c.want == "" {
 				assert.Len(t, seen.got, 1)
-				assert.Empty(t, page.events)
+				assert.Empty(t, page.Events())
 				assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m))
 				return
 			}
 			assert.Empty(t, seen.got, "it was sent")
-			assert.Empty(t, page.all())
+			assert.Empty(t, page.All())
 			assert.Equal(t, map[string]uint64{"leak": 1}, ledger(t, m))
 			assert.EqualValues(t, 1, m.Stats().Dropped[shadow.ReasonLeak])
-			assert.Equal(t, []string{"a copy that was masked still holds what looks like " + c.want + ": it was stopped"}, page.texts())
-			e := page.events[0]
+			assert.Equal(t, []string{"a copy that was masked still holds what looks like " + c.want + ": it was stopped"}, page.Texts())
+			e := page.Events()[0]
 			assert.Equal(t, shadow.EventLeak, e.Kind)
 			assert.Equal(t, "candidate", e.Target)
 			assert.NotEmpty(t, e.ID)
@@ -129,30 +108,30 @@ func TestTheCopysOwnCredentialsAreNoLeak(t *testing.T) {
 	seen, page, m := watched(t, everyCopy, own, r.Clone(t.Context()))
 	require.Len(t, seen.got, 1)
 	assert.Equal(t, "AKIAIOSFODNN7EXAMPLE", seen.got[0].Header.Get("X-Staging-Key"))
-	assert.Empty(t, page.events)
+	assert.Empty(t, page.Events())
 	assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m))
 
 	seen, page, m = watched(t, everyCopy, nil, r)
 	assert.Empty(t, seen.got, "the request's own")
-	require.Len(t, page.events, 1)
-	assert.Contains(t, page.events[0].Text, "bearer at /header/Authorization")
+	require.Len(t, page.Events(), 1)
+	assert.Contains(t, page.Events()[0].Text, "bearer at /header/Authorization")
 	assert.Equal(t, map[string]uint64{"leak": 1}, ledger(t, m))
 }
 
 func TestTheCanaryLooksForItsKindsOnly(t *testing.T) {
 	o := shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectCard}}
 	_, page, m := watched(t, o, shadow.DropCredentials(), post("text/plain", "", "ann@example.com"))
-	assert.Empty(t, page.events)
+	assert.Empty(t, page.Events())
 	assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m))
 	_, page, m = watched(t, o, shadow.DropCredentials(), post("text/plain", "", "ann@example.com 4111111111111111"))
-	assert.Len(t, page.events, 1)
+	assert.Len(t, page.Events(), 1)
 	assert.Equal(t, map[string]uint64{"leak": 1}, ledger(t, m))
 }
 
 func TestACanaryBehindWholeMasksIsSilent(t *testing.T) {
 	seen, page, m := watched(t, everyCopy, shadow.MaskDetected(), post("application/json", "", `{"a":"ann@example.com","b":4111111111111111}`))
 	assert.Len(t, seen.got, 1)
-	assert.Empty(t, page.events)
+	assert.Empty(t, page.Events())
 	assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m))
 }
 
@@ -212,20 +191,20 @@ func TestTheCanaryChecksRecords(t *testing.T) {
 		"harmless": {harmless, harmless, get(), shadow.MaskHeaders(), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			page := &pager{}
+			page := &happenings{}
 			results, m := exchanged(t, c.primary, shadow.InProcess("candidate", c.candidate), c.r, shadow.WithMasker(c.masker), shadow.WithReporter(page),
 				shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords}))
 			if c.want == "" {
 				assert.Len(t, results, 1)
-				assert.Empty(t, page.events)
+				assert.Empty(t, page.Events())
 				assert.Zero(t, m.Stats().Unreported)
 				return
 			}
 			require.Len(t, results, 1)
 			requireWithheld(t, results[0])
-			require.Len(t, page.all(), 1)
+			require.Len(t, page.All(), 1)
 			assert.EqualValues(t, 1, m.Stats().Unreported)
-			assert.Equal(t, []string{"a result that was masked still holds what looks like " + c.want + ": it was stopped"}, page.texts())
+			assert.Equal(t, []string{"a result that was masked still holds what looks like " + c.want + ": it was stopped"}, page.Texts())
 			assert.Empty(t, m.Stats().Dropped)
 		})
 	}
@@ -233,16 +212,16 @@ func TestTheCanaryChecksRecords(t *testing.T) {
 
 // The control is a target like the other; what it is not sent makes no noise.
 func TestTheCanaryWatchesTheControl(t *testing.T) {
-	seen, page := &wire{}, &pager{}
+	seen, page := &wire{}, &happenings{}
 	candidate := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") })
 	control := remoteTo(t, seen)
 	control.Name = "control"
 	_, m := exchanged(t, reading, shadow.InProcess("candidate", candidate), httptest.NewRequest("GET", "/?a=ann%40example.com", nil),
 		shadow.WithControl(control), shadow.WithCanary(everyCopy), shadow.WithReporter(page))
 	assert.Empty(t, seen.got)
-	require.Len(t, page.events, 1)
-	assert.Equal(t, shadow.EventLeak, page.events[0].Kind)
-	assert.Equal(t, "control", page.events[0].Target)
+	require.Len(t, page.Events(), 1)
+	assert.Equal(t, shadow.EventLeak, page.Events()[0].Kind)
+	assert.Equal(t, "control", page.Events()[0].Target)
 	assert.Equal(t, map[string]uint64{"mismatch": 1}, ledger(t, m))
 }
 
@@ -251,7 +230,7 @@ func TestTheCanaryWatchesTheControl(t *testing.T) {
 func TestAFailedMaskNamesItsTarget(t *testing.T) {
 	failing := shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })
 	for _, failed := range []string{"candidate", "control"} {
-		page := &pager{}
+		page := &happenings{}
 		candidate, control := remoteTo(t, &wire{}), remoteTo(t, &wire{})
 		candidate.Name, control.Name = "candidate", "control"
 		if failed == "control" {
@@ -264,9 +243,9 @@ func TestAFailedMaskNamesItsTarget(t *testing.T) {
 		getFrom(m.Handler(ok), "/")
 		getFrom(m.Handler(ok), "/")
 		require.NoError(t, m.Shutdown(t.Context()))
-		require.Len(t, page.events, 1, "the first time")
-		assert.Equal(t, shadow.EventMaskFailed, page.events[0].Kind)
-		assert.Equal(t, failed, page.events[0].Target)
+		require.Len(t, page.Events(), 1, "the first time")
+		assert.Equal(t, shadow.EventMaskFailed, page.Events()[0].Kind)
+		assert.Equal(t, failed, page.Events()[0].Target)
 	}
 }
 

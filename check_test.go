@@ -180,7 +180,7 @@ func TestTheProbeOfCheckIsMarkedMaskedAndNoCopyOfTraffic(t *testing.T) {
 	assert.True(t, shadowed)
 	assert.True(t, deadline)
 	assert.Nil(t, value, "a shadow gets nothing of whoever asks")
-	assert.Empty(t, told.all())
+	assert.Empty(t, told.All())
 	assert.Equal(t, shadow.VerdictPass, report.Items[0].Verdict)
 }
 

@@ -583,7 +583,7 @@ func TestRandomClientsAreUntouched(t *testing.T) {
 				require.Zero(t, m.Stats().QueuedBytes, "%v", p)
 				ledger(t, m)
 				require.Equal(t, r.calls.Load(), m.Stats().Requests, "%v", p)
-				r.compared(results.all())
+				r.compared(results.All())
 				got := r.outcome(h2)
 				if bare[got] {
 					break

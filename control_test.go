@@ -31,7 +31,7 @@ func TestAResultTellsHowTheControlDiffers(t *testing.T) {
 			m, results := mirror(t, shadow.InProcess("v2", jsonDoc(tt.candidate)), shadow.WithControl(shadow.InProcess("v1", jsonDoc(tt.control))))
 			getFrom(m.Handler(jsonDoc(primary)), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
-			r := results.all()[0]
+			r := results.All()[0]
 			require.NotNil(t, r.Control)
 			for i := range r.Control.Diffs {
 				r.Control.Diffs[i].Class = ""
@@ -60,7 +60,7 @@ func TestAResultIsNotControlledWhereNotAllIsKnown(t *testing.T) {
 			m, results := mirror(t, shadow.InProcess("v2", jsonDoc(candidate)), options...)
 			getFrom(m.Handler(jsonDoc(`[0,0,0]`)), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
-			r := results.all()[0]
+			r := results.All()[0]
 			assert.Nil(t, r.Control)
 		})
 	}
@@ -76,7 +76,7 @@ func TestAControlTellsNoValues(t *testing.T) {
 		shadow.WithMasker(shadow.MaskJSON("$..card")), shadow.WithCompare(shadow.CompareOptions{Keyed: map[string]string{"$": "card"}}))
 	getFrom(m.Handler(doc("1")), "/")
 	require.NoError(t, m.Shutdown(t.Context()))
-	r := results.all()[0]
+	r := results.All()[0]
 	require.NotNil(t, r.Control)
 	require.Len(t, r.Control.Diffs, 1)
 	assert.Equal(t, "/body/*/price", r.Control.Diffs[0].Path)
@@ -94,9 +94,9 @@ func TestTheControlIsAskedOnAShareOfTheCopies(t *testing.T) {
 			getFrom(h, "/")
 		}
 		require.NoError(t, m.Shutdown(t.Context()))
-		require.Len(t, results.all(), copies)
+		require.Len(t, results.All(), copies)
 		controlled := 0
-		for _, r := range results.all() {
+		for _, r := range results.All() {
 			if r.Control != nil {
 				controlled++
 			}

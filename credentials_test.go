@@ -1,14 +1,12 @@
 package shadow_test
 
 import (
-	"context"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -61,21 +59,6 @@ func TestARefusalForWantOfCredentialsSaysSo(t *testing.T) {
 	assert.Empty(t, exchange(t, guarded(401), target, r).Note)
 }
 
-// events are the events that a Reporter was told of.
-type events struct {
-	mu   sync.Mutex
-	list []shadow.Event
-}
-
-func (*events) Report(context.Context, *shadow.Result) error { return nil }
-
-func (e *events) ReportEvent(_ context.Context, one *shadow.Event) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.list = append(e.list, *one)
-	return nil
-}
-
 // A target that is where the requests were for gets them a second time, as the same user.
 func TestCredentialsSentToThePrimarysHostAreNoticedOnce(t *testing.T) {
 	for _, c := range []struct {
@@ -97,7 +80,7 @@ func TestCredentialsSentToThePrimarysHostAreNoticedOnce(t *testing.T) {
 			defer srv.Close()
 			target := shadow.Remote("v2", srv.URL)
 			target.Masker = c.masker
-			log, told := &logged{}, &events{}
+			log, told := &logged{}, &happenings{}
 			m, err := shadow.New(target, shadow.WithReporter(told), shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 			require.NoError(t, err)
 			for range 3 {
@@ -109,12 +92,12 @@ func TestCredentialsSentToThePrimarysHostAreNoticedOnce(t *testing.T) {
 				m.Handler(saidText("x")).ServeHTTP(httptest.NewRecorder(), r)
 			}
 			require.NoError(t, m.Shutdown(t.Context()))
-			require.Len(t, told.list, c.told)
+			require.Len(t, told.Events(), c.told)
 			assert.Equal(t, c.told, strings.Count(log.String(), "is target"))
 			if c.told > 0 {
-				assert.Equal(t, shadow.EventCredentials, told.list[0].Kind)
-				assert.Contains(t, told.list[0].Text, `their credentials (`)
-				assert.Contains(t, told.list[0].Text, `is target "v2" the primary?`)
+				assert.Equal(t, shadow.EventCredentials, told.Events()[0].Kind)
+				assert.Contains(t, told.Events()[0].Text, `their credentials (`)
+				assert.Contains(t, told.Events()[0].Text, `is target "v2" the primary?`)
 			}
 			assert.NotRegexp(t, aSecret, log.String())
 		})

@@ -241,10 +241,10 @@ func TestWhatIsDetectedNeverLeaves(t *testing.T) {
 	require.NoError(t, m.Shutdown(t.Context()))
 
 	require.Len(t, seen.got, 1, "%+v", m.Stats())
-	require.Len(t, results.all(), 1)
+	require.Len(t, results.All(), 1)
 	assert.Equal(t, map[string]uint64{"mismatch": 1}, ledger(t, m), "masks hide no difference")
 	wire := fmt.Sprint(seen.got[0].RequestURI, seen.got[0].Header, seen.body[0])
-	reported := everything(t, results.all()[0])
+	reported := everything(t, results.All()[0])
 	for _, secret := range append(secrets, "bob@example.com", "4111+1111+1111+1111", "ann%40example.com", "203.0.113.77") {
 		assert.NotContains(t, wire, secret)
 		assert.NotContains(t, reported, secret)

@@ -120,7 +120,7 @@ func exchanged(t *testing.T, primary http.Handler, target shadow.Target, r *http
 	require.NoError(t, m.Shutdown(t.Context()))
 	ledger(t, m)
 	require.Zero(t, m.Stats().QueuedBytes)
-	return results.all(), m
+	return results.All(), m
 }
 
 func get() *http.Request { return httptest.NewRequest("GET", "/", nil) }

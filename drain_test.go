@@ -28,7 +28,7 @@ func TestDrainWaitsForWhatWaitsAndRuns(t *testing.T) {
 				for round := 1; round <= 2; round++ {
 					began := time.Now()
 					for range 3 {
-						getFrom(m.h, "/")
+						getFrom(m.Front, "/")
 					}
 					require.NoError(t, m.Drain(t.Context()))
 					assert.Equal(t, 3*time.Second, time.Since(began).Round(time.Millisecond), "but for a worker that lingers")
@@ -43,8 +43,8 @@ func TestDrainWaitsForWhatWaitsAndRuns(t *testing.T) {
 // at the same time.
 func TestDrainEndsWithItsContext(t *testing.T) {
 	inBubble(t, fine, shadow.InProcess("v2", http.HandlerFunc(slow)), func(t *testing.T, m *limited) {
-		getFrom(m.h, "/")
-		getFrom(m.h, "/")
+		getFrom(m.Front, "/")
+		getFrom(m.Front, "/")
 		both := make(chan error, 2)
 		for range cap(both) {
 			go func() { both <- m.Drain(t.Context()) }()
@@ -63,12 +63,12 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 // Drain and Shutdown may wait side by side, and what Close drops is not waited for.
 func TestDrainBesideShutdown(t *testing.T) {
 	inBubble(t, fine, shadow.InProcess("v2", http.HandlerFunc(slow)), func(t *testing.T, m *limited) {
-		getFrom(m.h, "/")
-		getFrom(m.h, "/")
+		getFrom(m.Front, "/")
+		getFrom(m.Front, "/")
 		drained := make(chan error)
 		go func() { drained <- m.Drain(t.Context()) }()
 		go func() { drained <- m.Shutdown(t.Context()) }()
-		m.pass(0)
+		m.Pass(0)
 		require.NoError(t, m.Close())
 		assert.NoError(t, <-drained)
 		assert.NoError(t, <-drained)
@@ -128,9 +128,9 @@ func TestShutdownWithinACopyDoesNotWaitForItself(t *testing.T) {
 				inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, l *limited) {
 					m = l
 					for range 3 {
-						getFrom(m.h, "/")
+						getFrom(m.Front, "/")
 					}
-					m.pass(time.Minute)
+					m.Pass(time.Minute)
 					assert.Equal(t, c.want, ledger(t, m.Mirror))
 					assert.Zero(t, m.Stats().Running)
 					require.NoError(t, m.Drain(t.Context()))

@@ -34,8 +34,8 @@ func echoing(t *testing.T, primary, candidate http.HandlerFunc, masker shadow.Ma
 	r.Header.Set("Content-Type", "application/json")
 	m.Handler(primary).ServeHTTP(httptest.NewRecorder(), r)
 	require.NoError(t, m.Shutdown(t.Context()))
-	require.Len(t, results.all(), 1)
-	return results.all()[0]
+	require.Len(t, results.All(), 1)
+	return results.All()[0]
 }
 
 var emails = shadow.MaskJSON("$..email")

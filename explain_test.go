@@ -170,9 +170,9 @@ func atTheLimits(t *testing.T) map[shadow.Reason]bool {
 		inBubbleAsIs(t, text("ok"), c.target, func(t *testing.T, l *limited) {
 			for n := 0; counted(l.Mirror, reason) == 0 && n < 1000; n++ {
 				assert.NotEqual(t, shadow.VerdictFail, l.Explain(asked("GET")).Verdict, "%s: not yet", reason)
-				l.ask(1)
+				l.Ask(1)
 				if counted(l.Mirror, reason) == 0 {
-					l.pass(100 * time.Millisecond)
+					l.Pass(100 * time.Millisecond)
 				}
 				if e := l.Explain(asked("GET")); e.Verdict == shadow.VerdictFail {
 					assert.Equal(t, reason, e.Reason)
@@ -207,7 +207,7 @@ func TestExplainTellsThatThereIsNoRoom(t *testing.T) {
 		}
 		assert.Equal(t, reason, m.Explain(c.r()).Reason)
 		assert.Equal(t, reason, became(t, m, c.r()))
-		close(g.open)
+		close(g.Open)
 	}
 }
 

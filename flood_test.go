@@ -52,7 +52,7 @@ func TestAFloodBesideThePrimaryWaitsForIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			written.Store(0)
 			inBubble(t, primary(c.primary), shadow.InProcess("v2", http.HandlerFunc(flood)), func(t *testing.T, m *limited) {
-				getFrom(m.h, "/")
+				getFrom(m.Front, "/")
 				require.NoError(t, m.Drain(t.Context()))
 				assert.Equal(t, map[string]uint64{c.want: 1}, ledger(t, m.Mirror))
 				assert.LessOrEqual(t, written.Load(), c.most)
@@ -63,11 +63,11 @@ func TestAFloodBesideThePrimaryWaitsForIt(t *testing.T) {
 		written.Store(0)
 		endless := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Hour) })
 		inBubble(t, endless, shadow.InProcess("v2", http.HandlerFunc(flood)), func(t *testing.T, m *limited) {
-			go getFrom(m.h, "/")
-			m.pass(time.Minute)
+			go getFrom(m.Front, "/")
+			m.Pass(time.Minute)
 			assert.Equal(t, map[string]uint64{"primary-incomplete": 1}, ledger(t, m.Mirror))
 			assert.LessOrEqual(t, written.Load(), int64(kept+2*piece))
-			m.pass(time.Hour)
+			m.Pass(time.Hour)
 		}, parallel, shadow.WithMaxBody(kept))
 	})
 }

@@ -873,7 +873,7 @@ func settled(t *testing.T, m *shadow.Mirror, want string, results *reports) {
 		counts[want] = 1
 	}
 	if !assert.Equal(t, counts, ledger(t, m)) {
-		for _, r := range results.all() {
+		for _, r := range results.All() {
 			t.Logf("%s: %v, error %v", r.Outcome, diffs(r.Diffs), r.Err)
 		}
 	}
@@ -1042,7 +1042,7 @@ func TestBidirectionalStreamsAreNotDelayed(t *testing.T) {
 	io.Copy(io.Discard, down)
 	handlers.Wait()
 	settled(t, m, mismatch, results)
-	require.Equal(t, "0\n1\n2\n3\n4\n", string(results.all()[0].Request.Body))
+	require.Equal(t, "0\n1\n2\n3\n4\n", string(results.All()[0].Request.Body))
 }
 
 // countingBody counts what has been read of it.
@@ -1185,7 +1185,7 @@ func TestFilesKeepSendfile(t *testing.T) {
 			require.Equal(t, tt.same, w.sources[len(w.sources)-1] == io.Reader(file)) // the beginning may be sniffed
 			require.Equal(t, 3000, w.Body.Len())
 			settled(t, m, mismatch, results)
-			primary := results.all()[0].Primary
+			primary := results.All()[0].Primary
 			require.EqualValues(t, 3000, primary.Size)
 			require.Equal(t, tt.limit < 3000, primary.Truncated)
 		})
@@ -1272,7 +1272,7 @@ func TestMiddlewareAroundSeesTheRoute(t *testing.T) {
 		assert.Equal(t, "a/b", r.PathValue("rest"))
 		assert.Equal(t, "1", r.Form.Get("q"))
 		settled(t, m, match, results)
-		assert.Equal(t, "POST /items/{}/a/b", results.all()[0].Route, "a pattern that matches any rest names no endpoint")
+		assert.Equal(t, "POST /items/{}/a/b", results.All()[0].Route, "a pattern that matches any rest names no endpoint")
 	}
 }
 
@@ -1331,7 +1331,7 @@ func TestWritesAfterTheReturnAreForwarded(t *testing.T) {
 	late.Header().Set("X-Late", "1")
 	require.Equal(t, "before after and", rec.Body.String())
 	settled(t, m, match, results)
-	require.Equal(t, "before", string(results.all()[0].Primary.Body))
+	require.Equal(t, "before", string(results.All()[0].Primary.Body))
 }
 
 // A client that leaves is noticed by the primary as ever, and the copy is left out.
@@ -1423,7 +1423,7 @@ func TestPipelinedRequests(t *testing.T) {
 	require.Equal(t, s.overHTTP1(t, s.h()), s.overHTTP1(t, m.Handler(s.h())))
 	require.NoError(t, m.Shutdown(t.Context()))
 	require.Equal(t, map[string]uint64{match: 20}, ledger(t, m))
-	require.Len(t, results.all(), 20)
+	require.Len(t, results.All(), 20)
 }
 
 // Bad callers get what they get without a Mirror: odd requests that no server makes.
@@ -1518,7 +1518,7 @@ func TestARefusedBodyThatHasArrivedIsCopied(t *testing.T) {
 	s := shape{serve: serve, method: "POST", path: "/reads-some", body: strings.Repeat("0123456789", 100)}
 	require.Equal(t, s.overHTTP1(t, s.h()), s.overHTTP1(t, m.Handler(s.h())))
 	settled(t, m, match, results)
-	require.Equal(t, s.body, string(results.all()[0].Request.Body))
+	require.Equal(t, s.body, string(results.All()[0].Request.Body))
 }
 
 // Every request of a connection is its own: nothing of one is found in the record of
@@ -1551,8 +1551,8 @@ func TestRecordsAreNeverMixedUp(t *testing.T) {
 	handlers.Wait()
 	require.NoError(t, m.Shutdown(t.Context()))
 	ledger(t, m)
-	require.NotEmpty(t, results.all())
-	for _, r := range results.all() {
+	require.NotEmpty(t, results.All())
+	for _, r := range results.All() {
 		require.Equal(t, shadow.Match, r.Outcome)
 		want := strings.Repeat(r.Request.URL.Path+" ", len(r.Request.Body)/(len(r.Request.URL.Path)+1))
 		require.True(t, want == string(r.Request.Body), r.Request.URL.Path)

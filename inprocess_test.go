@@ -59,12 +59,12 @@ func TestALateCandidateKeepsItsSlot(t *testing.T) {
 		require.Equal(t, 1, s.Queued, "there is no place for the second one")
 		require.EqualValues(t, 1, s.Failed)
 		require.Positive(t, s.QueuedBytes)
-		require.Len(t, g.asked, 1)
+		require.Len(t, g.Asked, 1)
 
-		close(g.open)
+		close(g.Open)
 		synctest.Wait()
 		require.Equal(t, map[string]uint64{"failed": 1, "expired": 1}, ledger(t, m))
-		require.Len(t, g.asked, 1, "the second one is not sent: it waited too long")
+		require.Len(t, g.Asked, 1, "the second one is not sent: it waited too long")
 		require.Zero(t, m.Stats().QueuedBytes)
 		require.Empty(t, results)
 	})
@@ -137,12 +137,12 @@ func TestShutdownDrains(t *testing.T) {
 		require.Empty(t, flushed.log())
 		require.False(t, m.Enabled())
 		require.Equal(t, "ok", getFrom(h, "/").Body.String(), "primaries go on being served")
-		close(g.open)
+		close(g.Open)
 		require.NoError(t, <-done)
 		require.NoError(t, <-done)
 		require.Equal(t, "report report report flush flush", flushed.log())
 		require.Equal(t, map[string]uint64{match: 3, "shut-down": 1}, ledger(t, m))
-		require.Len(t, results.all(), 3)
+		require.Len(t, results.All(), 3)
 		require.Zero(t, m.Stats().QueuedBytes)
 		require.NoError(t, m.Shutdown(t.Context()))
 		require.NoError(t, m.Close())
@@ -217,7 +217,7 @@ func TestCloseDoesNotWait(t *testing.T) {
 		require.EqualValues(t, 2, m.Stats().Dropped[shadow.ReasonShutDown])
 		require.Equal(t, 1, m.Stats().Running)
 		ledger(t, m)
-		close(g.open)
+		close(g.Open)
 		synctest.Wait()
 		require.Zero(t, m.Stats().Running)
 		require.Zero(t, m.Stats().QueuedBytes)
@@ -234,7 +234,7 @@ func TestShutdownOfAnIdleMirror(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.NoError(t, m.Shutdown(ctx))
-		require.Len(t, results.all(), 1)
+		require.Len(t, results.All(), 1)
 	}
 	failing := &flushing{err: errors.New("disk full")}
 	m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithReporter(failing))
@@ -348,8 +348,8 @@ func TestWhatAnInProcessCandidateIsAsked(t *testing.T) {
 	assert.NotContains(t, primary.Header, "Shadow-Request")
 	assert.NotContains(t, primary.Header, "Baggage")
 	assert.NotContains(t, primary.Header, "X-Request-Id")
-	assert.Equal(t, results.all()[0].ID, got.Header.Get("X-Request-Id"))
-	assert.Equal(t, "1", results.all()[0].Request.Header.Get("X-A"))
+	assert.Equal(t, results.All()[0].ID, got.Header.Get("X-Request-Id"))
+	assert.Equal(t, "1", results.All()[0].Request.Header.Get("X-A"))
 }
 
 // jsonDoc answers with doc.
@@ -385,7 +385,7 @@ func TestNoiseIsSubtracted(t *testing.T) {
 			getFrom(m.Handler(jsonDoc(primary)), "/")
 			require.NoError(t, m.Shutdown(t.Context()))
 			ledger(t, m)
-			r := results.all()[0]
+			r := results.All()[0]
 			require.Equal(t, tt.want, r.Outcome)
 			require.Equal(t, tt.diffs, paths(r.Diffs))
 			require.Equal(t, tt.noise, paths(r.Noise))
@@ -447,10 +447,10 @@ func TestACandidateThatExitsBesideAControl(t *testing.T) {
 		m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(badlyExits)), shadow.WithControl(shadow.InProcess("v1", g)))
 		getFrom(m.Handler(text("ok")), "/")
 		synctest.Wait()
-		close(g.open)
+		close(g.Open)
 		require.NoError(t, m.Shutdown(t.Context()))
 		synctest.Wait()
-		require.ErrorIs(t, results.all()[0].Err, shadow.ErrExited)
+		require.ErrorIs(t, results.All()[0].Err, shadow.ErrExited)
 		require.Equal(t, map[string]uint64{"failed": 1}, ledger(t, m))
 		require.Zero(t, m.Stats().QueuedBytes)
 	})
@@ -479,7 +479,7 @@ func TestMirrorsStack(t *testing.T) {
 	ids := map[string]bool{}
 	for i, m := range mirrors {
 		settled(t, m, match, all[i])
-		r := all[i].all()[0]
+		r := all[i].All()[0]
 		ids[r.ID] = true
 		require.Equal(t, s.body, string(r.Request.Body))
 		require.Equal(t, fmt.Sprint("mirror ", i), r.Mirror)
@@ -505,8 +505,8 @@ func TestADiscardedAnswer(t *testing.T) {
 		getFrom(m.Handler(text("ok")), "/")
 		settled(t, m, "uncompared", results)
 		require.EqualValues(t, 1, asked.Load())
-		require.Nil(t, results.all()[0].Shadow)
-		require.NoError(t, results.all()[0].Err)
+		require.Nil(t, results.All()[0].Shadow)
+		require.NoError(t, results.All()[0].Err)
 		require.Zero(t, m.Stats().QueuedBytes)
 	}
 }
@@ -614,7 +614,7 @@ func TestAResultHasTheTimesOfBothAnswers(t *testing.T) {
 		getFrom(m.Handler(answer(3*time.Second, 4*time.Second)), "/")
 		require.Equal(t, 7*time.Second, time.Since(start))
 		require.NoError(t, m.Shutdown(t.Context()))
-		r := results.all()[0]
+		r := results.All()[0]
 		assert.Equal(t, shadow.Match, r.Outcome)
 		assert.Equal(t, start, r.Start)
 		assert.Zero(t, r.Queued)
@@ -698,7 +698,7 @@ func TestAWrappedHandlerTransport(t *testing.T) {
 		})}, shadow.WithMaxBody(100))
 		require.Equal(t, long, getFrom(m.Handler(text(long)), "/").Body.String())
 		settled(t, m, name, results)
-		require.EqualValues(t, 5000, results.all()[0].Shadow.Size)
+		require.EqualValues(t, 5000, results.All()[0].Shadow.Size)
 		require.Zero(t, m.Stats().QueuedBytes)
 	}
 }

@@ -156,7 +156,7 @@ func TestAStratumIsBounded(t *testing.T) {
 			r.Header.Set("X-Stratum", strings.Repeat("x ", length/2))
 			m.Handler(text("ok")).ServeHTTP(httptest.NewRecorder(), r)
 			require.NoError(t, m.Shutdown(t.Context()))
-			assert.Len(t, results.all()[0].Stratum, want, name)
+			assert.Len(t, results.All()[0].Stratum, want, name)
 		}
 	}
 }

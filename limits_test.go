@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -22,122 +21,6 @@ import (
 
 	"github.com/goshadow/shadow"
 )
-
-// happenings keeps the events it is told of.
-type happenings struct {
-	reports
-	mu   sync.Mutex
-	list []shadow.Event
-}
-
-func (h *happenings) ReportEvent(_ context.Context, e *shadow.Event) error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.list = append(h.list, *e)
-	return nil
-}
-
-// first returns what happened first.
-func (h *happenings) first() shadow.Event {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.list[0]
-}
-
-// kinds returns what happened, in order.
-func (h *happenings) kinds() (list []shadow.EventKind) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, e := range h.list {
-		list = append(list, e.Kind)
-	}
-	return list
-}
-
-// rest lets a copy come to its end, which may wait for a worker that lingers.
-func rest() {
-	time.Sleep(lingers)
-	synctest.Wait()
-}
-
-const lingers = 100 * time.Microsecond
-
-// limited is a Mirror in a bubble.
-type limited struct {
-	*shadow.Mirror
-	t      *testing.T
-	events *happenings
-	h      http.Handler
-}
-
-// inBubble runs test with a Mirror of primary to target on a clock that does not wait, and
-// that does not look at the load, which is that of the real process.
-func inBubble(t *testing.T, primary http.Handler, target shadow.Target, test func(t *testing.T, m *limited), opts ...shadow.Option) {
-	t.Helper()
-	inBubbleAsIs(t, primary, target, test, append(opts, calm)...)
-}
-
-func inBubbleAsIs(t *testing.T, primary http.Handler, target shadow.Target, test func(t *testing.T, m *limited), opts ...shadow.Option) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		events := &happenings{}
-		m, err := shadow.New(isolated(target), append(opts, shadow.WithReporter(events))...)
-		require.NoError(t, err)
-		defer m.Close()
-		test(t, &limited{Mirror: m, t: t, events: events, h: m.Handler(primary)})
-		ledger(t, m)
-	})
-}
-
-// ask sends n requests, one after the other, and waits for what comes of each.
-func (m *limited) ask(n int) {
-	for range n {
-		getFrom(m.h, "/")
-		rest()
-	}
-}
-
-// pass lets d go by.
-func (m *limited) pass(d time.Duration) {
-	time.Sleep(d)
-	synctest.Wait()
-}
-
-// breaker returns the state of the breaker of name.
-func (m *limited) breaker(name string) shadow.BreakerState { return m.Stats().Targets[name].Breaker }
-
-// switched is a candidate that fares as its mode says.
-type switched struct {
-	mode  atomic.Pointer[http.HandlerFunc]
-	asked atomic.Int64
-}
-
-func (s *switched) to(h http.HandlerFunc) *switched {
-	s.mode.Store(&h)
-	return s
-}
-
-func (s *switched) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.asked.Add(1)
-	(*s.mode.Load())(w, r)
-}
-
-var (
-	fine   = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok") })
-	broken = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
-	hung   = http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-)
-
-func sleeping(d time.Duration) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(d)
-		io.WriteString(w, "ok")
-	}
-}
-
-func failingWith(err error) shadow.Target {
-	return shadow.Target{Name: "v2", Transport: rounds(func(*http.Request) (*http.Response, error) { return nil, err })}
-}
 
 // What opens a breaker, by default after 20 copies, and what does not.
 func TestWhatOpensABreaker(t *testing.T) {
@@ -184,18 +67,18 @@ func TestWhatOpensABreaker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, c.primary, c.target, func(t *testing.T, m *limited) {
-				m.ask(c.copies - 1)
-				assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-				m.ask(1)
-				assert.Equal(t, c.want, m.breaker("v2"))
+				m.Ask(c.copies - 1)
+				assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+				m.Ask(1)
+				assert.Equal(t, c.want, m.Breaker("v2"))
 				assert.Zero(t, m.Stats().Dropped[shadow.ReasonBreakerOpen])
-				m.ask(1)
+				m.Ask(1)
 				if c.want == shadow.BreakerOpen {
 					assert.EqualValues(t, 1, m.Stats().Dropped[shadow.ReasonBreakerOpen])
-					assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen}, m.events.kinds())
+					assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen}, m.Events.Kinds())
 				} else {
 					assert.Zero(t, m.Stats().Dropped[shadow.ReasonBreakerOpen])
-					assert.NotContains(t, m.events.kinds(), shadow.EventBreakerOpen)
+					assert.NotContains(t, m.Events.Kinds(), shadow.EventBreakerOpen)
 				}
 			}, c.opts...)
 		})
@@ -216,10 +99,10 @@ func TestSlowCopiesOpenABreaker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, fine, shadow.InProcess("v2", sleeping(c.took)), func(t *testing.T, m *limited) {
 				for range 20 {
-					getFrom(m.h, "/")
+					getFrom(m.Front, "/")
 				}
-				m.pass(10 * time.Second)
-				assert.Equal(t, c.want, m.breaker("v2"))
+				m.Pass(10 * time.Second)
+				assert.Equal(t, c.want, m.Breaker("v2"))
 			}, shadow.WithBreaker(c.opts), shadow.WithConcurrency(20))
 		})
 	}
@@ -233,19 +116,19 @@ func TestATargetThatHangsOpensTheBreaker(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
 				for range 200 {
-					getFrom(m.h, "/")
+					getFrom(m.Front, "/")
 				}
-				m.pass(10*time.Second - 1)
-				assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-				m.pass(1)
-				assert.Equal(t, shadow.BreakerOpen, m.breaker("v2"))
+				m.Pass(10*time.Second - 1)
+				assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+				m.Pass(1)
+				assert.Equal(t, shadow.BreakerOpen, m.Breaker("v2"))
 				s := m.Stats()
 				assert.EqualValues(t, 64, s.Failed)
 				if name == "obeys its context" {
 					assert.EqualValues(t, 200-64-s.Running, s.Dropped[shadow.ReasonBreakerOpen]+s.Dropped[shadow.ReasonExpired], "those that waited have waited in vain")
 					assert.Less(t, s.Running, 20, "some began before that was known")
 				}
-				m.pass(2 * time.Hour)
+				m.Pass(2 * time.Hour)
 			}, shadow.WithConcurrency(64), shadow.WithBreaker(shadow.BreakerOptions{Window: time.Second, Pause: time.Hour}))
 		})
 	}
@@ -253,65 +136,65 @@ func TestATargetThatHangsOpensTheBreaker(t *testing.T) {
 
 func TestFailuresOfLongAgoOpenNoBreaker(t *testing.T) {
 	inBubble(t, fine, failingWith(io.EOF), func(t *testing.T, m *limited) {
-		m.ask(19)
-		m.pass(10 * time.Second)
-		m.ask(19)
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-		m.ask(1)
-		assert.Equal(t, shadow.BreakerOpen, m.breaker("v2"))
+		m.Ask(19)
+		m.Pass(10 * time.Second)
+		m.Ask(19)
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+		m.Ask(1)
+		assert.Equal(t, shadow.BreakerOpen, m.Breaker("v2"))
 	})
 }
 
 func TestAnOpenBreakerTriesAgain(t *testing.T) {
-	candidate := (&switched{}).to(broken)
+	candidate := (&switched{}).To(broken)
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
-		m.ask(20)
-		require.Equal(t, shadow.BreakerOpen, m.breaker("v2"))
-		m.pass(10*time.Second - 5*time.Millisecond)
-		m.ask(1)
-		assert.EqualValues(t, 20, candidate.asked.Load(), "it is open")
-		m.pass(10 * time.Millisecond)
-		assert.Equal(t, shadow.BreakerHalfOpen, m.breaker("v2"))
-		m.ask(1)
-		assert.Equal(t, shadow.BreakerOpen, m.breaker("v2"), "one failure is enough")
-		assert.EqualValues(t, 21, candidate.asked.Load())
+		m.Ask(20)
+		require.Equal(t, shadow.BreakerOpen, m.Breaker("v2"))
+		m.Pass(10*time.Second - 5*time.Millisecond)
+		m.Ask(1)
+		assert.EqualValues(t, 20, candidate.Asked.Load(), "it is open")
+		m.Pass(10 * time.Millisecond)
+		assert.Equal(t, shadow.BreakerHalfOpen, m.Breaker("v2"))
+		m.Ask(1)
+		assert.Equal(t, shadow.BreakerOpen, m.Breaker("v2"), "one failure is enough")
+		assert.EqualValues(t, 21, candidate.Asked.Load())
 
-		candidate.to(fine)
-		m.pass(10*time.Second + 5*time.Millisecond)
-		m.ask(2)
-		assert.Equal(t, shadow.BreakerHalfOpen, m.breaker("v2"))
-		m.ask(1)
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-		m.ask(100)
-		assert.EqualValues(t, 21+3+100, candidate.asked.Load())
-		assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerHalfOpen, shadow.EventBreakerClosed}, m.events.kinds())
-		assert.Equal(t, "v2", m.events.first().Target)
-		assert.Contains(t, m.events.first().Text, "10s")
+		candidate.To(fine)
+		m.Pass(10*time.Second + 5*time.Millisecond)
+		m.Ask(2)
+		assert.Equal(t, shadow.BreakerHalfOpen, m.Breaker("v2"))
+		m.Ask(1)
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+		m.Ask(100)
+		assert.EqualValues(t, 21+3+100, candidate.Asked.Load())
+		assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerHalfOpen, shadow.EventBreakerClosed}, m.Events.Kinds())
+		assert.Equal(t, "v2", m.Events.Events()[0].Target)
+		assert.Contains(t, m.Events.Events()[0].Text, "10s")
 	})
 }
 
 // However many requests there are while it tries, no more than the probes are sent, and no
 // more are even copied once these are under way.
 func TestABreakerTriesWithItsProbesOnly(t *testing.T) {
-	candidate := (&switched{}).to(broken)
+	candidate := (&switched{}).To(broken)
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
-		m.ask(20)
-		m.pass(10*time.Second + 5*time.Millisecond)
-		candidate.to(hung)
+		m.Ask(20)
+		m.Pass(10*time.Second + 5*time.Millisecond)
+		candidate.To(hung)
 		measured := m.Stats().Overhead.Requests
-		m.ask(50)
-		assert.EqualValues(t, 23, candidate.asked.Load())
+		m.Ask(50)
+		assert.EqualValues(t, 23, candidate.Asked.Load())
 		assert.EqualValues(t, measured+3, m.Stats().Overhead.Requests, "the other ones were not copied")
-		assert.Equal(t, shadow.BreakerHalfOpen, m.breaker("v2"))
-		m.pass(10 * time.Second)
-		assert.Equal(t, shadow.BreakerOpen, m.breaker("v2"))
+		assert.Equal(t, shadow.BreakerHalfOpen, m.Breaker("v2"))
+		m.Pass(10 * time.Second)
+		assert.Equal(t, shadow.BreakerOpen, m.Breaker("v2"))
 	})
 }
 
 // A probe that was not sent after all leaves its place to another one.
 func TestAProbeThatSaysNothingIsNoProbe(t *testing.T) {
 	var unreadable atomic.Bool
-	candidate := (&switched{}).to(broken)
+	candidate := (&switched{}).To(broken)
 	target := shadow.InProcess("v2", candidate)
 	target.Masker = shadow.MaskerFunc(func(*shadow.Message) error {
 		if unreadable.Load() {
@@ -320,33 +203,33 @@ func TestAProbeThatSaysNothingIsNoProbe(t *testing.T) {
 		return nil
 	})
 	inBubble(t, fine, target, func(t *testing.T, m *limited) {
-		m.ask(20)
-		m.pass(10*time.Second + 5*time.Millisecond)
+		m.Ask(20)
+		m.Pass(10*time.Second + 5*time.Millisecond)
 		unreadable.Store(true)
-		m.ask(10)
+		m.Ask(10)
 		assert.EqualValues(t, 10, m.Stats().Dropped[shadow.ReasonMaskFailed])
-		assert.Equal(t, shadow.BreakerHalfOpen, m.breaker("v2"))
+		assert.Equal(t, shadow.BreakerHalfOpen, m.Breaker("v2"))
 		unreadable.Store(false)
-		candidate.to(fine)
-		m.ask(3)
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
+		candidate.To(fine)
+		m.Ask(3)
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
 	})
 }
 
 // What comes of a copy that began before a breaker opened says nothing about now.
 func TestALateFailureDoesNotCountAgain(t *testing.T) {
-	candidate := (&switched{}).to(sleeping(8 * time.Second)) // slow
+	candidate := (&switched{}).To(sleeping(8 * time.Second)) // slow
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
-		m.ask(10)
-		candidate.to(broken)
-		m.ask(5)
-		require.Equal(t, shadow.BreakerOpen, m.breaker("v2"))
-		m.pass(2*time.Second + 1)
-		candidate.to(fine)
-		m.ask(3)
-		require.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-		m.pass(10 * time.Second)
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
+		m.Ask(10)
+		candidate.To(broken)
+		m.Ask(5)
+		require.Equal(t, shadow.BreakerOpen, m.Breaker("v2"))
+		m.Pass(2*time.Second + 1)
+		candidate.To(fine)
+		m.Ask(3)
+		require.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+		m.Pass(10 * time.Second)
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
 		assert.Zero(t, m.Stats().Running)
 	}, shadow.WithBreaker(shadow.BreakerOptions{Min: 5, Pause: 2 * time.Second}), shadow.WithConcurrency(20))
 }
@@ -359,20 +242,20 @@ func TestTheControlHasItsOwnBreaker(t *testing.T) {
 		"broken": broken,
 	} {
 		t.Run(name, func(t *testing.T) {
-			control := (&switched{}).to(failing)
+			control := (&switched{}).To(failing)
 			differs := shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") }))
 			inBubble(t, fine, differs, func(t *testing.T, m *limited) {
-				m.ask(100)
-				assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-				assert.Equal(t, shadow.BreakerOpen, m.breaker("v1"))
-				assert.EqualValues(t, 20, control.asked.Load())
+				m.Ask(100)
+				assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+				assert.Equal(t, shadow.BreakerOpen, m.Breaker("v1"))
+				assert.EqualValues(t, 20, control.Asked.Load())
 				assert.EqualValues(t, 100, m.Stats().Mismatch+m.Stats().Match)
-				assert.Equal(t, "v1", m.events.first().Target)
-				control.to(fine)
-				m.pass(10*time.Second + 5*time.Millisecond)
-				m.ask(3)
-				assert.Equal(t, shadow.BreakerClosed, m.breaker("v1"))
-				assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerHalfOpen, shadow.EventBreakerClosed}, m.events.kinds())
+				assert.Equal(t, "v1", m.Events.Events()[0].Target)
+				control.To(fine)
+				m.Pass(10*time.Second + 5*time.Millisecond)
+				m.Ask(3)
+				assert.Equal(t, shadow.BreakerClosed, m.Breaker("v1"))
+				assert.Equal(t, []shadow.EventKind{shadow.EventBreakerOpen, shadow.EventBreakerHalfOpen, shadow.EventBreakerClosed}, m.Events.Kinds())
 			}, shadow.WithControl(shadow.InProcess("v1", control)))
 		})
 	}
@@ -383,12 +266,12 @@ func TestAControlThatHangsOpensItsBreaker(t *testing.T) {
 	differs := shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") }))
 	inBubble(t, fine, differs, func(t *testing.T, m *limited) {
 		for range 20 {
-			getFrom(m.h, "/")
+			getFrom(m.Front, "/")
 		}
-		m.pass(10 * time.Second)
-		assert.Equal(t, shadow.BreakerOpen, m.breaker("v1"))
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-		m.pass(time.Minute)
+		m.Pass(10 * time.Second)
+		assert.Equal(t, shadow.BreakerOpen, m.Breaker("v1"))
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+		m.Pass(time.Minute)
 	}, shadow.WithControl(shadow.InProcess("v1", deaf)), shadow.WithConcurrency(20))
 }
 
@@ -401,36 +284,36 @@ func withMemoryLimit(limit int64) {
 
 var anyHeap = shadow.WithLoadShedding(shadow.LoadSheddingOptions{Heap: 1e-9, Wait: time.Hour})
 
-// look has requests copied for so many readings at least.
-func (m *limited) look(readings int) {
-	for range 10 * readings { // a process at rest tells less often
-		m.ask(1)
-		m.pass(100 * time.Millisecond)
+// readings has requests copied for at least n readings of the load.
+func readings(m *limited, n int) {
+	for range 10 * n { // a process at rest tells less often
+		m.Ask(1)
+		m.Pass(100 * time.Millisecond)
 	}
 }
 
 func TestUnderOverloadCopiesAreDropped(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
-		m.look(4)
+		readings(m, 4)
 		assert.Equal(t, 8, m.Stats().Concurrency)
 
 		withMemoryLimit(1 << 40)
-		m.look(8)
+		readings(m, 8)
 		s := m.Stats()
 		assert.Zero(t, s.Concurrency)
 		dropped := s.Dropped[shadow.ReasonOverload]
 		require.Positive(t, dropped)
-		m.ask(10)
+		m.Ask(10)
 		assert.Equal(t, dropped+10, m.Stats().Dropped[shadow.ReasonOverload])
-		assert.Equal(t, []shadow.EventKind{shadow.EventOverload}, m.events.kinds())
+		assert.Equal(t, []shadow.EventKind{shadow.EventOverload}, m.Events.Kinds())
 
 		withMemoryLimit(math.MaxInt64)
-		m.pass(2 * time.Minute) // without a request
+		m.Pass(2 * time.Minute) // without a request
 		assert.Equal(t, 8, m.Stats().Concurrency)
-		assert.Equal(t, []shadow.EventKind{shadow.EventOverload, shadow.EventOverloadOver}, m.events.kinds())
+		assert.Equal(t, []shadow.EventKind{shadow.EventOverload, shadow.EventOverloadOver}, m.Events.Kinds())
 		dropped = m.Stats().Dropped[shadow.ReasonOverload]
-		m.ask(10)
+		m.Ask(10)
 		assert.Equal(t, dropped, m.Stats().Dropped[shadow.ReasonOverload])
 	}, anyHeap)
 }
@@ -450,7 +333,7 @@ func TestTheOverloadOfTheHeapIsThatOfTheMemoryLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 				withMemoryLimit(int64(live / c.share))
-				m.look(8)
+				readings(m, 8)
 				assert.Equal(t, c.want, m.Stats().Concurrency)
 			}, shadow.WithLoadShedding(shadow.LoadSheddingOptions{Wait: time.Hour}))
 		})
@@ -462,7 +345,7 @@ func TestLoadSheddingCanBeSwitchedOff(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	withMemoryLimit(1 << 40)
 	inBubbleAsIs(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
-		m.look(8)
+		readings(m, 8)
 		assert.Equal(t, 8, m.Stats().Concurrency)
 		assert.Empty(t, m.Stats().Dropped)
 	}, shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true, Heap: 1e-9}))
@@ -474,13 +357,13 @@ func TestOverloadDropsWhatWaits(t *testing.T) {
 	inBubbleAsIs(t, fine, shadow.InProcess("v2", sleeping(9*time.Second)), func(t *testing.T, m *limited) {
 		withMemoryLimit(1 << 40)
 		for range 10 {
-			getFrom(m.h, "/")
+			getFrom(m.Front, "/")
 		}
-		m.look(8)
+		readings(m, 8)
 		s := m.Stats()
 		assert.Zero(t, s.Concurrency)
 		assert.EqualValues(t, 2, s.Running)
-		m.pass(time.Minute)
+		m.Pass(time.Minute)
 		s = m.Stats()
 		assert.EqualValues(t, 2, s.Match)
 		assert.Equal(t, s.Requests-2, s.Dropped[shadow.ReasonOverload])
@@ -500,15 +383,15 @@ func TestTheOverheadIsMeasured(t *testing.T) {
 	took.Store(int64(3 * time.Millisecond))
 	inBubble(t, sleeping(time.Second), shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 		assert.Zero(t, m.Stats().Overhead)
-		m.ask(99)
+		m.Ask(99)
 		took.Store(int64(100 * time.Millisecond))
-		m.ask(2)
+		m.Ask(2)
 		o := m.Stats().Overhead
 		assert.EqualValues(t, 101, o.Requests)
 		assert.InEpsilon(t, 3*time.Millisecond, o.P50, 0.25)
 		assert.InEpsilon(t, 100*time.Millisecond, o.P99, 0.25)
 
-		rt := m.Transport(rounds(func(r *http.Request) (*http.Response, error) {
+		rt := m.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
 			time.Sleep(time.Second)
 			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: r}, nil
 		}))
@@ -523,7 +406,7 @@ func TestTheOverheadIsMeasured(t *testing.T) {
 
 func TestRequestsThatAreNotCopiedAreNotMeasured(t *testing.T) {
 	inBubble(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
-		m.ask(100)
+		m.Ask(100)
 		assert.Zero(t, m.Stats().Overhead)
 	}, shadow.WithSampler(shadow.Rate(0)))
 }
@@ -532,25 +415,25 @@ func TestAMirrorThatTakesTooLongSwitchesItselfOff(t *testing.T) {
 	var took atomic.Int64
 	took.Store(int64(2 * time.Millisecond))
 	inBubble(t, sleeping(time.Millisecond), shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
-		m.ask(1500)
+		m.Ask(1500)
 		assert.Empty(t, m.Stats().Dropped, "the window is not over")
-		m.pass(10 * time.Second)
-		m.ask(1)
-		m.pass(time.Second)
-		m.ask(100)
+		m.Pass(10 * time.Second)
+		m.Ask(1)
+		m.Pass(time.Second)
+		m.Ask(100)
 		assert.EqualValues(t, 100, m.Stats().Dropped[shadow.ReasonOverhead])
 		assert.EqualValues(t, 1501, m.Stats().Overhead.Requests)
-		assert.Equal(t, []shadow.EventKind{shadow.EventOverhead}, m.events.kinds())
+		assert.Equal(t, []shadow.EventKind{shadow.EventOverhead}, m.Events.Kinds())
 
 		took.Store(0)
-		m.pass(30 * time.Second)
-		m.ask(1500)
-		m.pass(10 * time.Second)
-		m.ask(1)
-		m.pass(time.Second)
-		m.ask(1)
+		m.Pass(30 * time.Second)
+		m.Ask(1500)
+		m.Pass(10 * time.Second)
+		m.Ask(1)
+		m.Pass(time.Second)
+		m.Ask(1)
 		assert.EqualValues(t, 100, m.Stats().Dropped[shadow.ReasonOverhead], "the Mirror has got over it")
-		assert.Equal(t, []shadow.EventKind{shadow.EventOverhead, shadow.EventOverheadOver}, m.events.kinds())
+		assert.Equal(t, []shadow.EventKind{shadow.EventOverhead, shadow.EventOverheadOver}, m.Events.Kinds())
 	}, ponderous(&took))
 }
 
@@ -569,44 +452,44 @@ func TestWhatIsNotTooMuchOverhead(t *testing.T) {
 			var took atomic.Int64
 			took.Store(int64(c.took))
 			inBubble(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
-				m.ask(c.requests)
-				m.pass(time.Minute)
+				m.Ask(c.requests)
+				m.Pass(time.Minute)
 				assert.Empty(t, m.Stats().Dropped)
-				assert.Empty(t, m.events.kinds())
+				assert.Empty(t, m.Events.Kinds())
 			}, ponderous(&took), shadow.WithOverhead(c.opts))
 		})
 	}
 }
 
 func TestABudgetOfRequests(t *testing.T) {
-	candidate := (&switched{}).to(fine)
+	candidate := (&switched{}).To(fine)
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
 		for window := range 3 {
-			m.ask(25)
+			m.Ask(25)
 			s := m.Stats()
-			assert.EqualValues(t, 10*(window+1), candidate.asked.Load())
+			assert.EqualValues(t, 10*(window+1), candidate.Asked.Load())
 			assert.EqualValues(t, 15*(window+1), s.Dropped[shadow.ReasonBudget])
 			assert.EqualValues(t, 10, s.Budget.Requests)
 			assert.EqualValues(t, 10*(window+1), s.Targets["v2"].Usage.Requests)
 			assert.EqualValues(t, 10*(window+1), s.Overhead.Requests, "once it is used up nothing is copied")
-			m.pass(time.Minute)
+			m.Pass(time.Minute)
 			assert.Zero(t, m.Stats().Budget)
 		}
 		assert.Equal(t, []shadow.EventKind{shadow.EventBudgetSpent, shadow.EventBudgetRenewed, shadow.EventBudgetSpent,
-			shadow.EventBudgetRenewed, shadow.EventBudgetSpent, shadow.EventBudgetRenewed}, m.events.kinds())
-		assert.Contains(t, m.events.first().Text, "59.999s")
+			shadow.EventBudgetRenewed, shadow.EventBudgetSpent, shadow.EventBudgetRenewed}, m.Events.Kinds())
+		assert.Contains(t, m.Events.Events()[0].Text, "59.999s")
 	}, shadow.WithBudget(shadow.Budget{Window: time.Minute, Requests: 10}))
 }
 
 // As many copies as the budget has are sent, however many come at once.
 func TestABudgetIsExactUnderLoad(t *testing.T) {
-	candidate := (&switched{}).to(sleeping(time.Second))
+	candidate := (&switched{}).To(sleeping(time.Second))
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
 		for range 200 {
-			getFrom(m.h, "/")
+			getFrom(m.Front, "/")
 		}
-		m.pass(time.Minute - 1)
-		assert.EqualValues(t, 50, candidate.asked.Load())
+		m.Pass(time.Minute - 1)
+		assert.EqualValues(t, 50, candidate.Asked.Load())
 		assert.EqualValues(t, 150, m.Stats().Dropped[shadow.ReasonBudget])
 	}, shadow.WithBudget(shadow.Budget{Window: time.Minute, Requests: 50}))
 }
@@ -614,13 +497,13 @@ func TestABudgetIsExactUnderLoad(t *testing.T) {
 // Bytes are those of both bodies.
 func TestABudgetOfBytes(t *testing.T) {
 	large := strings.Repeat("x", 900)
-	candidate := (&switched{}).to(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, large) })
+	candidate := (&switched{}).To(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, large) })
 	inBubble(t, http.HandlerFunc(echo), shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
 		for range 100 {
-			postTo(m.h, "/", large[:100])
+			postTo(m.Front, "/", large[:100])
 			rest()
 		}
-		assert.EqualValues(t, 5, candidate.asked.Load())
+		assert.EqualValues(t, 5, candidate.Asked.Load())
 		assert.Equal(t, int64(5000), m.Stats().Budget.Bytes)
 		assert.Equal(t, int64(5000), m.Stats().Targets["v2"].Usage.Bytes)
 		assert.EqualValues(t, 95, m.Stats().Dropped[shadow.ReasonBudget])
@@ -629,20 +512,20 @@ func TestABudgetOfBytes(t *testing.T) {
 
 // An answer to HEAD has the length of a body, and no body.
 func TestALengthWithoutABodyIsNotUsed(t *testing.T) {
-	target := shadow.Target{Name: "v2", Discard: true, Transport: rounds(func(*http.Request) (*http.Response, error) {
+	target := shadow.Target{Name: "v2", Discard: true, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 		return &http.Response{StatusCode: 200, ContentLength: 2 << 20, Body: http.NoBody}, nil
 	})}
 	inBubble(t, fine, target, func(t *testing.T, m *limited) {
-		m.h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("HEAD", "/", nil))
+		m.Front.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("HEAD", "/", nil))
 		rest()
 		assert.Equal(t, shadow.Usage{Requests: 1}, m.Stats().Targets["v2"].Usage)
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"), "nor is it endless")
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"), "nor is it endless")
 	}, shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
 }
 
 // The CPU of a handler in process is the time it runs; of others, nothing is known.
 func TestABudgetOfCPU(t *testing.T) {
-	busy := (&switched{}).to(sleeping(time.Second))
+	busy := (&switched{}).To(sleeping(time.Second))
 	for name, c := range map[string]struct {
 		target shadow.Target
 		asked  int64
@@ -652,13 +535,13 @@ func TestABudgetOfCPU(t *testing.T) {
 		"elsewhere":  {shadow.Target{Name: "v2", Transport: elsewhere{shadow.HandlerTransport(busy)}}, 10, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			busy.asked.Store(0)
+			busy.Asked.Store(0)
 			inBubble(t, fine, c.target, func(t *testing.T, m *limited) {
 				for range 10 {
-					m.ask(1)
-					m.pass(time.Second)
+					m.Ask(1)
+					m.Pass(time.Second)
 				}
-				assert.Equal(t, c.asked, busy.asked.Load())
+				assert.Equal(t, c.asked, busy.Asked.Load())
 				assert.Equal(t, c.used, m.Stats().Targets["v2"].Usage.CPU)
 				assert.Equal(t, c.used, m.Stats().Budget.CPU)
 			}, shadow.WithBudget(shadow.Budget{Window: time.Hour, CPU: 3 * time.Second}))
@@ -669,8 +552,8 @@ func TestABudgetOfCPU(t *testing.T) {
 func TestComparingIsPartOfTheCPU(t *testing.T) {
 	slow := shadow.WithComparator(shadow.ComparatorFunc(func(*shadow.Exchange) []shadow.Diff { time.Sleep(time.Second); return nil }))
 	inBubble(t, fine, shadow.Target{Name: "v2", Transport: elsewhere{shadow.HandlerTransport(fine)}}, func(t *testing.T, m *limited) {
-		m.ask(1)
-		m.pass(time.Second)
+		m.Ask(1)
+		m.Pass(time.Second)
 		assert.Equal(t, time.Second, m.Stats().Targets["v2"].Usage.CPU)
 	}, slow)
 }
@@ -678,7 +561,7 @@ func TestComparingIsPartOfTheCPU(t *testing.T) {
 // The copy to the control counts as much as that to the target, and is told apart.
 func TestTheBudgetIsThatOfTargetAndControl(t *testing.T) {
 	inBubble(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
-		m.ask(10)
+		m.Ask(10)
 		s := m.Stats()
 		assert.EqualValues(t, 3, s.Match, "seven are three and a half pairs")
 		assert.EqualValues(t, 6, s.Budget.Requests)
@@ -742,17 +625,17 @@ func TestNothingHappensAfterShutdown(t *testing.T) {
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(-1))
 	withMemoryLimit(1 << 40)
 	inBubbleAsIs(t, fine, failingWith(io.EOF), func(t *testing.T, m *limited) {
-		m.look(4)
-		m.ask(5)
+		readings(m, 4)
+		m.Ask(5)
 		require.NoError(t, m.Shutdown(t.Context()))
-		before, state := m.events.kinds(), m.breaker("v2")
+		before, state := m.Events.Kinds(), m.Breaker("v2")
 		require.Contains(t, before, shadow.EventBudgetSpent)
 		require.Contains(t, before, shadow.EventBreakerOpen)
 		withMemoryLimit(math.MaxInt64)
-		m.pass(24 * time.Hour)
-		m.ask(5)
-		assert.Equal(t, before, m.events.kinds())
-		assert.Equal(t, state, m.breaker("v2"))
+		m.Pass(24 * time.Hour)
+		m.Ask(5)
+		assert.Equal(t, before, m.Events.Kinds())
+		assert.Equal(t, state, m.Breaker("v2"))
 	}, anyHeap, shadow.WithBreaker(shadow.BreakerOptions{Min: 5, Pause: time.Hour}), shadow.WithBudget(shadow.Budget{Window: 2 * time.Hour, Requests: 5}))
 }
 
@@ -760,10 +643,10 @@ func TestNothingHappensAfterShutdown(t *testing.T) {
 func TestWaitingForATurnIsNotTheShadowsTime(t *testing.T) {
 	inBubble(t, sleeping(time.Second), shadow.InProcess("v2", sleeping(3*time.Second)), func(t *testing.T, m *limited) {
 		for range 4 {
-			getFrom(m.h, "/")
+			getFrom(m.Front, "/")
 		}
-		m.pass(time.Minute)
-		results := m.events.all()
+		m.Pass(time.Minute)
+		results := m.Events.All()
 		require.Len(t, results, 4)
 		for i, res := range results {
 			assert.Equal(t, time.Second, res.Primary.Took)
@@ -778,15 +661,15 @@ func TestTheKillSwitchIsNoLimit(t *testing.T) {
 	inBubble(t, fine, shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 		m.SetEnabled(false)
 		m.SetEnabled(false)
-		m.ask(1)
+		m.Ask(1)
 		m.SetEnabled(true)
-		m.ask(2)
+		m.Ask(2)
 		m.SetEnabled(false)
-		m.ask(1)
+		m.Ask(1)
 		assert.False(t, m.Enabled())
 		m.SetEnabled(true)
 		assert.True(t, m.Enabled(), "the budget is used up, which is another thing")
-		m.ask(1)
+		m.Ask(1)
 		assert.Equal(t, map[string]uint64{"disabled": 2, "match": 1, "budget": 2}, ledger(t, m.Mirror))
 	}, shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1}))
 }

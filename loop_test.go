@@ -57,7 +57,7 @@ func TestAMirrorKnowsItsOwnCopies(t *testing.T) {
 				resp.Body.Close()
 			}
 			require.NoError(t, m.Shutdown(t.Context()))
-			assert.Equal(t, []shadow.EventKind{shadow.EventLoop}, events.kinds())
+			assert.Equal(t, []shadow.EventKind{shadow.EventLoop}, events.Kinds())
 			assert.EqualValues(t, n, m.Stats().Loops)
 			assert.Equal(t, map[string]uint64{match: n, "loop": n}, ledger(t, m))
 			assert.EqualValues(t, 2*n, asked.Load(), "a copy is not copied again")
@@ -80,7 +80,7 @@ func TestAMirrorThatIsNotAskedForItsOwnCopiesSaysNothing(t *testing.T) {
 		resp.Body.Close()
 	}
 	require.NoError(t, m.Shutdown(t.Context()))
-	assert.Empty(t, events.kinds())
+	assert.Empty(t, events.Kinds())
 	assert.Zero(t, m.Stats().Loops)
 }
 
@@ -96,7 +96,7 @@ func TestAControlMayBeTheMirroredService(t *testing.T) {
 	require.NoError(t, err)
 	resp.Body.Close()
 	require.NoError(t, m.Shutdown(t.Context()))
-	assert.Empty(t, events.kinds())
+	assert.Empty(t, events.Kinds())
 	assert.Equal(t, map[string]uint64{match: 1, "loop": 1}, ledger(t, m))
 }
 
@@ -108,7 +108,7 @@ func TestAnInProcessCandidateMayBeThePrimaryByAccident(t *testing.T) {
 	mux.Handle("/", m.Handler(text("ok")))
 	getFrom(mux, "/")
 	require.NoError(t, m.Shutdown(t.Context()))
-	assert.Equal(t, []shadow.EventKind{shadow.EventLoop}, events.kinds())
+	assert.Equal(t, []shadow.EventKind{shadow.EventLoop}, events.Kinds())
 }
 
 // The event is repeated while it happens, once a minute.
@@ -123,7 +123,7 @@ func TestALoopIsToldOnceAMinute(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		require.NoError(t, m.Shutdown(t.Context()))
-		assert.Len(t, events.kinds(), 3)
+		assert.Len(t, events.Kinds(), 3)
 	})
 }
 

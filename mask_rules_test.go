@@ -503,7 +503,7 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 		"a panic":    {shadow.MaskerFunc(func(*shadow.Message) error { panic("secret") }), "a Masker of the program's own failed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			log, told := &logged{}, &events{}
+			log, told := &logged{}, &happenings{}
 			target := shadow.InProcess("v2", saidText("x"))
 			target.Masker = c.masker
 			m, err := shadow.New(isolated(target), posts, shadow.WithReporter(told), shadow.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
@@ -513,16 +513,16 @@ func TestAMaskThatFailsSaysWhyOnce(t *testing.T) {
 			}
 			require.NoError(t, m.Shutdown(t.Context()))
 			assert.EqualValues(t, 3, m.Stats().Dropped[shadow.ReasonMaskFailed])
-			require.Len(t, told.list, 1)
-			assert.Equal(t, shadow.EventMaskFailed, told.list[0].Kind)
-			assert.Contains(t, told.list[0].Text, "a copy was not sent: "+c.want)
-			assert.NotRegexp(t, aSecret, log.String()+told.list[0].Text)
+			require.Len(t, told.Events(), 1)
+			assert.Equal(t, shadow.EventMaskFailed, told.Events()[0].Kind)
+			assert.Contains(t, told.Events()[0].Text, "a copy was not sent: "+c.want)
+			assert.NotRegexp(t, aSecret, log.String()+told.Events()[0].Text)
 		})
 	}
-	told := &events{}
+	told := &happenings{}
 	exchanged(t, saidJSON("{"), shadow.InProcess("v2", saidJSON("{}")), get(), shadow.WithReporter(told), shadow.WithMasker(shadow.MaskJSON("$.pin")))
-	require.Len(t, told.list, 1)
-	assert.Contains(t, told.list[0].Text, "a result was reported without its content: MaskJSON: invalid JSON at offset 1")
+	require.Len(t, told.Events(), 1)
+	assert.Contains(t, told.Events()[0].Text, "a result was reported without its content: MaskJSON: invalid JSON at offset 1")
 }
 
 // A pattern without its leading slash is one of a host to http.ServeMux, and matches nothing.

@@ -3,9 +3,6 @@ package shadow_test
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
 	"context"
 	"errors"
 	"io"
@@ -18,8 +15,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -325,32 +320,6 @@ func post(ctype, coding, body string) *http.Request {
 		r.Header.Set("Content-Encoding", coding)
 	}
 	return r
-}
-
-// encode applies codings to body, the first one first.
-func encode(t *testing.T, body string, codings ...string) string {
-	for _, coding := range codings {
-		var b bytes.Buffer
-		var w io.WriteCloser
-		var err error
-		switch coding {
-		case "gzip", "x-gzip":
-			w = gzip.NewWriter(&b)
-		case "deflate":
-			w = zlib.NewWriter(&b)
-		case "bare deflate":
-			w, err = flate.NewWriter(&b, 9)
-		case "br":
-			w = brotli.NewWriter(&b)
-		case "zstd":
-			w, err = zstd.NewWriter(&b)
-		}
-		require.NoError(t, err)
-		io.WriteString(w, body)
-		require.NoError(t, w.Close())
-		body = b.String()
-	}
-	return body
 }
 
 func TestCodedBodiesAreMaskedDecoded(t *testing.T) {

@@ -20,22 +20,6 @@ import (
 	"github.com/goshadow/shadow"
 )
 
-var ok = http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-
-// candidate is a target that is fine.
-func candidate() shadow.Target { return shadow.InProcess("candidate", ok) }
-
-// faultsOf returns the lines of the error of New.
-func faultsOf(t *testing.T, target shadow.Target, opts ...shadow.Option) []string {
-	t.Helper()
-	m, err := shadow.New(target, opts...)
-	if err == nil {
-		return nil
-	}
-	assert.Nil(t, m)
-	return strings.Split(err.Error(), "\n")
-}
-
 // Each bad input is a line of the error of New that says which option it is and what is
 // wrong with it.
 func TestNewReportsBadInput(t *testing.T) {
@@ -277,7 +261,7 @@ func TestDefaults(t *testing.T) {
 		}
 		require.NoError(t, m.Shutdown(t.Context()))
 		assert.Equal(t, map[string]uint64{"match": 4, "method": 7}, ledger(t, m))
-		assert.Len(t, results.all(), 4)
+		assert.Len(t, results.All(), 4)
 	})
 	t.Run("all are sampled, and the name is the target's", func(t *testing.T) {
 		m, results := mirror(t, candidate())
@@ -286,9 +270,9 @@ func TestDefaults(t *testing.T) {
 			m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
 		}
 		require.NoError(t, m.Shutdown(t.Context()))
-		assert.Len(t, results.all(), 100)
-		assert.Equal(t, "candidate", results.all()[0].Mirror)
-		assert.Equal(t, "candidate", results.all()[0].Target)
+		assert.Len(t, results.All(), 100)
+		assert.Equal(t, "candidate", results.All()[0].Mirror)
+		assert.Equal(t, "candidate", results.All()[0].Target)
 	})
 	for name, c := range map[string]struct {
 		target func(http.Handler) shadow.Target
@@ -411,8 +395,8 @@ func TestAnOptionTakesACopy(t *testing.T) {
 	methods[0], compare.Headers[0], compare.Ignore[0] = "GET", "X-B", "$.b"
 	m.Handler(said{header: field("X-A", "1")}).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("PUT", "/", nil))
 	require.NoError(t, m.Shutdown(t.Context()))
-	require.Len(t, results.all(), 1)
-	assert.Equal(t, []string{`/header/X-A changed "1" "2"`}, written(results.all()[0].Diffs))
+	require.Len(t, results.All(), 1)
+	assert.Equal(t, []string{`/header/X-A changed "1" "2"`}, written(results.All()[0].Diffs))
 }
 
 // One set of options makes any number of Mirrors, which have nothing to do with each

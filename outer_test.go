@@ -110,7 +110,7 @@ func TestWhatMiddlewareAroundSetsIsNoDifference(t *testing.T) {
 					settled(t, m, c.want, results)
 					if c.diffs != nil {
 						var got []string
-						for _, d := range results.all()[0].Diffs {
+						for _, d := range results.All()[0].Diffs {
 							got = append(got, d.Path+" "+string(d.Kind))
 						}
 						assert.Equal(t, c.diffs, got)
@@ -237,7 +237,7 @@ func TestAnIdenticalCandidateNeverDiffers(t *testing.T) {
 			s := m.Stats()
 			compared += int(s.Match)
 			if s.Mismatch+s.Failed+s.Uncompared > 0 {
-				for _, r := range results.all() {
+				for _, r := range results.All() {
 					t.Errorf("-identical.seed=%d -identical=1: %s, HTTP/2 %v, %s %s:\n\t%s: %v, error %v", first+i, name, http2, method, text, r.Outcome, diffs(r.Diffs), r.Err)
 				}
 			}

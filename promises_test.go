@@ -37,99 +37,6 @@ import (
 // A Mirror that has been shut down leaves no goroutine behind.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// reports keeps what it is told.
-type reports struct {
-	mu   sync.Mutex
-	list []*shadow.Result
-}
-
-func (r *reports) Report(_ context.Context, res *shadow.Result) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.list = append(r.list, res)
-	return nil
-}
-
-func (r *reports) all() []*shadow.Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]*shadow.Result(nil), r.list...)
-}
-
-// calm has no copy dropped because the machine that runs the tests is busy.
-var calm = shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true})
-
-// isolated is t, whose writes reach nobody, as those of all targets of these tests.
-func isolated(t shadow.Target) shadow.Target {
-	t.Isolated = true
-	return t
-}
-
-// mirror returns a Mirror to target, which is isolated, that is closed when the test ends, and
-// what it reports.
-func mirror(t testing.TB, target shadow.Target, opts ...shadow.Option) (*shadow.Mirror, *reports) {
-	t.Helper()
-	r := &reports{}
-	m, err := shadow.New(isolated(target), append([]shadow.Option{shadow.WithReporter(r), calm}, opts...)...)
-	require.NoError(t, err)
-	t.Cleanup(func() { m.Close() })
-	return m, r
-}
-
-// ledger returns where the requests of m are counted, by name, and checks that they
-// add up to their number.
-func ledger(t testing.TB, m *shadow.Mirror) map[string]uint64 {
-	t.Helper()
-	s := m.Stats()
-	counts := map[string]uint64{}
-	for reason, n := range s.Skipped {
-		counts[string(reason)] += n
-	}
-	for reason, n := range s.Dropped {
-		counts[string(reason)] += n
-	}
-	for outcome, n := range map[shadow.Outcome]uint64{
-		shadow.Match: s.Match, shadow.Mismatch: s.Mismatch, shadow.Failed: s.Failed, shadow.Uncompared: s.Uncompared,
-	} {
-		if n > 0 {
-			counts[string(outcome)] += n
-		}
-	}
-	sum := uint64(s.Queued + s.Running)
-	for _, n := range counts {
-		sum += n
-	}
-	assert.Equal(t, s.Requests, sum, "%+v", s)
-	return counts
-}
-
-// getFrom asks h for path, and returns its answer.
-func getFrom(h http.Handler, path string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
-	return w
-}
-
-func postTo(h http.Handler, path, body string) *httptest.ResponseRecorder {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("POST", path, strings.NewReader(body)))
-	return w
-}
-
-// gate is a candidate that says when it is asked and waits until it may answer.
-type gate struct {
-	asked chan *http.Request
-	open  chan struct{}
-}
-
-func newGate() *gate { return &gate{make(chan *http.Request, 1000), make(chan struct{})} }
-
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	g.asked <- r
-	<-g.open
-	io.WriteString(w, "ok")
-}
-
 // silent is the address of a server that accepts connections, and reads and says
 // nothing.
 func silent(t *testing.T) string {
@@ -232,10 +139,6 @@ func TestAShadowChangesNothing(t *testing.T) {
 	}
 }
 
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // Copies are bounded by number: past the caps they are dropped and nothing waits.
 func TestCopiesAreBoundedByNumber(t *testing.T) {
 	g := newGate()
@@ -245,15 +148,15 @@ func TestCopiesAreBoundedByNumber(t *testing.T) {
 	for range 100 {
 		require.Equal(t, "ok", getFrom(h, "/").Body.String())
 	}
-	<-g.asked
-	<-g.asked
+	<-g.Asked
+	<-g.Asked
 	require.LessOrEqual(t, runtime.NumGoroutine(), before+2)
 	s := m.Stats()
 	require.Equal(t, 2, s.Running)
 	require.Equal(t, 3, s.Queued)
 	require.Equal(t, map[shadow.Reason]uint64{shadow.ReasonQueueFull: 95}, s.Dropped)
 	require.Positive(t, s.QueuedBytes)
-	close(g.open)
+	close(g.Open)
 	require.NoError(t, m.Shutdown(t.Context()))
 	require.Equal(t, map[string]uint64{match: 5, "queue-full": 95}, ledger(t, m))
 	require.Zero(t, m.Stats().QueuedBytes)
@@ -278,7 +181,7 @@ func TestNothingIsRecordedWhileTheQueueIsFull(t *testing.T) {
 	require.EqualValues(t, 8, m.Stats().Dropped[shadow.ReasonQueueFull])
 	require.EqualValues(t, 8, covered(t, m.Coverage(), "GET /orders").Lost[shadow.ReasonQueueFull])
 
-	close(g.open)
+	close(g.Open)
 	require.Eventually(t, func() bool { return m.Stats().Match == 2 }, time.Minute, time.Millisecond)
 	getFrom(h, "/orders")
 	require.Equal(t, 4, recorded)
@@ -305,7 +208,7 @@ func TestNothingIsRecordedOfABodyThatHasNoRoom(t *testing.T) {
 	require.EqualValues(t, 2, covered(t, m.Coverage(), "POST /orders").Lost[shadow.ReasonBytesFull])
 	postTo(h, "/orders", "small")
 	require.Equal(t, 2, recorded)
-	close(g.open)
+	close(g.Open)
 	require.NoError(t, m.Shutdown(t.Context()))
 	require.Equal(t, map[string]uint64{match: 2, "bytes-full": 2}, ledger(t, m))
 }
@@ -346,7 +249,7 @@ func TestCopiesAreBoundedByBytes(t *testing.T) {
 	require.LessOrEqual(t, <-watched, int64(limit))
 	counts := ledger(t, m)
 	require.Positive(t, counts["bytes-full"])
-	close(g.open)
+	close(g.Open)
 	require.NoError(t, m.Shutdown(t.Context()))
 	require.Zero(t, m.Stats().QueuedBytes)
 	require.EqualValues(t, 160, m.Stats().Requests)
@@ -401,7 +304,7 @@ func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shado
 	full := func(requests, size int, opts ...shadow.Option) func(*testing.T) *shadow.Mirror {
 		return func(t *testing.T) *shadow.Mirror {
 			g := newGate()
-			t.Cleanup(func() { close(g.open) })
+			t.Cleanup(func() { close(g.Open) })
 			m, _ := mirror(t, shadow.InProcess("v2", g), append(opts, allMethods, shadow.WithConcurrency(1))...)
 			h := m.Handler(http.HandlerFunc(echo))
 			for range requests {
@@ -417,8 +320,8 @@ func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shado
 			inBubbleAsIs(t, text("ok"), target, func(t *testing.T, l *limited) {
 				m = l.Mirror
 				for n := 0; counted(m, reason) == 0 && n < 1000; n++ {
-					l.ask(1)
-					l.pass(time.Second)
+					l.Ask(1)
+					l.Pass(time.Second)
 				}
 			}, append(opts, timing)...)
 			return m
@@ -481,7 +384,7 @@ func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shado
 				getFrom(h, "/slow")
 				getFrom(h, "/waits")
 				time.Sleep(2 * time.Second)
-				close(g.open)
+				close(g.Open)
 				rest()
 			})
 			return m
@@ -682,7 +585,7 @@ func TestACopyStopsAtTheNextMirror(t *testing.T) {
 	for _, kind := range []string{"in process", "remote"} {
 		t.Run(kind, func(t *testing.T) {
 			beyond := newGate()
-			close(beyond.open)
+			close(beyond.Open)
 			backend := httptest.NewServer(text("data"))
 			defer backend.Close()
 			client, clientResults := mirror(t, shadow.InProcess("beyond", beyond))
@@ -708,7 +611,7 @@ func TestACopyStopsAtTheNextMirror(t *testing.T) {
 			settled(t, m, match, results)
 			settled(t, around, "loop", aroundResults)
 			settled(t, client, "loop", clientResults)
-			require.Empty(t, beyond.asked)
+			require.Empty(t, beyond.Asked)
 		})
 	}
 }
@@ -774,8 +677,8 @@ func copied(t *testing.T, raw string, opts ...shadow.Option) (sent string, prima
 	s.overHTTP1(t, s.h())
 	require.NoError(t, m.Shutdown(t.Context()))
 	ledger(t, m)
-	require.Len(t, results.all(), 1)
-	require.NoError(t, results.all()[0].Err)
+	require.Len(t, results.All(), 1)
+	require.NoError(t, results.All()[0].Err)
 	return <-target.raw, primary
 }
 
@@ -933,7 +836,7 @@ func TestACopyGoesNowhereElse(t *testing.T) {
 	m, results := mirrorTo(t, "remote", redirect)
 	getFrom(m.Handler(redirect), "/")
 	settled(t, m, match, results)
-	require.Equal(t, http.StatusFound, results.all()[0].Shadow.StatusCode)
+	require.Equal(t, http.StatusFound, results.All()[0].Shadow.StatusCode)
 	require.Empty(t, elsewhere.raw)
 }
 
@@ -984,8 +887,8 @@ func TestACopyThatIsEndedTwiceIsCountedOnce(t *testing.T) {
 		require.Equal(t, map[string]uint64{"failed": 3}, ledger(t, m))
 		require.EqualValues(t, 3, m.Stats().Unreported)
 		require.Zero(t, m.Stats().QueuedBytes)
-		require.Len(t, results.all(), 3)
-		for _, r := range results.all() {
+		require.Len(t, results.All(), 3)
+		for _, r := range results.All() {
 			requireWithheld(t, r)
 		}
 	}
@@ -1043,8 +946,8 @@ func TestAResultThatCannotBeMaskedIsReportedWithoutItsContent(t *testing.T) {
 			require.NoError(t, m.Shutdown(t.Context()))
 			require.Equal(t, map[string]uint64{string(tt.outcome): 1}, ledger(t, m))
 			require.EqualValues(t, 1, m.Stats().Unreported)
-			require.Len(t, results.all(), 1)
-			got := results.all()[0]
+			require.Len(t, results.All(), 1)
+			got := results.All()[0]
 			requireWithheld(t, got)
 			require.Equal(t, tt.outcome, got.Outcome)
 			require.Equal(t, []string{"orders", "v2", "GET /cards", "GET"}, []string{got.Mirror, got.Target, got.Route, got.Request.Method})
@@ -1122,7 +1025,7 @@ func TestUserCodeCannotBreakProduction(t *testing.T) {
 					require.Zero(t, m.Stats().Unreported)
 				}
 				require.Zero(t, m.Stats().QueuedBytes)
-				for _, r := range results.all() {
+				for _, r := range results.All() {
 					if part == "record mask" {
 						requireWithheld(t, r)
 						continue

@@ -208,25 +208,25 @@ func TestACopyIsSentAtMostOnce(t *testing.T) {
 					io.WriteString(w, "ok")
 				}))
 				ask := func(path string) {
-					before := len(results.all())
+					before := len(results.All())
 					r := httptest.NewRequest(strings.Fields(method)[0], path, nil)
 					if r.Method == "POST" {
 						r = httptest.NewRequest("POST", path, strings.NewReader("body"))
 						r.Header.Set("Idempotency-Key", "1")
 					}
 					h.ServeHTTP(httptest.NewRecorder(), r)
-					require.Eventually(t, func() bool { return len(results.all()) > before }, time.Minute, time.Millisecond)
+					require.Eventually(t, func() bool { return len(results.All()) > before }, time.Minute, time.Millisecond)
 				}
 				ask("/") // a connection that was used before
 				ask("/drop")
 				require.EqualValues(t, 2, f.asked.Load())
-				last := results.all()[1]
+				last := results.All()[1]
 				require.Equal(t, shadow.Failed, last.Outcome)
 				if method != "HEAD" {
-					require.Equal(t, shadow.Match, results.all()[0].Outcome)
+					require.Equal(t, shadow.Match, results.All()[0].Outcome)
 				}
 				ask("/")
-				require.NotEqual(t, shadow.Failed, results.all()[2].Outcome, "the next copy is not concerned")
+				require.NotEqual(t, shadow.Failed, results.All()[2].Outcome, "the next copy is not concerned")
 			})
 		}
 	}
@@ -395,11 +395,11 @@ func TestSilentConnectionsCostOneCopy(t *testing.T) {
 	m, results := mirror(t, target)
 	h := m.Handler(text("ok"))
 	ask := func(path string, n int) {
-		before := len(results.all())
+		before := len(results.All())
 		for range n {
 			getFrom(h, path)
 		}
-		require.Eventually(t, func() bool { return len(results.all()) == before+n }, time.Minute, time.Millisecond)
+		require.Eventually(t, func() bool { return len(results.All()) == before+n }, time.Minute, time.Millisecond)
 	}
 	ask("/first", conns)
 	s.era.Add(1)

@@ -315,7 +315,7 @@ func TestReportersThatFailAreCounted(t *testing.T) {
 				assert.Equal(t, c.want > 0, err != nil, "a flush that fails is an error of Shutdown: %v", err)
 				assert.Equal(t, c.want, m.Stats().Unreported)
 				assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m))
-				assert.Len(t, results.all(), 1)
+				assert.Len(t, results.All(), 1)
 				for _, one := range []*ears{bad, fine} {
 					assert.Equal(t, 1, one.told)
 					assert.GreaterOrEqual(t, one.flushed, 1)
@@ -380,7 +380,7 @@ func TestPartsThatAreReportersAreToldOnce(t *testing.T) {
 				m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
 			}
 			require.NoError(t, m.Shutdown(t.Context()))
-			assert.Len(t, results.all(), 3)
+			assert.Len(t, results.All(), 3)
 			for i, e := range list {
 				assert.Equal(t, 3, e.told, i)
 				assert.Equal(t, 1, e.flushed, i)

@@ -89,7 +89,7 @@ func TestARuleThatNeverMatchedIsSaidOnce(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"email":"ann@x.test"}`)) //nolint:errcheck // recorded
 	})
-	told := &events{}
+	told := &happenings{}
 	mirror, err := shadow.New(shadow.InProcess("v2", answer), shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 		shadow.WithQueue(20_000, 64<<20),
 		shadow.WithMasker(shadow.MaskJSON("$..email", "$..emial")), shadow.WithReporter(told))
@@ -100,7 +100,7 @@ func TestARuleThatNeverMatchedIsSaidOnce(t *testing.T) {
 	}
 	require.NoError(t, mirror.Shutdown(t.Context()))
 	var texts []string
-	for _, e := range told.list {
+	for _, e := range told.Events() {
 		if e.Kind == shadow.EventUnusedRules {
 			texts = append(texts, e.Text)
 		}

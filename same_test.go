@@ -304,8 +304,8 @@ func TestAnAnswerThatBreaksItsLengthIsFailed(t *testing.T) {
 			m.Handler(lengths("6", "abc", "def")).ServeHTTP(w, httptest.NewRequest(cmpOr(c.method, "GET"), "/", nil))
 			settled(t, m, c.want, results)
 			if c.want == "failed" {
-				assert.ErrorIs(t, results.all()[0].Err, io.ErrUnexpectedEOF)
-				assert.Contains(t, results.all()[0].Err.Error(), "Content-Length")
+				assert.ErrorIs(t, results.All()[0].Err, io.ErrUnexpectedEOF)
+				assert.Contains(t, results.All()[0].Err.Error(), "Content-Length")
 			}
 		})
 	}
@@ -338,8 +338,8 @@ func TestAReverseProxyWhoseUpstreamDiesIsFailed(t *testing.T) {
 	m, results := mirror(t, shadow.InProcess("v2", proxy))
 	getFrom(m.Handler(text("half")), "/")
 	settled(t, m, "failed", results)
-	require.ErrorIs(t, results.all()[0].Err, shadow.ErrPanic)
-	require.Contains(t, results.all()[0].Err.Error(), "http.ErrAbortHandler")
+	require.ErrorIs(t, results.All()[0].Err, shadow.ErrPanic)
+	require.Contains(t, results.All()[0].Err.Error(), "http.ErrAbortHandler")
 }
 
 // The temporary files of a form are removed, also where the candidate panics.
@@ -394,7 +394,7 @@ func TestAPanicOfACandidateIsToldWithItsStack(t *testing.T) {
 	m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(panicsDeepDown)), shadow.WithLogger(slog.New(slog.NewTextHandler(logs, nil))), shadow.WithReporter(reporter))
 	getFrom(m.Handler(text("ok")), "/")
 	require.NoError(t, m.Shutdown(context.Background()))
-	err := results.all()[0].Err
+	err := results.All()[0].Err
 	for what, told := range map[string]string{"error": fmt.Sprintf("%+v", err), "log": logs.String(), "report": fmt.Sprint(lines.lines(t))} {
 		assert.Contains(t, told, "panicsDeepDown", what)
 		assert.Contains(t, told, "same_test.go:", what)

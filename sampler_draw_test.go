@@ -180,12 +180,12 @@ func TestAResultCarriesTheProbabilityOfItsRequest(t *testing.T) {
 					m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
 				} else {
 					answer := &http.Response{StatusCode: 200, Body: http.NoBody}
-					_, err := m.Transport(rounds(func(*http.Request) (*http.Response, error) { return answer, nil })).RoundTrip(get())
+					_, err := m.Transport(roundTripper(func(*http.Request) (*http.Response, error) { return answer, nil })).RoundTrip(get())
 					require.NoError(t, err)
 				}
 				require.NoError(t, m.Shutdown(t.Context()))
-				require.Len(t, results.all(), 1)
-				assert.Equal(t, c.want, results.all()[0].Probability, kind)
+				require.Len(t, results.All(), 1)
+				assert.Equal(t, c.want, results.All()[0].Probability, kind)
 			}
 		})
 	}
@@ -213,8 +213,8 @@ func TestAResultCarriesItsStratum(t *testing.T) {
 		m, results := mirror(t, candidate(), shadow.WithSampler(c.s))
 		m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
 		require.NoError(t, m.Shutdown(t.Context()))
-		require.Len(t, results.all(), 1)
-		assert.Equal(t, c.want, results.all()[0].Stratum)
+		require.Len(t, results.All(), 1)
+		assert.Equal(t, c.want, results.All()[0].Stratum)
 	}
 }
 
@@ -257,7 +257,7 @@ func TestAPredicateThatPanicsSamplesNothing(t *testing.T) {
 		m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
 		require.NoError(t, m.Shutdown(t.Context()))
 		assert.Equal(t, map[string]uint64{"sampler-failed": 1}, ledger(t, m), name)
-		assert.Empty(t, results.all())
+		assert.Empty(t, results.All())
 	}
 }
 

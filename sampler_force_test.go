@@ -112,11 +112,11 @@ func TestATokenOfForceStaysWhereItIs(t *testing.T) {
 		assert.Equal(t, token, r.Header.Get("Shadow-Force"))
 	})).ServeHTTP(httptest.NewRecorder(), r)
 	require.NoError(t, m.Shutdown(t.Context()))
-	require.Len(t, results.all(), 1)
+	require.Len(t, results.All(), 1)
 	assert.NotEmpty(t, sent.Get("Shadow-Request"))
 	assert.NotContains(t, sent, "Shadow-Force")
-	assert.NotContains(t, results.all()[0].Request.Header.Get("Shadow-Force"), token)
-	assert.Equal(t, 1.0, results.all()[0].Probability)
+	assert.NotContains(t, results.All()[0].Request.Header.Get("Shadow-Force"), token)
+	assert.Equal(t, 1.0, results.All()[0].Probability)
 }
 
 func FuzzForce(f *testing.F) {

@@ -577,7 +577,7 @@ func TestNotCopiedCostsNoAllocation(t *testing.T) {
 			same := true
 			h := c.m.Handler(http.HandlerFunc(func(gotW http.ResponseWriter, gotR *http.Request) { same = same && gotW == w && gotR == c.r }))
 			resp := &http.Response{StatusCode: 200, Body: http.NoBody}
-			rt := c.m.Transport(rounds(func(gotR *http.Request) (*http.Response, error) { same = same && gotR == c.r; return resp, nil }))
+			rt := c.m.Transport(roundTripper(func(gotR *http.Request) (*http.Response, error) { same = same && gotR == c.r; return resp, nil }))
 			before := counted(c.m, c.reason)
 			assert.Zero(t, testing.AllocsPerRun(100, func() { h.ServeHTTP(w, c.r) }))
 			assert.Zero(t, testing.AllocsPerRun(100, func() {
@@ -598,11 +598,6 @@ func (handle) Header() http.Header         { return nil }
 func (handle) Write(p []byte) (int, error) { return len(p), nil }
 func (handle) WriteHeader(int)             {}
 
-// rounds is a function as a RoundTripper.
-type rounds func(*http.Request) (*http.Response, error)
-
-func (f rounds) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 func counted(m *shadow.Mirror, reason shadow.Reason) uint64 {
 	s := m.Stats()
 	return s.Skipped[reason] + s.Dropped[reason]
@@ -613,5 +608,5 @@ func TestASamplerThatPanicsSamplesNothing(t *testing.T) {
 	m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
 	require.NoError(t, m.Shutdown(t.Context()))
 	assert.Equal(t, map[string]uint64{"sampler-failed": 1}, ledger(t, m))
-	assert.Empty(t, results.all())
+	assert.Empty(t, results.All())
 }

@@ -1,11 +1,9 @@
 package shadow_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -13,21 +11,6 @@ import (
 
 	"github.com/goshadow/shadow"
 )
-
-// alarms keeps the events that a mirror tells of.
-type alarms struct {
-	mu   sync.Mutex
-	list []shadow.Event
-}
-
-func (a *alarms) Report(context.Context, *shadow.Result) error { return nil }
-
-func (a *alarms) ReportEvent(_ context.Context, e *shadow.Event) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.list = append(a.list, *e)
-	return nil
-}
 
 func TestACopyThatIsKeptFromWritingIsAnEvent(t *testing.T) {
 	guarded := func(kinds ...string) http.Handler {
@@ -54,7 +37,7 @@ func TestACopyThatIsKeptFromWritingIsAnEvent(t *testing.T) {
 		"not at all": {shadow.InProcess("v2", guarded()), nil, map[string]string{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var told alarms
+			var told happenings
 			m, err := shadow.New(c.target, append(c.opts, shadow.WithName("orders"), shadow.WithReporter(&told))...)
 			require.NoError(t, err)
 			r := httptest.NewRequest("GET", "/orders/7", nil)
@@ -63,7 +46,7 @@ func TestACopyThatIsKeptFromWritingIsAnEvent(t *testing.T) {
 			require.NoError(t, m.Shutdown(t.Context()))
 
 			got := map[string]string{}
-			for _, e := range told.list {
+			for _, e := range told.Events() {
 				assert.Equal(t, shadow.EventSideEffect, e.Kind)
 				assert.Equal(t, "orders", e.Mirror)
 				assert.Equal(t, "id-1", e.ID)
@@ -73,7 +56,7 @@ func TestACopyThatIsKeptFromWritingIsAnEvent(t *testing.T) {
 				got[e.Target] = said
 			}
 			assert.Equal(t, c.texts, got)
-			assert.Len(t, told.list, len(c.texts))
+			assert.Len(t, told.Events(), len(c.texts))
 		})
 	}
 }

@@ -261,7 +261,7 @@ func TestAnAnswerThatMemoryWasShortForIsUncompared(t *testing.T) {
 				require.NoError(t, m.Shutdown(t.Context()))
 				close(over)
 				open.Wait()
-				r := results.all()[0]
+				r := results.All()[0]
 				assert.Equal(t, c.want, r.Outcome, "%v %v", r.Diffs, r.Err)
 				if c.want == shadow.Uncompared {
 					assert.ErrorIs(t, r.Err, shadow.ErrBody)

@@ -46,7 +46,7 @@ func (c *clocked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.handler.ServeHTTP(w, r)
 }
 
-func (c *clocked) all() []string {
+func (c *clocked) All() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.asked...)
@@ -125,7 +125,7 @@ func TestWhenACopyStarts(t *testing.T) {
 						}
 						started := time.Now()
 						if side == "handler" {
-							m.h.ServeHTTP(httptest.NewRecorder(), r)
+							m.Front.ServeHTTP(httptest.NewRecorder(), r)
 						} else {
 							resp, err := m.Transport(shadow.HandlerTransport(c.primary)).RoundTrip(r)
 							require.NoError(t, err)
@@ -133,8 +133,8 @@ func TestWhenACopyStarts(t *testing.T) {
 							resp.Body.Close()
 						}
 						assert.Equal(t, time.Duration(5+len(c.body))*time.Second, time.Since(started), "it takes what it takes without us")
-						m.pass(time.Minute)
-						assert.Equal(t, []string{want}, candidate.all())
+						m.Pass(time.Minute)
+						assert.Equal(t, []string{want}, candidate.All())
 						assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m.Mirror))
 						assert.Zero(t, m.Stats().QueuedBytes)
 					}, allMethods, shadow.WithTiming(timing))
@@ -159,7 +159,7 @@ func TestASlowBodyIsNeverDelayed(t *testing.T) {
 					assert.Equal(t, 1, n)
 					assert.NoError(t, err)
 					assert.Equal(t, time.Duration(2*i+2)*time.Second, time.Since(bubbleStart))
-					assert.Empty(t, asked.all())
+					assert.Empty(t, asked.All())
 				}
 				_, err := r.Body.Read(make([]byte, 10))
 				assert.Equal(t, io.EOF, err)
@@ -169,9 +169,9 @@ func TestASlowBodyIsNeverDelayed(t *testing.T) {
 			inBubble(t, primary, shadow.InProcess("v2", asked), func(t *testing.T, m *limited) {
 				r := httptest.NewRequest("POST", "/", nil)
 				r.Body, r.ContentLength = body, -1
-				m.h.ServeHTTP(httptest.NewRecorder(), r)
-				m.pass(time.Minute)
-				assert.Equal(t, []string{"10s abcde"}, asked.all())
+				m.Front.ServeHTTP(httptest.NewRecorder(), r)
+				m.Pass(time.Minute)
+				assert.Equal(t, []string{"10s abcde"}, asked.All())
 			}, allMethods, parallel)
 		})
 	}
@@ -206,8 +206,8 @@ var endings = map[string]func(w http.ResponseWriter, r *http.Request, leave func
 }
 
 // serveEnding serves one request whose primary takes a second and ends like this.
-func (m *limited) serveEnding(ending func(w http.ResponseWriter, r *http.Request, leave func()), body string) {
-	ctx, leave := context.WithCancel(m.t.Context())
+func serveEnding(t *testing.T, m *limited, ending func(w http.ResponseWriter, r *http.Request, leave func()), body string) {
+	ctx, leave := context.WithCancel(t.Context())
 	defer leave()
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -244,10 +244,10 @@ func TestHowThePrimaryEndsDecides(t *testing.T) {
 						}))
 						compared := name == "match" || name == "mismatch"
 						inBubble(t, fine, target, func(t *testing.T, m *limited) {
-							m.serveEnding(ending, body)
-							m.pass(time.Minute)
+							serveEnding(t, m, ending, body)
+							m.Pass(time.Minute)
 							assert.Equal(t, map[string]uint64{name: 1}, ledger(t, m.Mirror))
-							assert.Len(t, m.events.all(), map[bool]int{true: 1}[compared])
+							assert.Len(t, m.Events.All(), map[bool]int{true: 1}[compared])
 							assert.Zero(t, m.Stats().QueuedBytes)
 							if kind == "until it is cancelled" && of == shadow.Parallel {
 								assert.Equal(t, compared, took.Load() == int64(3*time.Second))
@@ -272,12 +272,12 @@ func TestACopyThatWaitedTooLongIsNotSent(t *testing.T) {
 				io.WriteString(w, "ok")
 			}))
 			inBubble(t, fine, target, func(t *testing.T, m *limited) {
-				getFrom(m.h, "/")
+				getFrom(m.Front, "/")
 				rest()
-				m.serveEnding(ending, "body")
+				serveEnding(t, m, ending, "body")
 				compared := name == "match" || name == "mismatch"
 				assert.Equal(t, map[bool]int{true: 1}[compared], m.Stats().Queued, "one that is not for comparing waits no longer")
-				m.pass(time.Minute)
+				m.Pass(time.Minute)
 				want := map[string]uint64{"match": 1}
 				want[name]++
 				assert.Equal(t, want, ledger(t, m.Mirror))
@@ -302,9 +302,9 @@ func TestABodyThatIsNotReadIsNotSentEither(t *testing.T) {
 			candidate := &clocked{handler: fine}
 			inBubble(t, c.primary, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
 				r := httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("body"), failingReader{}))
-				m.h.ServeHTTP(httptest.NewRecorder(), r)
-				m.pass(time.Minute)
-				assert.Empty(t, candidate.all())
+				m.Front.ServeHTTP(httptest.NewRecorder(), r)
+				m.Pass(time.Minute)
+				assert.Empty(t, candidate.All())
 				assert.Equal(t, map[string]uint64{c.want: 1}, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().QueuedBytes)
 			}, allMethods, parallel)
@@ -339,22 +339,22 @@ func TestAnEndlessPrimaryHoldsNoWorker(t *testing.T) {
 				done := make(chan struct{})
 				go func() {
 					defer close(done)
-					getFrom(m.h, "/")
+					getFrom(m.Front, "/")
 				}()
-				m.pass(10*time.Second - 1)
+				m.Pass(10*time.Second - 1)
 				s := m.Stats()
 				assert.EqualValues(t, 1, s.Requests, "it is counted while the primary answers")
 				assert.Equal(t, 1, s.Running)
 				ledger(t, m.Mirror)
-				m.pass(1)
+				m.Pass(1)
 				assert.Equal(t, map[string]uint64{"primary-incomplete": 1}, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().Running)
-				assert.Equal(t, c.breaker, m.breaker("v2"))
+				assert.Equal(t, c.breaker, m.Breaker("v2"))
 				<-done
-				m.pass(time.Hour)
+				m.Pass(time.Hour)
 				assert.Equal(t, map[string]uint64{"primary-incomplete": 1}, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().QueuedBytes)
-				assert.Empty(t, m.events.all())
+				assert.Empty(t, m.Events.All())
 			}, parallel, shadow.WithConcurrency(1), shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: 10 * time.Hour}))
 		})
 	}
@@ -376,16 +376,16 @@ func TestAFailureWaitsForThePrimary(t *testing.T) {
 			target := shadow.InProcess("v2", c.candidate)
 			target.Timeout = 10 * time.Second
 			inBubble(t, sleeping(9*time.Second), target, func(t *testing.T, m *limited) {
-				getFrom(m.h, "/some/thing/1")
-				m.pass(time.Second)
-				results := m.events.all()
+				getFrom(m.Front, "/some/thing/1")
+				m.Pass(time.Second)
+				results := m.Events.All()
 				require.Len(t, results, 1)
 				assert.Equal(t, shadow.Failed, results[0].Outcome)
 				require.ErrorIs(t, results[0].Err, c.err)
 				assert.Equal(t, "ok", string(results[0].Primary.Body))
 				assert.Equal(t, 9*time.Second, results[0].Primary.Took)
 				assert.Equal(t, "GET /some/thing/{}", results[0].Route)
-				m.pass(time.Hour)
+				m.Pass(time.Hour)
 				assert.Equal(t, map[string]uint64{"failed": 1}, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().QueuedBytes)
 			}, parallel)
@@ -399,11 +399,11 @@ func TestParallelCopiesAreTimedFairly(t *testing.T) {
 	inBubble(t, sleeping(2*time.Second), shadow.InProcess("v2", sleeping(3*time.Second)), func(t *testing.T, m *limited) {
 		var clients sync.WaitGroup
 		for range 3 {
-			clients.Go(func() { getFrom(m.h, "/") })
+			clients.Go(func() { getFrom(m.Front, "/") })
 		}
 		clients.Wait()
-		m.pass(time.Minute)
-		results := m.events.all()
+		m.Pass(time.Minute)
+		results := m.Events.All()
 		require.Len(t, results, 3)
 		for i, res := range results {
 			assert.Equal(t, 2*time.Second, res.Primary.Took)
@@ -428,7 +428,7 @@ func TestAFullQueueDropsAtTheStart(t *testing.T) {
 					io.WriteString(w, "ok")
 				}))
 				for range 2 {
-					getFrom(m.h, "/")
+					getFrom(m.Front, "/")
 					synctest.Wait()
 				}
 				if body == "" {
@@ -436,7 +436,7 @@ func TestAFullQueueDropsAtTheStart(t *testing.T) {
 				} else {
 					assert.Equal(t, "ok", postTo(checked, "/", body).Body.String())
 				}
-				m.pass(time.Minute)
+				m.Pass(time.Minute)
 				assert.Equal(t, map[string]uint64{"match": 2, "queue-full": 1}, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().QueuedBytes)
 			}, allMethods, parallel, shadow.WithConcurrency(1), shadow.WithQueue(1, 1<<20))
@@ -457,8 +457,8 @@ func TestShutdownBesideThePrimary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, sleeping(5*time.Second), shadow.InProcess("v2", fine), func(t *testing.T, m *limited) {
 				var clients sync.WaitGroup
-				clients.Go(func() { getFrom(m.h, "/") })
-				m.pass(time.Second)
+				clients.Go(func() { getFrom(m.Front, "/") })
+				m.Pass(time.Second)
 				before := time.Now()
 				stopped := make(chan struct{})
 				go func() {
@@ -466,11 +466,11 @@ func TestShutdownBesideThePrimary(t *testing.T) {
 					assert.NoError(t, c.stop(m.Mirror))
 				}()
 				synctest.Wait()
-				clients.Go(func() { getFrom(m.h, "/") })
+				clients.Go(func() { getFrom(m.Front, "/") })
 				<-stopped
 				assert.Equal(t, c.took, time.Since(before))
 				clients.Wait()
-				m.pass(time.Minute)
+				m.Pass(time.Minute)
 				assert.Equal(t, c.want, ledger(t, m.Mirror))
 				assert.Zero(t, m.Stats().QueuedBytes)
 			}, parallel)
@@ -484,12 +484,12 @@ func TestShutdownBesideThePrimary(t *testing.T) {
 		inBubble(t, primary, shadow.InProcess("v2", hung), func(t *testing.T, m *limited) {
 			var clients sync.WaitGroup
 			for range 3 {
-				clients.Go(func() { postTo(m.h, "/", "body") })
+				clients.Go(func() { postTo(m.Front, "/", "body") })
 			}
-			m.pass(time.Second)
+			m.Pass(time.Second)
 			require.NoError(t, m.Close())
 			clients.Wait()
-			m.pass(time.Minute)
+			m.Pass(time.Minute)
 			assert.Equal(t, map[string]uint64{"shut-down": 3}, ledger(t, m.Mirror))
 			assert.Zero(t, m.Stats().QueuedBytes)
 		}, allMethods, parallel, shadow.WithConcurrency(1))
@@ -531,8 +531,8 @@ func TestLongAnswersBesideThePrimary(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			floods.Store(0)
 			inBubble(t, c.primary, shadow.InProcess("v2", c.candidate), func(t *testing.T, m *limited) {
-				m.ask(1)
-				m.pass(5 * time.Second)
+				m.Ask(1)
+				m.Pass(5 * time.Second)
 				assert.Equal(t, map[string]uint64{c.want: 1}, ledger(t, m.Mirror))
 				assert.LessOrEqual(t, floods.Load(), int64(1100), "and not for the 10 s of the timeout")
 			}, parallel, shadow.WithMaxBody(10_000))
@@ -544,14 +544,14 @@ func TestLongAnswersBesideThePrimary(t *testing.T) {
 func TestACancelledCopyOpensNoBreaker(t *testing.T) {
 	inBubble(t, fine, shadow.InProcess("v2", hung), func(t *testing.T, m *limited) {
 		for range 20 {
-			m.serveEnding(endings["primary-refused"], "")
-			m.pass(0)
+			serveEnding(t, m, endings["primary-refused"], "")
+			m.Pass(0)
 		}
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v2"))
-		assert.Equal(t, shadow.BreakerClosed, m.breaker("v1"))
-		m.serveEnding(endings["match"], "")
-		m.pass(time.Minute)
-		assert.Equal(t, shadow.BreakerOpen, m.breaker("v2"), "one that is not says enough")
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v2"))
+		assert.Equal(t, shadow.BreakerClosed, m.Breaker("v1"))
+		serveEnding(t, m, endings["match"], "")
+		m.Pass(time.Minute)
+		assert.Equal(t, shadow.BreakerOpen, m.Breaker("v2"), "one that is not says enough")
 	}, allMethods, parallel, shadow.WithControl(shadow.InProcess("v1", hung)), shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
 }
 
@@ -563,9 +563,9 @@ func TestServerErrorsBesideThePrimary(t *testing.T) {
 			w.WriteHeader(status)
 		})
 		inBubble(t, primary, shadow.InProcess("v2", broken), func(t *testing.T, m *limited) {
-			m.ask(1)
-			assert.Equal(t, state, m.breaker("v2"), status)
-			assert.Equal(t, state, m.breaker("v1"), status)
+			m.Ask(1)
+			assert.Equal(t, state, m.Breaker("v2"), status)
+			assert.Equal(t, state, m.Breaker("v1"), status)
 		}, parallel, shadow.WithControl(shadow.InProcess("v1", broken)), shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
 	}
 }
@@ -580,14 +580,14 @@ func TestLongAnswersThatNobodyReadsBesideThePrimary(t *testing.T) {
 		})
 		for name, target := range map[string]shadow.Target{
 			"in process": shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write(make([]byte, 2<<20)) })),
-			"elsewhere": {Name: "v2", Transport: rounds(func(*http.Request) (*http.Response, error) {
+			"elsewhere": {Name: "v2", Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: 200, Body: io.NopCloser(bytes.NewReader(make([]byte, 2<<20)))}, nil
 			})},
 		} {
 			target.Discard = true
 			inBubble(t, primary, target, func(t *testing.T, m *limited) {
-				m.ask(1)
-				assert.Equal(t, state, m.breaker("v2"), "%s, %d bytes", name, size)
+				m.Ask(1)
+				assert.Equal(t, state, m.Breaker("v2"), "%s, %d bytes", name, size)
 			}, parallel, shadow.WithBreaker(shadow.BreakerOptions{Min: 1, Pause: time.Hour}))
 		}
 	}
@@ -602,9 +602,9 @@ func TestTheControlBesideThePrimary(t *testing.T) {
 		fmt.Fprintf(w, `{"n":%d}`, n.Add(1))
 	})
 	inBubble(t, counting, shadow.InProcess("v2", counting), func(t *testing.T, m *limited) {
-		m.ask(1)
-		require.Len(t, m.events.all(), 1)
-		res := m.events.all()[0]
+		m.Ask(1)
+		require.Len(t, m.Events.All(), 1)
+		res := m.Events.All()[0]
 		assert.Equal(t, shadow.Match, res.Outcome)
 		assert.Equal(t, []string{"/body/n"}, diffPaths(res.Noise))
 	}, parallel, shadow.WithControl(shadow.InProcess("v1", counting)))
@@ -618,9 +618,9 @@ func TestAFailedMaskDoesNotWaitForThePrimary(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			getFrom(m.h, "/")
+			getFrom(m.Front, "/")
 		}()
-		m.pass(time.Second)
+		m.Pass(time.Second)
 		assert.Equal(t, map[string]uint64{"mask-failed": 1}, ledger(t, m.Mirror))
 		<-done
 		assert.Equal(t, map[string]uint64{"mask-failed": 1}, ledger(t, m.Mirror))
@@ -642,7 +642,7 @@ func answered(status int, text string) *http.Response {
 func TestARequestThatIsSentAgainIsCopiedOnce(t *testing.T) {
 	candidate := &clocked{handler: fine}
 	inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
-		rt := m.Transport(rounds(func(r *http.Request) (*http.Response, error) {
+		rt := m.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
 			for read := range 4 { // the first attempts do not get far, the third does
 				body, err := r.GetBody()
 				require.NoError(t, err)
@@ -655,7 +655,7 @@ func TestARequestThatIsSentAgainIsCopiedOnce(t *testing.T) {
 		for range 2 {
 			r, err := http.NewRequest("POST", "http://h/", strings.NewReader("body"))
 			require.NoError(t, err)
-			if len(candidate.all()) == 0 {
+			if len(candidate.All()) == 0 {
 				get := r.GetBody
 				r.GetBody = func() (io.ReadCloser, error) { body, err := get(); return wrapped{body}, err }
 				r.Body, _ = r.GetBody()
@@ -664,9 +664,9 @@ func TestARequestThatIsSentAgainIsCopiedOnce(t *testing.T) {
 			require.NoError(t, err)
 			io.Copy(io.Discard, resp.Body)
 			resp.Body.Close()
-			m.pass(time.Minute)
+			m.Pass(time.Minute)
 		}
-		assert.Equal(t, []string{"2s body", "1m4s body"}, candidate.all())
+		assert.Equal(t, []string{"2s body", "1m4s body"}, candidate.All())
 		assert.Equal(t, map[string]uint64{"match": 2}, ledger(t, m.Mirror))
 		assert.Zero(t, m.Stats().QueuedBytes)
 	}, allMethods, parallel)
@@ -675,7 +675,7 @@ func TestARequestThatIsSentAgainIsCopiedOnce(t *testing.T) {
 // A call that comes to nothing, or whose answer is not read, takes its copy with it.
 func TestHowACallEndsDecides(t *testing.T) {
 	for want, c := range map[string]struct {
-		call rounds
+		call roundTripper
 		read bool
 	}{
 		"match":              {func(*http.Request) (*http.Response, error) { return answered(200, "ok"), nil }, true},
@@ -689,7 +689,7 @@ func TestHowACallEndsDecides(t *testing.T) {
 			for _, body := range []string{"", "body"} {
 				t.Run(want+"/"+body, func(t *testing.T) {
 					inBubble(t, fine, shadow.InProcess("v2", candidate), func(t *testing.T, m *limited) {
-						rt := m.Transport(rounds(func(r *http.Request) (*http.Response, error) {
+						rt := m.Transport(roundTripper(func(r *http.Request) (*http.Response, error) {
 							if r.Body != nil {
 								io.Copy(io.Discard, r.Body)
 							}
@@ -709,7 +709,7 @@ func TestHowACallEndsDecides(t *testing.T) {
 							}
 							resp.Body.Close()
 						}()
-						m.pass(time.Minute)
+						m.Pass(time.Minute)
 						assert.Equal(t, map[string]uint64{want: 1}, ledger(t, m.Mirror))
 						assert.Zero(t, m.Stats().QueuedBytes)
 					}, allMethods, parallel)
@@ -783,7 +783,7 @@ func TestTheLedgerAddsUpBesideThePrimary(t *testing.T) {
 			shadow.WithConcurrency(4), shadow.WithQueue(8, 1<<20), shadow.WithBreaker(shadow.BreakerOptions{Off: true}),
 			shadow.WithControl(shadow.InProcess("v1", http.HandlerFunc(candidate))))
 		require.NoError(t, err)
-		l := &limited{Mirror: m, t: t}
+		l := &limited{Mirror: m}
 		var clients sync.WaitGroup
 		const each, all = 40, 16
 		for range all {
@@ -792,7 +792,7 @@ func TestTheLedgerAddsUpBesideThePrimary(t *testing.T) {
 					served := make(chan struct{})
 					go func() {
 						defer close(served)
-						l.serveEnding(turns[rand.IntN(len(turns))], strings.Repeat("x", rand.IntN(3)*1000))
+						serveEnding(t, l, turns[rand.IntN(len(turns))], strings.Repeat("x", rand.IntN(3)*1000))
 					}()
 					<-served
 					ledger(t, m)

@@ -292,7 +292,7 @@ func TestARequestThatIsSentAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, see(t, resp).Body, "the whole body")
 	settled(t, m, match, results)
-	require.Equal(t, "the whole body", string(results.all()[0].Request.Body))
+	require.Equal(t, "the whole body", string(results.All()[0].Request.Body))
 
 	t.Run("by the caller, much later", func(t *testing.T) {
 		m, results := mirror(t, shadow.InProcess("v2", http.HandlerFunc(echo)), allMethods)
@@ -446,7 +446,7 @@ func TestATransportDoesNotDelayAStream(t *testing.T) {
 		close(next)
 		require.Equal(t, "3", see(t, resp).Body)
 		settled(t, m, mismatch, results)
-		require.Equal(t, "0123", string(results.all()[0].Primary.Body))
+		require.Equal(t, "0123", string(results.All()[0].Primary.Body))
 	})
 }
 
@@ -470,10 +470,10 @@ func TestTheShadowOfACall(t *testing.T) {
 		require.Equal(t, "/a?b=c", got.RequestURI)
 		require.Equal(t, target.host, got.Host)
 		require.Equal(t, "vendor.test", got.Header.Get("X-Forwarded-Host"))
-		require.Equal(t, results.all()[0].ID, got.Header.Get("Shadow-Request"))
+		require.Equal(t, results.All()[0].ID, got.Header.Get("Shadow-Request"))
 		require.Equal(t, got.Header.Get("Shadow-Request"), got.Header.Get("X-Request-Id"))
 		if id != "" {
-			require.Equal(t, id, results.all()[0].ID)
+			require.Equal(t, id, results.All()[0].ID)
 		} else {
 			require.NotContains(t, req.Header, "X-Request-Id")
 		}
@@ -523,7 +523,7 @@ func TestATransportSendsWhatNetHTTPSends(t *testing.T) {
 		}
 		require.NoError(t, m.Shutdown(t.Context()))
 		require.Equal(t, map[string]uint64{match: 3}, ledger(t, m))
-		for _, r := range results.all() {
+		for _, r := range results.All() {
 			require.Equal(t, "hello", string(r.Request.Body))
 		}
 	})
@@ -586,7 +586,7 @@ func TestATransportSendsWhatNetHTTPSends(t *testing.T) {
 			require.Equal(t, strings.Repeat("x", 100<<10), sent)
 			require.NoError(t, m.Shutdown(t.Context()))
 			require.Equal(t, map[string]uint64{mismatch: 1}, ledger(t, m))
-			require.Equal(t, sent, string(results.all()[0].Request.Body))
+			require.Equal(t, sent, string(results.All()[0].Request.Body))
 			require.ErrorIs(t, f.Close(), os.ErrClosed)
 		}
 	})
@@ -602,7 +602,7 @@ func TestATransportSendsWhatNetHTTPSends(t *testing.T) {
 		see(t, resp)
 		require.Contains(t, <-target.raw, "\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n")
 		require.NoError(t, m.Shutdown(t.Context()))
-		require.Equal(t, "one two", string(results.all()[0].Request.Body))
+		require.Equal(t, "one two", string(results.All()[0].Request.Body))
 	})
 }
 
@@ -634,7 +634,7 @@ func TestATransportDoesNotAskForABodyAgain(t *testing.T) {
 			require.Contains(t, see(t, resp).Body, "upload")
 			settled(t, m, match, results)
 			require.Zero(t, asked)
-			require.Equal(t, content, string(results.all()[0].Request.Body))
+			require.Equal(t, content, string(results.All()[0].Request.Body))
 		}
 	})
 }

@@ -66,7 +66,7 @@ func TestOverheadHasTheSamplerAndTheRouteInIt(t *testing.T) {
 		for kind, ask := range map[string]func(m *shadow.Mirror){
 			"Handler": func(m *shadow.Mirror) { m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get()) },
 			"Transport": func(m *shadow.Mirror) {
-				resp, err := m.Transport(rounds(func(*http.Request) (*http.Response, error) {
+				resp, err := m.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
 					return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 				})).RoundTrip(get())
 				if assert.NoError(t, err) {

@@ -63,7 +63,7 @@ func TestAControlThatIsNotIsolatedIsNeverAskedAnUnsafeRequest(t *testing.T) {
 			assert.Equal(t, c.want, []int64{orders.reads.Load(), orders.writes.Load()}, "the primary's and the control's together")
 			assert.Equal(t, []int64{1, 2}, []int64{candidate.reads.Load(), candidate.writes.Load()})
 			require.Equal(t, map[string]uint64{match: 3}, ledger(t, m))
-			for _, res := range results.all() {
+			for _, res := range results.All() {
 				assert.Equal(t, res.Request.Method == "GET" && len(res.Request.Header["X-Http-Method-Override"]) == 0 || c.control, res.Control != nil, res.Request.Method)
 			}
 		})
