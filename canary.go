@@ -13,6 +13,7 @@ import (
 	"github.com/goshadow/shadow/internal/detect"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/redact"
 )
 
@@ -343,5 +344,5 @@ func (l *leaks) token(name string) string {
 	if len(name) > longest || len(detect.Text(nil, []byte(name), l.kinds)) > 0 {
 		return maskedText
 	}
-	return redact.Escape(strings.ToValidUTF8(name, "\uFFFD"))
+	return pointer.Escape(strings.ToValidUTF8(name, "\uFFFD"))
 }

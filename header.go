@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow/internal/fields"
-	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // volatileFields are the header fields that CompareOptions.Headers leaves out by default:
@@ -363,7 +363,7 @@ func cookieDiffs(prefix string, p, s []string, byDefault bool) (diffs []Diff) {
 	for _, name := range slices.Sorted(maps.Keys(union(a, b))) {
 		x, inA := a[name]
 		y, inB := b[name]
-		d := Diff{Path: prefix + redact.Escape(name)}
+		d := Diff{Path: prefix + pointer.Escape(name)}
 		switch {
 		case maps.Equal(x, y):
 			continue

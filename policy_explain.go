@@ -12,7 +12,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/jsondiff"
-	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // Touch says that a rule changed a value, and where, but not which value.
@@ -165,7 +165,7 @@ func cookieValues(field string, values []string) map[string][]string {
 // inNames are the differences of two sets of named values, by name.
 func inNames(prefix string, before, after map[string][]string) (diffs []Diff) {
 	for _, name := range slices.Sorted(maps.Keys(union(before, after))) {
-		d := Diff{Path: prefix + "/" + redact.Escape(name), Kind: Changed}
+		d := Diff{Path: prefix + "/" + pointer.Escape(name), Kind: Changed}
 		a, had := before[name]
 		b, has := after[name]
 		switch {

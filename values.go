@@ -10,7 +10,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/detect"
-	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // maxValue is how many bytes of a value a Diff holds.
@@ -111,7 +111,7 @@ func valueAt(m *Message, path string) json.RawMessage {
 	case rest == "":
 		return bodyValue(m.Body)
 	default:
-		return bodyValue(redact.Lookup(m.Body, rest))
+		return bodyValue(pointer.Lookup(m.Body, rest))
 	}
 }
 
@@ -157,7 +157,7 @@ func hideNames(masked bool, known map[string]bool, primary, shadow *Message, lis
 	eachPart(lists, func(part string) string {
 		shown[part] = !masked
 		if member, _, ok := strings.Cut(part, "="); ok {
-			shown[member], keyed[redact.Unescape(member)] = !masked, true
+			shown[member], keyed[pointer.Unescape(member)] = !masked, true
 		}
 		return part
 	})
@@ -179,7 +179,7 @@ func hideNames(masked bool, known map[string]bool, primary, shadow *Message, lis
 		}
 	}
 	for part, show := range shown {
-		shown[part] = (show || ownNames[part] || isIndex(part, index) || known[strings.ToLower(strings.TrimLeft(part, "@"))]) && len(detect.Text(nil, []byte(redact.Unescape(part)), detect.All)) == 0
+		shown[part] = (show || ownNames[part] || isIndex(part, index) || known[strings.ToLower(strings.TrimLeft(part, "@"))]) && len(detect.Text(nil, []byte(pointer.Unescape(part)), detect.All)) == 0
 	}
 	eachPart(lists, func(part string) string {
 		member, _, keyed := strings.Cut(part, "=")

@@ -206,13 +206,10 @@ func (at place) member(name string, same func(a, b string) bool) place {
 			spelt, at.sides[k] = key, node{object[key], true}
 		}
 	}
-	at.path += "/" + escape.Replace(spelt)
+	at.path += "/" + pointer.Escape(spelt)
 	at.kind = shadow.Changed
 	return at
 }
-
-// escape escapes a token of a pointer (RFC 6901 section 3).
-var escape = strings.NewReplacer("~", "~0", "/", "~1")
 
 // element is the place of the elements at i and j, of which one may be -1.
 func (at place) element(i, j int) place {

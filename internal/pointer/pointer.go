@@ -1,5 +1,5 @@
-// Package pointer orders and folds JSON Pointers (RFC 6901), as the differences of an
-// exchange are ordered and counted.
+// Package pointer reads, writes, orders and folds JSON Pointers (RFC 6901). Differences are
+// ordered and counted by them.
 package pointer
 
 import (
@@ -109,9 +109,17 @@ func AppendToken(dst, name []byte) []byte {
 	return fmt.Appendf(appendEscaped(dst, name[:cut]), "…%08x", crc32.ChecksumIEEE(name))
 }
 
-func appendEscaped(dst, name []byte) []byte {
-	for _, c := range name {
-		switch c {
+// Escape returns name as a reference token, however long it is.
+func Escape(name string) string { return string(appendEscaped(nil, name)) }
+
+// Unescape returns the name that a reference token stands for.
+func Unescape(token string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
+}
+
+func appendEscaped[T string | []byte](dst []byte, name T) []byte {
+	for i := range len(name) {
+		switch c := name[i]; c {
 		case '~':
 			dst = append(dst, "~0"...)
 		case '/':

@@ -11,7 +11,6 @@ import (
 	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/pointer"
-	"github.com/goshadow/shadow/internal/redact"
 )
 
 // Suggestion is what could be ignored so that a group does not come again: a rule for each
@@ -330,7 +329,7 @@ func scalars(path string, doc []byte) bool {
 func jsonPath(path string) string {
 	text := []byte{'$'}
 	for _, token := range strings.Split(path, "/")[2:] {
-		switch name := redact.Unescape(token); {
+		switch name := pointer.Unescape(token); {
 		case token == "*":
 			text = append(text, "[*]"...)
 		case isName(name):

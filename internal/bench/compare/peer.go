@@ -16,6 +16,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/jsondiff"
 	"github.com/goshadow/shadow/internal/jsonpath"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // verdict says whether two documents are equal; an error is that it cannot tell.
@@ -206,7 +207,7 @@ func pointers(v any, p path, at string) (all []string) {
 	switch step := p[0].(type) {
 	case string:
 		if member, ok := v.(map[string]any)[step]; ok {
-			name := strings.NewReplacer("~", "~0", "/", "~1").Replace(step)
+			name := pointer.Escape(step)
 			return pointers(member, p[1:], at+"/"+name)
 		}
 	case int:

@@ -1,4 +1,4 @@
-package redact_test
+package pointer_test
 
 import (
 	"bytes"
@@ -10,14 +10,14 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // The examples of RFC 6901 section 5, and what lies beside them.
 func TestLookup(t *testing.T) {
 	const doc = ` {"foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5, "k\"l": 6, " ": 7, "m~n": 8,
 		"~1": 9, "two": 1, "two": 2, "\u0065sc": {"x": [[], {"": {"": null}}]}, "01": "name"} `
-	for pointer, want := range map[string]string{
+	for at, want := range map[string]string{
 		"":                 strings.TrimSpace(doc),
 		"/foo":             `["bar", "baz"]`,
 		"/foo/0":           `"bar"`,
@@ -49,16 +49,16 @@ func TestLookup(t *testing.T) {
 		"/esc/x/0/0":       "",
 		"/foo/99999999999": "",
 	} {
-		got := redact.Lookup([]byte(doc), pointer)
-		assert.Equal(t, want, string(got), "%q", pointer)
-		assert.Equal(t, want == "", got == nil, "%q", pointer)
+		got := pointer.Lookup([]byte(doc), at)
+		assert.Equal(t, want, string(got), "%q", at)
+		assert.Equal(t, want == "", got == nil, "%q", at)
 	}
 }
 
 func TestLookupInWhatIsNotJSON(t *testing.T) {
 	for _, doc := range []string{"", " ", "{", `{"a":1`, `{"a":1}x`, "[1,]", strings.Repeat("[", 1_000_000)} {
-		for _, pointer := range []string{"", "/a", "/0"} {
-			assert.Nil(t, redact.Lookup([]byte(doc), pointer), "%.20q in %.20q", pointer, doc)
+		for _, at := range []string{"", "/a", "/0"} {
+			assert.Nil(t, pointer.Lookup([]byte(doc), at), "%.20q in %.20q", at, doc)
 		}
 	}
 }
@@ -69,7 +69,7 @@ func FuzzLookupFindsEveryValue(f *testing.F) {
 	f.Add([]byte(`[[[[1]],"2"],3]`))
 	f.Fuzz(func(t *testing.T, doc []byte) {
 		if !json.Valid(doc) {
-			require.Nil(t, redact.Lookup(doc, ""))
+			require.Nil(t, pointer.Lookup(doc, ""))
 			return
 		}
 		var root any
@@ -80,22 +80,22 @@ func FuzzLookupFindsEveryValue(f *testing.F) {
 		require.NoError(t, err)
 		escape := strings.NewReplacer("~", "~0", "/", "~1")
 		budget := 100
-		var visit func(v any, pointer string)
-		visit = func(v any, pointer string) {
+		var visit func(v any, at string)
+		visit = func(v any, at string) {
 			if budget--; budget < 0 {
 				return
 			}
 			want, err := json.Marshal(v)
 			require.NoError(t, err)
-			require.Equal(t, string(want), string(redact.Lookup(doc, pointer)), "%q", pointer)
+			require.Equal(t, string(want), string(pointer.Lookup(doc, at)), "%q", at)
 			switch v := v.(type) {
 			case map[string]any:
 				for name, member := range v {
-					visit(member, pointer+"/"+escape.Replace(name))
+					visit(member, at+"/"+escape.Replace(name))
 				}
 			case []any:
 				for i, element := range v {
-					visit(element, pointer+"/"+strconv.Itoa(i))
+					visit(element, at+"/"+strconv.Itoa(i))
 				}
 			}
 		}

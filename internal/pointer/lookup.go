@@ -1,4 +1,4 @@
-package redact
+package pointer
 
 import (
 	"strconv"
@@ -7,8 +7,8 @@ import (
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
-// Lookup returns the value that pointer (RFC 6901) leads to in doc, nil where there is
-// none. Of several members with one name it takes the first.
+// Lookup returns the value that pointer (RFC 6901) leads to in doc, or nil if there is none or
+// doc is not JSON. Of several members with one name it takes the first.
 func Lookup(doc []byte, pointer string) []byte {
 	if jsonscan.Valid(doc, 0) != nil {
 		return nil
@@ -47,14 +47,4 @@ func child(doc []byte, at int, token string) int {
 		}
 	}
 	return -1
-}
-
-// Unescape returns what a token of an RFC 6901 pointer stands for.
-func Unescape(token string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(token, "~1", "/"), "~0", "~")
-}
-
-// Escape makes of s a token of an RFC 6901 pointer.
-func Escape(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(s, "~", "~0"), "/", "~1")
 }
