@@ -188,7 +188,7 @@ func TestTheWorkOfARequestGrowsWithItsBytesOnly(t *testing.T) {
 		"remote":       {remote, masked},
 		"not masked":   {remote, []shadow.Option{shadow.WithReporter(printed)}},
 		"not sampled":  {remote, []shadow.Option{shadow.WithSampler(shadow.Rate(0)), shadow.WithReporter(printed)}},
-		"leak checked": {remote, []shadow.Option{shadow.WithMasker(shadow.MaskPatterns(regexp.MustCompile(`\ba9+b\b`))), shadow.WithCanary(shadow.CanaryOptions{Rate: 1}), shadow.WithReporter(printed)}},
+		"leak checked": {remote, []shadow.Option{shadow.WithMasker(shadow.MaskPatterns(regexp.MustCompile(`\ba9+b\b`))), shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1}), shadow.WithReporter(printed)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := shadow.New(c.target, append(c.options, allMethods, calm, shadow.WithLogger(slog.New(slog.DiscardHandler)))...)

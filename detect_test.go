@@ -219,7 +219,7 @@ func TestWhatIsDetectedNeverLeaves(t *testing.T) {
 	}))
 	target.Masker = shadow.MaskAll(shadow.DropCredentials(), shadow.MaskDetected())
 	m, results := mirror(t, target, posts, shadow.WithMasker(shadow.MaskDetected()),
-		shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords}))
+		shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Scope: shadow.LeakCheckRecords}))
 	front := httptest.NewServer(m.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		w.Header().Set("Content-Type", "application/json")

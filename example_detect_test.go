@@ -36,12 +36,12 @@ func (oncall) ReportEvent(_ context.Context, e *shadow.Event) error {
 	return nil
 }
 
-func ExampleWithCanary() {
+func ExampleWithLeakCheck() {
 	candidate := httptest.NewServer(http.NotFoundHandler())
 	defer candidate.Close()
 	target := shadow.Remote("v2", candidate.URL)
 	target.Masker = shadow.MaskAll(shadow.DropCredentials(), shadow.MaskQuery("email"))
-	mirror, err := shadow.New(target, shadow.WithCanary(shadow.CanaryOptions{Rate: 1}), shadow.WithReporter(oncall{}))
+	mirror, err := shadow.New(target, shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1}), shadow.WithReporter(oncall{}))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -64,7 +64,7 @@ func detecting() (*shadow.Mirror, error) {
 		shadow.WithMasker(shadow.MaskAll(
 			shadow.MaskJSON("$..customer.name", "$..customer.address"), // no shape gives these away
 			shadow.MaskDetected(shadow.DetectCard, shadow.DetectIBAN, shadow.DetectEmail, shadow.DetectPhone))),
-		shadow.WithCanary(shadow.CanaryOptions{Rate: 0.1}))
+		shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 0.1}))
 	return mirror, err
 }
 

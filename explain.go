@@ -189,7 +189,7 @@ func (m *Mirror) later(r *http.Request) []Reason {
 	if m.target.Masker != nil {
 		list = append(list, ReasonMaskFailed)
 	}
-	if m.canary != nil {
+	if m.leakCheck != nil {
 		list = append(list, ReasonLeak)
 	}
 	slices.Sort(list)

@@ -58,7 +58,7 @@ func TestExplainAgreesWithWhatHappens(t *testing.T) {
 		seen[reason] = true
 	}
 	m, _ := mirror(t, shadow.Target{Name: "v2", Transport: shadow.HandlerTransport(text("ok")), Masker: shadow.DropCredentials()},
-		shadow.WithCanary(shadow.CanaryOptions{Rate: 1}), allMethods)
+		shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1}), allMethods)
 	for _, reason := range m.Explain(httptest.NewRequest("POST", "/", io.MultiReader(strings.NewReader("x")))).Later {
 		seen[reason] = true
 	}

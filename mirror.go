@@ -98,7 +98,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.listeners = listeners(c)
 	m.foreign = c.sampler != nil && foreign(c.sampler)
 	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
-	m.through = m.unseen && c.target.Masker == nil && c.canary == nil && c.target.URL == ""
+	m.through = m.unseen && c.target.Masker == nil && c.leakCheck == nil && c.target.URL == ""
 	m.answers = m.maxBody
 	if m.unseen {
 		m.answers = capture.Nothing
@@ -109,7 +109,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		control = c.control.Name
 	}
 	m.telemetry, err = telemetry.New(telemetry.Config{
-		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.canary.detectors(), SideEffects: mark.SideEffects[:],
+		Mirror: c.name, Target: c.target.Name, Control: control, Detectors: c.leakCheck.detectors(), SideEffects: mark.SideEffects[:],
 		Tracer: c.tracer, Meter: c.meter, Propagator: c.propagator, Read: m.read, Panicked: func(part string, v any) { m.logPanic(guard.New(part, v)) },
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ type config struct {
 	shedding    LoadSheddingOptions
 	overhead    OverheadOptions
 	budget      Budget
-	canary      *canary
+	leakCheck   *leakCheck
 
 	errs []error
 }
@@ -530,7 +530,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	if c.maxBody > c.queueBytes && c.queueBytes > 0 {
 		c.fail("WithMaxBody: %d bytes are more than the %d bytes of WithQueue: raise those", c.maxBody, c.queueBytes)
 	}
-	c.canary.idle(c)
+	c.leakCheck.idle(c)
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}

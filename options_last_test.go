@@ -47,8 +47,8 @@ var overrides = map[string]struct {
 	"WithLoadShedding":   {WithLoadShedding(LoadSheddingOptions{Off: true}), WithLoadShedding(LoadSheddingOptions{}), func(c *config) any { return c.shedding }, LoadSheddingOptions{}},
 	"WithOverhead":       {WithOverhead(OverheadOptions{Off: true}), WithOverhead(OverheadOptions{}), func(c *config) any { return c.overhead }, OverheadOptions{}},
 	"WithBudget":         {WithBudget(Budget{Window: time.Hour, Requests: 1}), WithBudget(Budget{Window: time.Hour, Requests: 2}), func(c *config) any { return c.budget.Requests }, 2},
-	"WithCanary": {WithCanary(CanaryOptions{Rate: 1}), WithCanary(CanaryOptions{Rate: 0.5, Scope: CanaryRecords}),
-		func(c *config) any { return c.canary.Rate }, 0.5},
+	"WithLeakCheck": {WithLeakCheck(LeakCheckOptions{Rate: 1}), WithLeakCheck(LeakCheckOptions{Rate: 0.5, Scope: LeakCheckRecords}),
+		func(c *config) any { return c.leakCheck.Rate }, 0.5},
 }
 
 // adds are the options that add to what is there.

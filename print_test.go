@@ -54,7 +54,7 @@ var printable = map[string]struct {
 	"Usage":               {shadow.Usage{}, nil},
 	"Tariff":              {shadow.Tariff{}, nil},
 	"TargetStats":         {shadow.TargetStats{}, []string{"Breaker"}},
-	"CanaryOptions":       {shadow.CanaryOptions{}, []string{"Kinds", "Scope", "Then"}},                   // words of this package
+	"LeakCheckOptions":    {shadow.LeakCheckOptions{}, []string{"Kinds", "Scope", "Then"}},                // words of this package
 	"Draw":                {shadow.Draw{}, []string{"Stratum"}},                                           // as a route
 	"Explanation":         {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
 	"Step":                {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
@@ -72,7 +72,7 @@ var printable = map[string]struct {
 }
 
 // words are exported string types, whose values are words of this package.
-var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "Verdict", "CanaryScope", "LeakPolicy", "DetectorKind", "Timing"}
+var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "Verdict", "LeakCheckScope", "LeakPolicy", "DetectorKind", "Timing"}
 
 // exportedTypes are the names of the exported types of the package that hold data.
 func exportedTypes(t *testing.T) (names []string) {

@@ -390,7 +390,7 @@ func scenarios(timing shadow.Option) map[shadow.Reason]func(t *testing.T) *shado
 			return m
 		},
 		shadow.ReasonLeak: serve(text("ok"), request("GET", "", "X-Contact", "ann@example.com"), shadow.Target{Name: "v2", Transport: ok.Transport,
-			Masker: shadow.DropCredentials()}, shadow.WithCanary(shadow.CanaryOptions{Rate: 1})),
+			Masker: shadow.DropCredentials()}, shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1})),
 		shadow.ReasonShutDown: func(t *testing.T) *shadow.Mirror {
 			m, _ := mirror(t, ok)
 			require.NoError(t, m.Close())

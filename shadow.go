@@ -335,7 +335,7 @@ type Event struct {
 type EventKind string
 
 // EventLeak says that something that looks like personal data or a credential was about to
-// get out although it was masked, and was stopped: see WithCanary. Page somebody: a mask has
+// get out although it was masked, and was stopped: see WithLeakCheck. Page somebody: a mask has
 // a hole.
 const EventLeak EventKind = "leak"
 
@@ -374,7 +374,7 @@ const (
 	ReasonQueueFull    Reason = "queue-full"     // as many copies wait as WithQueue allows
 	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
 	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
-	ReasonLeak         Reason = "leak"           // the canary found something in the masked copy: nothing was sent
+	ReasonLeak         Reason = "leak"           // the leak check found something in the masked copy: nothing was sent
 	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
 	ReasonBreakerOpen  Reason = "breaker-open"   // the target does not cope: see BreakerOptions
 	ReasonOverload     Reason = "overload"       // the process is overloaded: see LoadSheddingOptions

@@ -55,7 +55,7 @@ func newReplica(candidateURL string) (*replica, error) {
 		shadow.WithReporter(counts, prices),
 		shadow.WithMeterProvider(meter),
 		shadow.WithTracerProvider(tracer),
-		shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}}),
+		shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}}),
 		shadow.WithBudget(shadow.Budget{Window: time.Hour, Requests: 1_000_000}),
 		shadow.WithLoadShedding(shadow.LoadSheddingOptions{Off: true}),
 		shadow.WithOverhead(shadow.OverheadOptions{Off: true}),

@@ -51,7 +51,7 @@ type Config struct {
 	Propagator propagation.TextMapPropagator
 	// Control is the name of the control, empty without one.
 	Control string
-	// Detectors are those of the canary, none without one. SideEffects are the kinds there are.
+	// Detectors are those of the leak check, none without one. SideEffects are the kinds there are.
 	Detectors, SideEffects []string
 	// Read reads the mirror's ledger, when metrics are collected.
 	Read func() Reading
@@ -168,7 +168,7 @@ func (t *Telemetry) register(c Config) error {
 		metric.WithDescription("Differences found, noise left out."))
 	must(err)
 	t.leaks, err = meter.Int64Counter("shadow.leaks", metric.WithUnit("{finding}"),
-		metric.WithDescription("What the canary found in masked copies and results, which were then stopped."))
+		metric.WithDescription("What the leak check found in masked copies and results, which were then stopped."))
 	must(err)
 
 	t.sideEffects, err = meter.Int64Counter("shadow.side_effects", metric.WithUnit("{call}"),

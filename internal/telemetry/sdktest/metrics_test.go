@@ -107,7 +107,7 @@ func (r *rig) traffic(t *testing.T, primary http.Handler) {
 }
 
 // watched has a mirror look at its results for e-mail addresses.
-var watched = shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords,
+var watched = shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Scope: shadow.LeakCheckRecords,
 	Kinds: []shadow.DetectorKind{shadow.DetectEmail, shadow.DetectCard}})
 
 // leak sends a request whose result r, if it is watched, stops: for two addresses and a card.

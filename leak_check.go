@@ -17,35 +17,35 @@ import (
 	"github.com/goshadow/shadow/internal/redact"
 )
 
-// CanaryOptions are what WithCanary looks for, how often, and what follows.
-type CanaryOptions struct {
+// LeakCheckOptions are what WithLeakCheck looks for, how often, and what follows.
+type LeakCheckOptions struct {
 	// Rate is the share of copies that are checked, more than 0 and at most 1. Each costs its
 	// worker one pass over the message; the primary notices nothing.
 	Rate float64
 	// Kinds are what is looked for; none is all kinds. Leave out what your masks let pass
 	// on purpose, such as DetectIP where X-Forwarded-For is sent.
 	Kinds []DetectorKind
-	// Scope is what is checked. The zero value is CanaryCopies.
-	Scope CanaryScope
+	// Scope is what is checked. The zero value is LeakCheckCopies.
+	Scope LeakCheckScope
 	// Then is what follows a finding, apart from what always does. The zero value is
 	// LeakStopsCopy.
 	Then LeakPolicy
 }
 
-// CanaryScope is what a canary checks.
-type CanaryScope string
+// LeakCheckScope is what a leak check checks.
+type LeakCheckScope string
 
-// The scopes of a canary.
+// The scopes of a leak check.
 const (
-	// CanaryCopies checks copies before they are sent to another process, or in this one to
+	// LeakCheckCopies checks copies before they are sent to another process, or in this one to
 	// a target that has a Masker.
-	CanaryCopies CanaryScope = ""
-	// CanaryRecords checks those, and what is reported: the masked request and both
+	LeakCheckCopies LeakCheckScope = ""
+	// LeakCheckRecords checks those, and what is reported: the masked request and both
 	// answers. A Result with a finding is told to no Reporter, and counts as Unreported.
-	CanaryRecords CanaryScope = "records"
+	LeakCheckRecords LeakCheckScope = "records"
 )
 
-// LeakPolicy is what follows a finding of a canary.
+// LeakPolicy is what follows a finding of a leak check.
 type LeakPolicy string
 
 // The policies.
@@ -54,74 +54,74 @@ const (
 	LeakDisablesMirror LeakPolicy = "disable" // and the Mirror is switched off, until SetEnabled(true)
 )
 
-// WithCanary looks once more at copies that have been masked, and does not send those that
+// WithLeakCheck looks once more at copies that have been masked, and does not send those that
 // still hold what looks like one of the Kinds: they are counted as ReasonLeak and in the
 // metric shadow.leaks, and each EventReporter is told of an EventLeak, with the kind and
 // the place but never the value. It is a test of the masks on live traffic: what it finds is to be
-// fixed by a rule, not by the canary.
+// fixed by a rule, not by the leak check.
 //
 // A header field that the request came without, and a field of credentials with another
 // value than it came with, are the copy's own (see SetHeader) and not looked at. Nor can
-// the canary see into what is encoded in a way that the Mirror cannot decode: it is the
-// masks that fail closed, and the canary that looks for what they missed.
-func WithCanary(o CanaryOptions) Option {
+// the leak check see into what is encoded in a way that the Mirror cannot decode: it is the
+// masks that fail closed, and the leak check that looks for what they missed.
+func WithLeakCheck(o LeakCheckOptions) Option {
 	return optionFunc(func(c *config) {
 		if !(o.Rate > 0 && o.Rate <= 1) { // NaN too
-			c.fail("WithCanary: Rate %v is not a share of the copies: 1 checks all of them", o.Rate)
+			c.fail("WithLeakCheck: Rate %v is not a share of the copies: 1 checks all of them", o.Rate)
 		}
 		switch o.Scope {
-		case CanaryCopies, CanaryRecords:
+		case LeakCheckCopies, LeakCheckRecords:
 		default:
-			c.fail("WithCanary: %q is no CanaryScope", o.Scope)
+			c.fail("WithLeakCheck: %q is no LeakCheckScope", o.Scope)
 		}
 		switch o.Then {
 		case LeakStopsCopy, LeakDisablesMirror:
 		default:
-			c.fail("WithCanary: %q is no LeakPolicy", o.Then)
+			c.fail("WithLeakCheck: %q is no LeakPolicy", o.Then)
 		}
-		kinds, err := kindsOf("WithCanary", o.Kinds)
+		kinds, err := kindsOf("WithLeakCheck", o.Kinds)
 		if err != nil {
 			c.errs = append(c.errs, fmt.Errorf("shadow: %w", err))
 		}
-		c.canary = &canary{kinds: kinds, share: newShare(o.Rate), CanaryOptions: o}
+		c.leakCheck = &leakCheck{kinds: kinds, share: newShare(o.Rate), LeakCheckOptions: o}
 	})
 }
 
-// errLeak means that the canary found something and nothing was sent.
+// errLeak means that the leak check found something and nothing was sent.
 var errLeak = errors.New("shadow: a masked copy still held what looks like personal data or a credential")
 
-// canary looks at what was masked. A nil canary looks at nothing.
-type canary struct {
-	CanaryOptions
+// leakCheck checks what was masked. A nil leakCheck looks at nothing.
+type leakCheck struct {
+	LeakCheckOptions
 	kinds detect.Kinds
 	share share
 }
 
-// watches tells whether the canary checks copies to t.
-func (c *canary) watches(t *Target) bool {
+// watches tells whether the leak check checks copies to t.
+func (c *leakCheck) watches(t *Target) bool {
 	return c != nil && (t.Masker != nil || !t.local())
 }
 
-// detectors are the names of what the canary looks for.
-func (c *canary) detectors() []string {
+// detectors are the names of what the leak check looks for.
+func (c *leakCheck) detectors() []string {
 	if c == nil {
 		return nil
 	}
 	return c.kinds.Names()
 }
 
-// idle complains about a canary that has nothing to check.
-func (c *canary) idle(config *config) {
-	if c == nil || c.Scope == CanaryRecords || c.watches(&config.target) || config.control != nil && c.watches(config.control) {
+// idle complains about a leak check that has nothing to check.
+func (c *leakCheck) idle(config *config) {
+	if c == nil || c.Scope == LeakCheckRecords || c.watches(&config.target) || config.control != nil && c.watches(config.control) {
 		return
 	}
-	config.fail("WithCanary: target %q runs in this process and has no Masker: nothing leaves. CanaryRecords checks what is reported", config.target.Name)
+	config.fail("WithLeakCheck: target %q runs in this process and has no Masker: nothing leaves. LeakCheckRecords checks what is reported", config.target.Name)
 }
 
 // checkCopy tells whether the copy that out describes, with the header h, may be sent to t.
 // In is the request as it came.
 func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h http.Header) error {
-	c := m.canary
+	c := m.leakCheck
 	if !c.watches(t) || !c.share.drawn() {
 		return nil
 	}
@@ -139,8 +139,8 @@ func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h 
 
 // checkRecord tells whether res, which was masked, may be reported.
 func (m *Mirror) checkRecord(res *Result) error {
-	c := m.canary
-	if c == nil || c.Scope != CanaryRecords || !c.share.drawn() {
+	c := m.leakCheck
+	if c == nil || c.Scope != LeakCheckRecords || !c.share.drawn() {
 		return nil
 	}
 	return m.leaked(res.Target, res.ID, res.Route, "a result that was masked",
@@ -166,7 +166,7 @@ type part struct {
 
 // leaked looks at parts and raises the alarm where there is something in them.
 func (m *Mirror) leaked(target, id, route, what string, parts ...part) error {
-	found := leaks{kinds: m.canary.kinds}
+	found := leaks{kinds: m.leakCheck.kinds}
 	for _, p := range parts {
 		if p.of != nil {
 			found.search(p)
@@ -175,7 +175,7 @@ func (m *Mirror) leaked(target, id, route, what string, parts ...part) error {
 	switch {
 	case len(found.counts) > 0:
 	case found.unread != nil:
-		return &maskError{"WithCanary", found.unread}
+		return &maskError{"WithLeakCheck", found.unread}
 	default:
 		return nil
 	}
@@ -186,7 +186,7 @@ func (m *Mirror) leaked(target, id, route, what string, parts ...part) error {
 		return nil
 	})
 	then := "it was stopped"
-	if m.canary.Then == LeakDisablesMirror {
+	if m.leakCheck.Then == LeakDisablesMirror {
 		m.SetEnabled(false)
 		then = "it was stopped, and the mirror is switched off"
 	}

@@ -19,13 +19,13 @@ import (
 	"github.com/goshadow/shadow"
 )
 
-// watched sends r to a remote candidate behind a canary.
-func watched(t *testing.T, o shadow.CanaryOptions, masker shadow.Masker, r *http.Request, opts ...shadow.Option) (*wire, *happenings, *shadow.Mirror) {
+// watched sends r to a remote candidate behind a leak check.
+func watched(t *testing.T, o shadow.LeakCheckOptions, masker shadow.Masker, r *http.Request, opts ...shadow.Option) (*wire, *happenings, *shadow.Mirror) {
 	t.Helper()
 	seen, page := &wire{}, &happenings{}
 	target := remoteTo(t, seen)
 	target.Masker = masker
-	m, err := shadow.New(isolated(target), append(opts, allMethods, shadow.WithCanary(o), shadow.WithReporter(page))...)
+	m, err := shadow.New(isolated(target), append(opts, allMethods, shadow.WithLeakCheck(o), shadow.WithReporter(page))...)
 	require.NoError(t, err)
 	w := httptest.NewRecorder()
 	m.Handler(reading).ServeHTTP(w, r)
@@ -35,9 +35,9 @@ func watched(t *testing.T, o shadow.CanaryOptions, masker shadow.Masker, r *http
 	return seen, page, m
 }
 
-var everyCopy = shadow.CanaryOptions{Rate: 1}
+var everyCopy = shadow.LeakCheckOptions{Rate: 1}
 
-func TestTheCanaryStopsWhatAMaskHasMissed(t *testing.T) {
+func TestTheLeakCheckStopsWhatAMaskHasMissed(t *testing.T) {
 	with := func(name string, values ...string) *http.Request {
 		r := get()
 		r.Header[name] = values
@@ -118,8 +118,8 @@ func TestTheCopysOwnCredentialsAreNoLeak(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"leak": 1}, ledger(t, m))
 }
 
-func TestTheCanaryLooksForItsKindsOnly(t *testing.T) {
-	o := shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectCard}}
+func TestTheLeakCheckLooksForItsKindsOnly(t *testing.T) {
+	o := shadow.LeakCheckOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectCard}}
 	_, page, m := watched(t, o, shadow.DropCredentials(), post("text/plain", "", "ann@example.com"))
 	assert.Empty(t, page.Events())
 	assert.Equal(t, map[string]uint64{"match": 1}, ledger(t, m))
@@ -128,7 +128,7 @@ func TestTheCanaryLooksForItsKindsOnly(t *testing.T) {
 	assert.Equal(t, map[string]uint64{"leak": 1}, ledger(t, m))
 }
 
-func TestACanaryBehindWholeMasksIsSilent(t *testing.T) {
+func TestALeakCheckBehindWholeMasksIsSilent(t *testing.T) {
 	seen, page, m := watched(t, everyCopy, shadow.MaskDetected(), post("application/json", "", `{"a":"ann@example.com","b":4111111111111111}`))
 	assert.Len(t, seen.got, 1)
 	assert.Empty(t, page.Events())
@@ -138,7 +138,7 @@ func TestACanaryBehindWholeMasksIsSilent(t *testing.T) {
 func TestALeakCanSwitchTheMirrorOff(t *testing.T) {
 	for policy, enabled := range map[shadow.LeakPolicy]bool{shadow.LeakStopsCopy: true, shadow.LeakDisablesMirror: false} {
 		told := make(chan string, 1)
-		m, err := shadow.New(remoteTo(t, &wire{}), shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Then: policy}),
+		m, err := shadow.New(remoteTo(t, &wire{}), shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Then: policy}),
 			shadow.WithReporter(eventFunc(func(e *shadow.Event) { told <- e.Text })))
 		require.NoError(t, err)
 		h := m.Handler(reading)
@@ -167,7 +167,7 @@ func (f eventFunc) ReportEvent(_ context.Context, e *shadow.Event) error {
 }
 
 // A result that still holds something is told to nobody.
-func TestTheCanaryChecksRecords(t *testing.T) {
+func TestTheLeakCheckChecksRecords(t *testing.T) {
 	leaky := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, `{"to":"ann@example.com"}`)
@@ -193,7 +193,7 @@ func TestTheCanaryChecksRecords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			page := &happenings{}
 			results, m := exchanged(t, c.primary, shadow.InProcess("candidate", c.candidate), c.r, shadow.WithMasker(c.masker), shadow.WithReporter(page),
-				shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords}))
+				shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Scope: shadow.LeakCheckRecords}))
 			if c.want == "" {
 				assert.Len(t, results, 1)
 				assert.Empty(t, page.Events())
@@ -217,7 +217,7 @@ func TestTheCanaryWatchesTheControl(t *testing.T) {
 	control := remoteTo(t, seen)
 	control.Name = "control"
 	_, m := exchanged(t, reading, shadow.InProcess("candidate", candidate), httptest.NewRequest("GET", "/?a=ann%40example.com", nil),
-		shadow.WithControl(control), shadow.WithCanary(everyCopy), shadow.WithReporter(page))
+		shadow.WithControl(control), shadow.WithLeakCheck(everyCopy), shadow.WithReporter(page))
 	assert.Empty(t, seen.got)
 	require.Len(t, page.Events(), 1)
 	assert.Equal(t, shadow.EventLeak, page.Events()[0].Kind)
@@ -250,10 +250,10 @@ func TestAFailedMaskNamesItsTarget(t *testing.T) {
 }
 
 // The share that is checked is the rate.
-func TestTheCanaryChecksAShare(t *testing.T) {
+func TestTheLeakCheckChecksAShare(t *testing.T) {
 	var mu sync.Mutex
 	events := 0
-	m, err := shadow.New(remoteTo(t, &wire{}), shadow.WithCanary(shadow.CanaryOptions{Rate: 0.5}), shadow.WithQueue(2000, 64<<20), calm,
+	m, err := shadow.New(remoteTo(t, &wire{}), shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 0.5}), shadow.WithQueue(2000, 64<<20), calm,
 		shadow.WithReporter(eventFunc(func(*shadow.Event) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -272,21 +272,21 @@ func TestTheCanaryChecksAShare(t *testing.T) {
 	assert.InDelta(t, n/2, counts["leak"], 150, "nine standard deviations")
 }
 
-func TestACanaryThatWatchesNothingIsAnError(t *testing.T) {
+func TestALeakCheckThatWatchesNothingIsAnError(t *testing.T) {
 	for name, c := range map[string]struct {
 		target shadow.Target
-		o      shadow.CanaryOptions
+		o      shadow.LeakCheckOptions
 		want   []string
 	}{
-		"rate":            {remoteTo(t, ok), shadow.CanaryOptions{}, []string{"WithCanary: Rate 0 is not a share"}},
-		"negative rate":   {remoteTo(t, ok), shadow.CanaryOptions{Rate: -1}, []string{"WithCanary: Rate -1 is not a share"}},
-		"rate over 1":     {remoteTo(t, ok), shadow.CanaryOptions{Rate: 1.5}, []string{"WithCanary: Rate 1.5 is not a share"}},
-		"no number":       {remoteTo(t, ok), shadow.CanaryOptions{Rate: math.NaN()}, []string{"WithCanary: Rate NaN is not a share"}},
-		"everything else": {remoteTo(t, ok), shadow.CanaryOptions{Rate: 1, Kinds: []shadow.DetectorKind{"ssn"}, Scope: "all", Then: "panic"}, []string{`"all" is no CanaryScope`, `"panic" is no LeakPolicy`, `WithCanary: "ssn" is no DetectorKind`}},
-		"in process":      {candidate(), shadow.CanaryOptions{Rate: 1}, []string{`WithCanary: target "candidate" runs in this process and has no Masker`}},
+		"rate":            {remoteTo(t, ok), shadow.LeakCheckOptions{}, []string{"WithLeakCheck: Rate 0 is not a share"}},
+		"negative rate":   {remoteTo(t, ok), shadow.LeakCheckOptions{Rate: -1}, []string{"WithLeakCheck: Rate -1 is not a share"}},
+		"rate over 1":     {remoteTo(t, ok), shadow.LeakCheckOptions{Rate: 1.5}, []string{"WithLeakCheck: Rate 1.5 is not a share"}},
+		"no number":       {remoteTo(t, ok), shadow.LeakCheckOptions{Rate: math.NaN()}, []string{"WithLeakCheck: Rate NaN is not a share"}},
+		"everything else": {remoteTo(t, ok), shadow.LeakCheckOptions{Rate: 1, Kinds: []shadow.DetectorKind{"ssn"}, Scope: "all", Then: "panic"}, []string{`"all" is no LeakCheckScope`, `"panic" is no LeakPolicy`, `WithLeakCheck: "ssn" is no DetectorKind`}},
+		"in process":      {candidate(), shadow.LeakCheckOptions{Rate: 1}, []string{`WithLeakCheck: target "candidate" runs in this process and has no Masker`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			faults := faultsOf(t, c.target, shadow.WithCanary(c.o))
+			faults := faultsOf(t, c.target, shadow.WithLeakCheck(c.o))
 			require.Len(t, faults, len(c.want), "%q", faults)
 			for i, want := range c.want {
 				assert.Contains(t, faults[i], want)
@@ -295,7 +295,7 @@ func TestACanaryThatWatchesNothingIsAnError(t *testing.T) {
 	}
 	masked := candidate()
 	masked.Masker = shadow.DropCredentials()
-	assert.Empty(t, faultsOf(t, masked, shadow.WithCanary(everyCopy)))
-	assert.Empty(t, faultsOf(t, candidate(), shadow.WithCanary(shadow.CanaryOptions{Rate: 1, Scope: shadow.CanaryRecords})))
-	assert.Empty(t, faultsOf(t, remoteTo(t, ok), shadow.WithCanary(everyCopy), shadow.WithCanary(shadow.CanaryOptions{Rate: 0.5})), "the last one wins")
+	assert.Empty(t, faultsOf(t, masked, shadow.WithLeakCheck(everyCopy)))
+	assert.Empty(t, faultsOf(t, candidate(), shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Scope: shadow.LeakCheckRecords})))
+	assert.Empty(t, faultsOf(t, remoteTo(t, ok), shadow.WithLeakCheck(everyCopy), shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 0.5})), "the last one wins")
 }
