@@ -28,6 +28,7 @@ import (
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -158,7 +159,7 @@ func (j *job) begun() time.Time {
 func (j *job) deadline(t *Target) time.Time { return j.begun().Add(t.timeout()) }
 
 // routeName returns what names the endpoint of r, on its goroutine and without allocating:
-// the answer of WithRoute, else the router's pattern. See routeOf.
+// the answer of WithRoute, else the router's pattern. See route.Labels.
 func (m *Mirror) routeName(r *http.Request) (route string) {
 	if m.config.route == nil {
 		return r.Pattern
@@ -205,7 +206,7 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, w code) {
 		if w = m.put(j); w == 0 {
 			return
 		}
-		m.coverage.count(m.routeOf(j.route, j.method, &j.url), m.originOf(j.route, j.resp.Status), w)
+		m.coverage.count(m.labels.Route(j.route, j.method, &j.url), m.labels.Origin(j.route, j.resp.Status), w)
 	} else {
 		j.release()
 		m.lose(given, w)
@@ -253,13 +254,13 @@ func (m *Mirror) run(j *job) {
 	res := &all.Result
 	j.pass = &all.pass
 	if !j.minted {
-		j.id = m.labels.id(j.id)
+		j.id = m.labels.ID(j.id)
 	}
 	*res = Result{
 		Exchange: Exchange{ID: j.id},
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.begun()),
-		Stratum: m.labels.stratum(j.draw.Stratum),
+		Stratum: m.labels.Stratum(j.draw.Stratum),
 	}
 	if p := j.draw.Probability; p > 0 && p <= 1 { // else it is none, or not known
 		res.Probability = p
@@ -399,17 +400,17 @@ func (m *Mirror) run(j *job) {
 	}
 }
 
-// settle counts how the copy of j ended, whose route is empty while the primary has not
+// settle counts how the copy of j ended, whose name of a route is empty while the primary has not
 // answered.
-func (m *Mirror) settle(j *job, route string, e code) {
+func (m *Mirror) settle(j *job, name string, e code) {
 	if !m.unseen {
-		from := guessed
-		if route == "" {
-			route = m.labels.route(j.method, &j.url)
+		from := route.Guessed
+		if name == "" {
+			name = m.labels.Route("", j.method, &j.url)
 		} else {
-			from = m.originOf(j.route, j.resp.Status)
+			from = m.labels.Origin(j.route, j.resp.Status)
 		}
-		m.coverage.count(route, from, e)
+		m.coverage.count(name, from, e)
 	}
 	m.queue.Settle(int(e))
 }
@@ -430,7 +431,7 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) cod
 		return 0
 	}
 	res.Primary = m.primaryAnswer(msg, j)
-	res.Route = m.routeOf(j.route, j.method, &j.url)
+	res.Route = m.labels.Route(j.route, j.method, &j.url)
 	if j.resp.Early && (res.Primary.Truncated || !jsonscan.IsDocument(res.Primary.Body)) {
 		return codePrimaryIncomplete
 	}

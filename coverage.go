@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/goshadow/shadow/internal/route"
 )
 
 // RouteCoverage is what became of the requests of one route. It is plain data.
@@ -33,31 +34,8 @@ type RouteCoverage struct {
 func (c *RouteCoverage) Compared() uint64 { return c.Match + c.Mismatch }
 
 // maxCovered is how many routes of each origin are told apart. Later ones are counted as one
-// more route, "(other)". Names are cut to maxRouteName bytes, so the table takes 3 MB at most.
+// more route, "(other)". Names are cut to route.MaxName bytes, so the table takes 3 MB at most.
 const maxCovered = 1000
-
-// origin says how a route got its name. Each origin has places of its own in Coverage: clients
-// can make up paths, and these must not take the places of the routes that exist.
-type origin uint8
-
-const (
-	guessed   origin = iota // the template of a path that the primary may not serve
-	answered                // the template of a path that the primary serves
-	patterned               // a pattern, or what WithRoute returned
-	origins
-)
-
-// originOf returns the origin of the name that routeOf returns for found. Status is that of the
-// primary's answer, 0 if it is not known.
-func (m *Mirror) originOf(found string, status int) origin {
-	switch {
-	case found != "" && (m.config.route != nil || !catchAll(found)):
-		return patterned
-	case status == 0, status == http.StatusNotFound, status == http.StatusMethodNotAllowed:
-		return guessed
-	}
-	return answered
-}
 
 // Coverage returns what became of the requests of each route that was seen since New, sorted
 // by route, copied or not. The first 1,000 patterns (and names of WithRoute) have an entry each,
@@ -72,9 +50,9 @@ func (m *Mirror) Coverage() []RouteCoverage {
 	m.mustExist("Coverage")
 	known := m.coverage.known()
 	list := make([]RouteCoverage, 0, len(known))
-	for route, ends := range known {
+	for name, ends := range known {
 		c := RouteCoverage{
-			Route: route,
+			Route: name,
 			Match: ends.n[codeMatch].Load(), Mismatch: ends.n[codeMismatch].Load(),
 			Failed: ends.n[codeFailed].Load(), Uncompared: ends.n[codeUncompared].Load(),
 		}
@@ -132,7 +110,7 @@ func (c *RouteCoverage) whyUncovered() string {
 // coverage counts ends by route. Nobody waits for anybody but where a route is new.
 type coverage struct {
 	adding sync.Mutex
-	added  [origins]int
+	added  [route.Origins]int
 	routes atomic.Pointer[map[string]*routeEnds] // copied when one is added
 }
 
@@ -148,34 +126,34 @@ func (c *coverage) known() map[string]*routeEnds {
 	return nil
 }
 
-// of returns the counters of route, whose name came from o.
-func (c *coverage) of(route string, o origin) *routeEnds {
-	if ends := c.known()[route]; ends != nil {
+// of returns the counters of the route of that name, which came from o.
+func (c *coverage) of(name string, o route.Origin) *routeEnds {
+	if ends := c.known()[name]; ends != nil {
 		return ends
 	}
-	return c.add(route, o)
+	return c.add(name, o)
 }
 
-// count counts that a request of route ended so.
-func (c *coverage) count(route string, o origin, e code) { c.of(route, o).n[e].Add(1) }
+// count counts that a request of that route ended so.
+func (c *coverage) count(name string, o route.Origin, e code) { c.of(name, o).n[e].Add(1) }
 
-func (c *coverage) add(route string, o origin) *routeEnds {
+func (c *coverage) add(name string, o route.Origin) *routeEnds {
 	c.adding.Lock()
 	defer c.adding.Unlock()
 	known := c.known()
-	if known[route] == nil && c.added[o] >= maxCovered {
-		route = otherRoutes
+	if known[name] == nil && c.added[o] >= maxCovered {
+		name = route.Other
 	}
-	if ends := known[route]; ends != nil {
+	if ends := known[name]; ends != nil {
 		return ends
 	}
 	more := make(map[string]*routeEnds, len(known)+1)
 	maps.Copy(more, known)
 	ends := &routeEnds{}
-	if route != otherRoutes {
+	if name != route.Other {
 		c.added[o]++
 	}
-	more[strings.Clone(route)] = ends
+	more[strings.Clone(name)] = ends
 	c.routes.Store(&more)
 	return ends
 }
@@ -200,32 +178,17 @@ func (m *Mirror) lose(r *http.Request, w code) {
 	}
 }
 
-// endsOf returns the counters of the route of r, nil where r has no URL. Nothing is
-// allocated for a route that is known.
+// endsOf returns the counters of the route of r. Nothing is allocated for a route that is known.
 func (m *Mirror) endsOf(r *http.Request) *routeEnds {
 	if r.URL == nil {
 		return nil
 	}
 	found := m.routeName(r)
-	if m.config.route == nil || found == "" {
-		var buf [maxRouteName]byte
-		name := appendPattern(buf[:0], methodName(r.Method, m.methods), found)
-		if len(name) == 0 && len(m.labels.paths)+len(m.labels.texts) == 0 {
-			name = append(append(name, methodName(r.Method, m.methods)...), ' ')
-			name = appendTemplate(name, r.URL.Path)
-		}
-		if ends := m.coverage.known()[string(name[:min(len(name), maxRouteName)])]; ends != nil {
+	var buf [route.MaxName]byte
+	if name, ok := m.labels.Append(buf[:0], found, r.Method, r.URL); ok {
+		if ends := m.coverage.known()[string(name)]; ends != nil {
 			return ends
 		}
 	}
-	return m.coverage.of(m.routeOf(found, r.Method, r.URL), m.originOf(found, 0))
-}
-
-// routeOf is the route of a request of u: its name, or one made of its path. Found is what
-// routeName found.
-func (m *Mirror) routeOf(found, method string, u *url.URL) string {
-	if name := m.named(found, method); name != "" {
-		return name
-	}
-	return m.labels.route(method, u)
+	return m.coverage.of(m.labels.Route(found, r.Method, r.URL), m.labels.Origin(found, 0))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -36,7 +37,7 @@ type Mirror struct {
 	base      context.Context // of every copy; ends with the Mirror
 	cancel    context.CancelFunc
 	mask      *maskAll // the record mask
-	labels    *labelMasks
+	labels    *route.Labels
 	ruleWords map[string]bool                       // that masks name: no secrets
 	replacers struct{ candidate, control []Masker } // of the targets
 	listeners []Reporter                            // the reporters, and all parts that are Reporters too
@@ -93,7 +94,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		masks = append(masks, c.control.Masker)
 		m.replacers.control = replacers(c.control.Masker)
 	}
-	m.labels = newLabelMasks(c.requestID, c.methods, slices.Concat(masks, c.maskers, c.recordMaskers))
+	m.labels = newLabels(c, slices.Concat(masks, c.maskers, c.recordMaskers))
 	m.ruleWords = ruleWords(m.Rules())
 	m.listeners = listeners(c)
 	m.foreign = c.sampler != nil && foreign(c.sampler)
@@ -197,7 +198,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 			j.release()
 			j.part()
 			name := j.named()
-			m.coverage.count(m.routeOf(name, j.method, &j.url), m.originOf(name, 0), codeShutDown)
+			m.coverage.count(m.labels.Route(name, j.method, &j.url), m.labels.Origin(name, 0), codeShutDown)
 		}
 	}
 	err = errors.Join(err, m.flush(ctx), m.telemetry.Flush(ctx))

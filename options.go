@@ -153,23 +153,23 @@ func WithControlRate(p float64) Option {
 // (RFC 9110 section 9.2.1) needs Target.Isolated. A request that asks to be treated as one of
 // another method, by X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override or the query
 // parameter _method, is copied only if that method is named too.
-func WithMethods(methods ...string) Option {
+func WithMethods(names ...string) Option {
 	return optionFunc(func(c *config) {
-		if len(methods) == 0 {
+		if len(names) == 0 {
 			c.fail("WithMethods: no method; use SetEnabled(false) to copy nothing")
 		}
-		for _, m := range methods {
+		for _, m := range names {
 			if !fields.IsToken(m) {
 				c.fail("WithMethods: %q is not a method (RFC 9110 section 9.1)", m)
 			}
 			switch upper := strings.ToUpper(m); {
 			case m == http.MethodConnect:
 				c.fail("WithMethods: CONNECT cannot be copied: remove it")
-			case m != upper && standardMethod(upper):
+			case m != upper && methods.Usual(upper):
 				c.fail("WithMethods: %q is no method that clients use: write %q (names are case-sensitive, RFC 9110 section 9.1)", m, upper)
 			}
 		}
-		c.methods = slices.Clone(methods)
+		c.methods = slices.Clone(names)
 	})
 }
 
@@ -469,17 +469,6 @@ func (c *config) check(name string, part any) {
 			c.errs = append(c.errs, fmt.Errorf("shadow: %s: %w", name, err))
 		}
 	}
-}
-
-// standardMethod reports whether name is a method that is registered and common: those of
-// net/http, and QUERY.
-func standardMethod(name string) bool {
-	switch name {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY":
-		return true
-	}
-	return false
 }
 
 func isNil(v any) bool {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
@@ -111,10 +112,10 @@ func Adaptive(o AdaptiveOptions) *AdaptiveSampler {
 	s := &AdaptiveSampler{options: o, errs: o.faults(), seed: maphash.MakeSeed()}
 	s.planned = time.Now()
 	s.budget = sampling.NewBudget(o.Share, o.PerSecond, o.Burst, s.planned)
-	s.other.name = otherRoutes
+	s.other.name = route.Other
 	s.other.plan.features = features{}
 	s.other.setRate(o.Ceiling)
-	s.routes.Store(&map[string]*route{})
+	s.routes.Store(&map[string]*adaptiveRoute{})
 	s.account(s.planned)
 	return s
 }
@@ -126,9 +127,9 @@ type AdaptiveSampler struct {
 	errs    error
 	seed    maphash.Seed // of the hashes of features
 
-	routes atomic.Pointer[map[string]*route] // copied when one is added
-	other  route                             // all that do not fit into routes
-	floor  atomic.Uint64                     // the least rate, the bits of a float64
+	routes atomic.Pointer[map[string]*adaptiveRoute] // copied when one is added
+	other  adaptiveRoute                             // all that do not fit into routes
+	floor  atomic.Uint64                             // the least rate, the bits of a float64
 
 	// Copies that may be made until the next account, and those made and requests seen since
 	// the last one.
@@ -141,8 +142,8 @@ type AdaptiveSampler struct {
 	due     bool      // the budget ran out: plan with the next result, and not while a request waits
 }
 
-// route is a group of requests that are sampled at one rate.
-type route struct {
+// adaptiveRoute is a group of requests that are sampled at one rate.
+type adaptiveRoute struct {
 	name string
 	seen atomic.Uint64 // requests since the plan
 	rate atomic.Uint64 // the bits of a float64
@@ -153,10 +154,7 @@ type route struct {
 	}
 }
 
-// otherRoutes is the name of the route for what is over MaxRoutes. No method looks like it.
-const otherRoutes = "(other)"
-
-func (r *route) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
+func (r *adaptiveRoute) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
 
 // account counts what is left of the budget.
 func (s *AdaptiveSampler) account(now time.Time) {
@@ -188,12 +186,9 @@ func (s *AdaptiveSampler) Draw(r *http.Request) Draw {
 	return d
 }
 
-// maxRouteName is how much of a name tells a route from others.
-const maxRouteName = 256
-
 // routeOf returns the route of r, which may be a new one.
-func (s *AdaptiveSampler) routeOf(r *http.Request) *route {
-	var buf [maxRouteName]byte
+func (s *AdaptiveSampler) routeOf(r *http.Request) *adaptiveRoute {
+	var buf [route.MaxName]byte
 	name := s.appendRoute(buf[:0], r)
 	if at, ok := (*s.routes.Load())[string(name)]; ok {
 		return at
@@ -205,17 +200,17 @@ func (s *AdaptiveSampler) routeOf(r *http.Request) *route {
 func (s *AdaptiveSampler) appendRoute(name []byte, r *http.Request) []byte {
 	if s.options.Route != nil {
 		name = append(name, s.options.Route(r)...)
-		return name[:min(len(name), maxRouteName)]
+		return name[:min(len(name), route.MaxName)]
 	}
-	name = append(name, methodName(r.Method, nil)...)
+	name = append(name, route.Method(r.Method, nil)...)
 	name = append(name, ' ')
 	if r.URL != nil {
-		name = appendTemplate(name, r.URL.Path)
+		name = route.AppendTemplate(name, r.URL.Path)
 	}
-	return name[:min(len(name), maxRouteName)]
+	return name[:min(len(name), route.MaxName)]
 }
 
-func (s *AdaptiveSampler) add(name string) *route {
+func (s *AdaptiveSampler) add(name string) *adaptiveRoute {
 	if len(*s.routes.Load()) >= s.options.MaxRoutes {
 		return &s.other
 	}
@@ -228,7 +223,7 @@ func (s *AdaptiveSampler) add(name string) *route {
 	if len(routes) >= s.options.MaxRoutes {
 		return &s.other
 	}
-	at := &route{name: name}
+	at := &adaptiveRoute{name: name}
 	at.plan.features = features{}
 	at.setRate(s.options.Ceiling)
 	routes = maps.Clone(routes)
@@ -247,7 +242,7 @@ func (s *AdaptiveSampler) Rates() map[string]float64 {
 		rates[name] = math.Float64frombits(at.rate.Load())
 	}
 	if len(routes) >= s.options.MaxRoutes {
-		rates[otherRoutes] = math.Float64frombits(s.other.rate.Load())
+		rates[route.Other] = math.Float64frombits(s.other.rate.Load())
 	}
 	return rates
 }
@@ -257,7 +252,7 @@ func (s *AdaptiveSampler) Rates() map[string]float64 {
 func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
 	at, ok := (*s.routes.Load())[r.Stratum]
 	if !ok {
-		if r.Stratum != otherRoutes {
+		if r.Stratum != route.Other {
 			return nil
 		}
 		at = &s.other
@@ -301,9 +296,9 @@ func (s *AdaptiveSampler) planRates(now time.Time) {
 }
 
 // known lists all routes.
-func (s *AdaptiveSampler) known() []*route {
+func (s *AdaptiveSampler) known() []*adaptiveRoute {
 	routes := *s.routes.Load()
-	list := make([]*route, 0, len(routes)+1)
+	list := make([]*adaptiveRoute, 0, len(routes)+1)
 	for _, at := range routes {
 		list = append(list, at)
 	}
@@ -316,7 +311,7 @@ const leastTraffic = 1.0 / 1024
 // forget removes the routes that have been quiet for long.
 func (s *AdaptiveSampler) forget() {
 	routes := *s.routes.Load()
-	quiet := func(_ string, at *route) bool { return at.plan.traffic < leastTraffic && at.seen.Load() == 0 }
+	quiet := func(_ string, at *adaptiveRoute) bool { return at.plan.traffic < leastTraffic && at.seen.Load() == 0 }
 	for name, at := range routes {
 		if quiet(name, at) {
 			kept := maps.Clone(routes)

@@ -183,7 +183,7 @@ func (a *attempt) late() string {
 	if _, answered := a.j.verdict(); a.route != "" || !answered {
 		return ""
 	}
-	return a.m.routeOf(a.j.route, a.j.method, &a.j.url)
+	return a.m.labels.Route(a.j.route, a.j.method, &a.j.url)
 }
 
 // read reads what the target answered.

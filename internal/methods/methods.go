@@ -17,6 +17,16 @@ func Safe(method string) bool {
 	return false
 }
 
+// Usual reports whether a method is registered and common: those of net/http, and QUERY.
+func Usual(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace, "QUERY":
+		return true
+	}
+	return false
+}
+
 // headers are the fields by which a request asks to be treated as one of another method:
 // Google's, Microsoft's and IBM's, as Rack, Symfony, Laravel, Express's method-override, Echo
 // and gorilla/handlers read them.

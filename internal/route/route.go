@@ -1,31 +1,39 @@
-package shadow
+// Package route names the endpoints of requests in few different words that hold no values.
+package route
 
 import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/goshadow/shadow/internal/methods"
 )
 
-// otherMethod stands in names of routes for a method that is neither usual nor one of
-// WithMethods, as in the semantic conventions of OpenTelemetry: clients choose methods.
-const otherMethod = "_OTHER"
+// MaxName is how many bytes of a name tell a route from others. The rest is cut off.
+const MaxName = 256
 
-// methodName is the method of a request as part of the name of its route.
-func methodName(method string, known []string) string {
+// Other is the name of the route that stands for those beyond a limit. No method looks like it.
+const Other = "(other)"
+
+// OtherMethod stands in names of routes for a method that is neither usual nor known to the
+// caller, as in the semantic conventions of OpenTelemetry: clients choose methods.
+const OtherMethod = "_OTHER"
+
+// Method returns a method as part of the name of a route.
+func Method(method string, known []string) string {
 	switch {
 	case method == "":
 		return http.MethodGet
-	case standardMethod(method), slices.Contains(known, method):
+	case methods.Usual(method), slices.Contains(known, method):
 		return method
 	}
-	return otherMethod
+	return OtherMethod
 }
 
-// appendPattern appends the name of the route with that method and pattern to dst. A
-// pattern that has a method keeps it. Nothing is appended for a pattern that names
-// nothing: see catchAll.
-func appendPattern(dst []byte, method, pattern string) []byte {
-	if pattern == "" || catchAll(pattern) {
+// AppendPattern appends the name of the route with that method and pattern to dst. A pattern
+// that has a method keeps it. Nothing is appended for an empty or catch-all pattern.
+func AppendPattern(dst []byte, method, pattern string) []byte {
+	if pattern == "" || CatchAll(pattern) {
 		return dst
 	}
 	if !strings.ContainsAny(pattern, " \t") {
@@ -34,17 +42,17 @@ func appendPattern(dst []byte, method, pattern string) []byte {
 	return append(dst, pattern...)
 }
 
-// catchAll reports whether a pattern ends in a wildcard that matches any rest of a path:
-// "/", "/api/", "/api/{path...}" of http.ServeMux, "/api/*" of chi, gin and echo. Under such
-// a pattern there may be any number of endpoints.
-func catchAll(pattern string) bool {
+// CatchAll reports whether a pattern ends in a wildcard that matches any rest of a path:
+// "/", "/api/", "/api/{path...}" of http.ServeMux, "/api/*" of chi, gin and echo. Such a
+// pattern names no endpoint: there may be any number of them under it.
+func CatchAll(pattern string) bool {
 	last := pattern[strings.LastIndexByte(pattern, '/')+1:]
 	return last == "" || strings.Contains(last, "*") || strings.HasSuffix(last, "...}")
 }
 
-// appendTemplate appends path to dst, with "{}" in place of the segments that look like
-// identifiers. It stops once dst is longer than the name of a route.
-func appendTemplate(dst []byte, path string) []byte {
+// AppendTemplate appends path to dst, with "{}" in place of the segments that look like
+// identifiers. It stops once dst is longer than MaxName.
+func AppendTemplate(dst []byte, path string) []byte {
 	service := false // the segment before is the name of a gRPC service
 	for {
 		segment, rest, more := strings.Cut(path, "/")
@@ -52,7 +60,7 @@ func appendTemplate(dst []byte, path string) []byte {
 			segment = "{}"
 		}
 		dst = append(dst, segment...)
-		if !more || len(dst) > maxRouteName {
+		if !more || len(dst) > MaxName {
 			return dst
 		}
 		service = isService(segment)
@@ -68,11 +76,14 @@ const (
 	maxDashes  = 4 // more words are the title of something
 )
 
+// masked stands in the place of a value that was masked.
+const masked = "[masked]"
+
 // isParameter reports whether a path segment looks like it names one of many things: a
 // number, an identifier or token of any coding, an address, a title. In doubt it does: a
 // route that lost a word is still a route, and a route that holds a value tells it.
 func isParameter(s string) bool {
-	if s == "" || s == maskedText || isVersion(s) {
+	if s == "" || s == masked || isVersion(s) {
 		return false
 	}
 	if len(s) > maxSegment && !isService(s) || strings.Count(s, "-") > maxDashes {
@@ -248,16 +259,3 @@ func isNumbered(s string) bool {
 }
 
 func isHex(s string) bool { return strings.Trim(s, "0123456789abcdefABCDEF") == "" }
-
-// named joins what routeName found with the method: the name that WithRoute gave, or the
-// pattern. It is empty where neither tells.
-func (m *Mirror) named(found, method string) string {
-	switch {
-	case len(found) > maxRouteName && m.config.route != nil:
-		return strings.Clone(found[:maxRouteName]) // the rest is not kept for it
-	case found == "" || m.config.route != nil:
-		return found
-	}
-	name := appendPattern(nil, methodName(method, m.methods), found)
-	return string(name[:min(len(name), maxRouteName)])
-}
