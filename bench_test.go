@@ -222,9 +222,9 @@ func BenchmarkLoopback(b *testing.B) {
 	}
 }
 
-// BenchmarkDraw is what a Sampler costs a request that it does not sample, but for a share
+// BenchmarkSample is what a Sampler costs a request that it does not sample, but for a share
 // that does not matter.
-func BenchmarkDraw(b *testing.B) {
+func BenchmarkSample(b *testing.B) {
 	variable := new(shadow.RateVar)
 	variable.Set(1e-6)
 	routes := new(shadow.RouteRates)
@@ -234,14 +234,14 @@ func BenchmarkDraw(b *testing.B) {
 	rate := shadow.Rate(1e-6)
 	for _, c := range []struct {
 		name    string
-		sampler shadow.Drawer
+		sampler shadow.Sampler
 	}{
-		{"Rate", rate.(shadow.Drawer)},
+		{"Rate", rate},
 		{"RateVar", variable},
 		{"RouteRates", routes},
-		{"Force", shadow.Force(secret).(shadow.Drawer)},
-		{"All", shadow.All(shadow.Rate(1), rate).(shadow.Drawer)},
-		{"Any", shadow.Any(shadow.Force(secret), rate).(shadow.Drawer)},
+		{"Force", shadow.Force(secret)},
+		{"All", shadow.All(shadow.Rate(1), rate)},
+		{"Any", shadow.Any(shadow.Force(secret), rate)},
 		{"Windowed", shadow.Windowed(rate, 1<<62, 1<<20)},
 		{"Adaptive", shadow.Adaptive(shadow.AdaptiveOptions{Share: 1e-6, Burst: 1})},
 	} {
@@ -249,13 +249,13 @@ func BenchmarkDraw(b *testing.B) {
 		b.Run(c.name+"/serial", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				c.sampler.Draw(r)
+				c.sampler.Sample(r)
 			}
 		})
 		b.Run(c.name+"/parallel", func(b *testing.B) {
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					c.sampler.Draw(r)
+					c.sampler.Sample(r)
 				}
 			})
 		})

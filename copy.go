@@ -35,7 +35,7 @@ import (
 // job is a request on its way from the moment it was sampled to its Result.
 type job struct {
 	// Before the primary ran.
-	draw       Draw
+	decision   Decision
 	start      time.Time
 	id         string
 	minted     bool // the id was made here
@@ -238,7 +238,7 @@ func (m *Mirror) put(j *job) (w code) {
 func (j *job) size() int64 {
 	u := &j.url
 	return j.header.Size() + j.trailer.Size() + j.outer.Size() +
-		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.draw.Stratum))
+		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.decision.Stratum))
 }
 
 // run takes j to its Result. It is the queue's worker.
@@ -260,9 +260,9 @@ func (m *Mirror) run(j *job) {
 		Exchange: Exchange{ID: j.id},
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.begun()),
-		Stratum: m.labels.Stratum(j.draw.Stratum),
+		Stratum: m.labels.Stratum(j.decision.Stratum),
 	}
-	if p := j.draw.Probability; p > 0 && p <= 1 { // else it is none, or not known
+	if p := j.decision.Probability; p > 0 && p <= 1 { // else it is none, or not known
 		res.Probability = p
 	}
 	var control *second

@@ -76,9 +76,9 @@ func ExampleWhen() {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.Header.Set("X-Canary-Check", "1")
 	r.RemoteAddr = "10.0.0.9:1234"
-	fmt.Println("from the gateway:", sampler.Sample(r))
+	fmt.Println("from the gateway:", sampler.Sample(r).Sampled)
 	r.RemoteAddr = "192.0.2.7:1234"
-	fmt.Println("from a client:", sampler.Sample(r))
+	fmt.Println("from a client:", sampler.Sample(r).Sampled)
 
 	// Output:
 	// from the gateway: true
@@ -95,9 +95,9 @@ func ExampleForce() {
 
 	r := httptest.NewRequest("GET", "/orders/7", nil)
 	r.Header.Set("Shadow-Force", shadow.ForceToken(key, time.Now().Add(time.Minute)))
-	fmt.Println(sampler.Sample(r), sampler.Sample(r))
+	fmt.Println(sampler.Sample(r).Sampled, sampler.Sample(r).Sampled)
 	r.Header.Set("Shadow-Force", "true")
-	fmt.Println(sampler.Sample(r))
+	fmt.Println(sampler.Sample(r).Sampled)
 
 	// Output:
 	// true false

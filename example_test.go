@@ -180,7 +180,7 @@ func ExampleByKey() {
 		for _, name := range []string{"ada", "bob", "cleo", "dan", "eve", "fay", "gus", "hal", "ida", "joe"} {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header.Set("X-User", name)
-			if sampler.Sample(r) {
+			if sampler.Sample(r).Sampled {
 				sampled = append(sampled, name)
 			}
 		}
@@ -201,7 +201,7 @@ func ExampleByRoute() {
 		"/reports/":          shadow.PerSecond(10, 1),
 	}, nil)
 	for _, path := range []string{"/orders/7", "/orders/export", "/reports/2026", "/health"} {
-		fmt.Println(path, sampler.Sample(httptest.NewRequest("GET", path, nil)))
+		fmt.Println(path, sampler.Sample(httptest.NewRequest("GET", path, nil)).Sampled)
 	}
 
 	// Output:

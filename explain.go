@@ -246,7 +246,7 @@ func foresee(s Sampler, r *http.Request) foresight {
 	case *RateVar:
 		return drawing(s.share(), "RateVar")
 	case when, *force:
-		d := s.(Drawer).Draw(r)
+		d := s.Sample(r)
 		name := "When"
 		if _, ok := s.(*force); ok {
 			name = "Force"
@@ -310,7 +310,7 @@ func (s *byRoute) foresee(r *http.Request) foresight {
 	return f
 }
 
-// foresee asks in order up to the first that is certain to say no, as Draw does.
+// foresee asks in order up to the first that is certain to say no, as Sample does.
 func (s *allOf) foresee(r *http.Request) (all foresight) {
 	all = foresight{verdict: VerdictPass, probability: 1}
 	var texts []string
@@ -336,14 +336,14 @@ func (s *allOf) foresee(r *http.Request) (all foresight) {
 	return all
 }
 
-// foresee asks in order up to the first that is certain to say yes, as Draw does.
+// foresee asks in order up to the first that is certain to say yes, as Sample does.
 func (s *anyOf) foresee(r *http.Request) (sum foresight) {
 	sum.verdict = VerdictFail
 	none := 1.0 // the probability that all say no
 	var texts []string
 	defer func() { sum.text = "Any(" + strings.Join(texts, "; ") + ")" }()
 	for i, one := range s.list {
-		if sum.verdict == VerdictPass && !s.tell[i] { // it is not asked
+		if sum.verdict == VerdictPass && (s.tell[i] == tellsNot || s.tell[i] == tellsUnless && math.IsNaN(none)) { // it is not asked
 			none = math.NaN()
 			continue
 		}

@@ -75,7 +75,7 @@ type serving struct {
 // has done nothing.
 func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d drawn) code {
 	s := newServing(r)
-	s.draw = d.Draw
+	s.decision = d.Decision
 	if w := m.snapshot(&s.job, r); w != 0 {
 		return w
 	}

@@ -114,9 +114,8 @@ func TestAFieldThatSaysHowABodyIsCodedMayBeSpelledAnyhow(t *testing.T) {
 // strata is a Sampler that takes everything, and names strata by the header X-Stratum.
 type strata struct{}
 
-func (strata) Sample(*http.Request) bool { return true }
-func (strata) Draw(r *http.Request) shadow.Draw {
-	return shadow.Draw{Sampled: true, Probability: 1, Stratum: r.Header.Get("X-Stratum")}
+func (strata) Sample(r *http.Request) shadow.Decision {
+	return shadow.Decision{Sampled: true, Probability: 1, Stratum: r.Header.Get("X-Stratum")}
 }
 
 // A Sampler names its strata by routes, and so by paths that a rule may be about.

@@ -257,18 +257,18 @@ func (m *Mirror) decide(r *http.Request, d *drawn) code {
 	}
 	switch s := m.sampler.(type) {
 	case nil:
-		d.Draw = whole.sampled()
+		d.Decision = whole.sampled()
 	case fixedRate: // the commonest ones are asked without a call, and cannot panic
 		if !share(s).drawn() {
 			return codeNotSampled
 		}
-		d.Draw = share(s).sampled()
+		d.Decision = share(s).sampled()
 	case *RateVar:
 		p := s.share()
 		if !p.drawn() {
 			return codeNotSampled
 		}
-		d.Draw = p.sampled()
+		d.Decision = p.sampled()
 	default:
 		if w := m.sample(r, d); w != 0 {
 			return w
@@ -322,7 +322,7 @@ func (m *Mirror) overridden(r *http.Request) bool {
 // drawn is what the Sampler said of a request, and how long it took. The time of a Rate is
 // not measured: to read the clock takes longer.
 type drawn struct {
-	Draw
+	Decision
 	took time.Duration
 }
 
@@ -370,7 +370,7 @@ func (m *Mirror) ask(r *http.Request, d *drawn) (w code) {
 		}
 		m.logPanic(guard.New("Sampler", recover()))
 	}()
-	if d.Draw = draw(m.sampler, r); d.Sampled {
+	if d.Decision = m.sampler.Sample(r); d.Sampled {
 		d.took = time.Since(asked)
 		w = 0
 	} else {

@@ -55,7 +55,7 @@ var printable = map[string]struct {
 	"Tariff":              {shadow.Tariff{}, nil},
 	"TargetStats":         {shadow.TargetStats{}, []string{"Breaker"}},
 	"LeakCheckOptions":    {shadow.LeakCheckOptions{}, []string{"Kinds", "Scope", "Then"}},                // words of this package
-	"Draw":                {shadow.Draw{}, []string{"Stratum"}},                                           // as a route
+	"Decision":            {shadow.Decision{}, []string{"Stratum"}},                                       // as a route
 	"Explanation":         {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
 	"Step":                {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
 	"CheckOptions":        {shadow.CheckOptions{}, []string{"Method", "Path", "Host"}},                            // what the user asks for

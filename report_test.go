@@ -332,7 +332,9 @@ type (
 	hearingComparator struct{ ears }
 )
 
-func (*hearingSampler) Sample(*http.Request) bool                     { return true }
+func (*hearingSampler) Sample(*http.Request) shadow.Decision {
+	return shadow.Decision{Sampled: true}
+}
 func (*hearingMasker) Mask(*shadow.Message) error                     { return nil }
 func (*hearingComparator) Compare(*shadow.Exchange) shadow.Comparison { return shadow.Comparison{} }
 

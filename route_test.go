@@ -91,7 +91,7 @@ func TestAMethodOfAClientMakesNoRoutes(t *testing.T) {
 	for i := range 100 {
 		r := httptest.NewRequest("GET", "/orders", nil)
 		r.Method = fmt.Sprintf("BREW%d", i)
-		s.Draw(r)
+		s.Sample(r)
 		assert.Equal(t, route.OtherMethod, route.Method(r.Method, defaultMethods[:]))
 	}
 	assert.Len(t, s.Rates(), 1)

@@ -17,33 +17,17 @@ import (
 	"github.com/goshadow/shadow/internal/patterns"
 )
 
-// Draw is what a Sampler says of one request.
-type Draw struct {
-	// Sampled tells whether the request is to be copied.
+// Decision is a Sampler's decision about one request.
+type Decision struct {
+	// Sampled reports whether the request is copied.
 	Sampled bool
-	// Probability is that with which it was to be sampled, whether it was or not. It is NaN
-	// where that cannot be told.
+	// Probability is the probability with which this request was to be sampled, from 0 to 1,
+	// whether it was sampled or not: it must not depend on the outcome. It is 0 if the
+	// Sampler does not know it, and for a request that it never samples.
 	Probability float64
-	// Stratum names the group of requests that this one was drawn from, in few different
-	// words, where a Sampler treats groups differently.
+	// Stratum names the group of requests that this one belongs to, if the Sampler treats
+	// groups differently. The set of names must be small.
 	Stratum string
-}
-
-// Drawer is a Sampler that tells the probability of what it decides. The Mirror calls
-// Draw in place of Sample, on the same terms. A Drawer draws independently of all others.
-//
-// Every Sampler of this package is one, but for PerSecond and SamplerFunc.
-type Drawer interface {
-	Sampler
-	Draw(r *http.Request) Draw
-}
-
-// draw asks s, and for the probability where s tells it.
-func draw(s Sampler, r *http.Request) Draw {
-	if d, ok := s.(Drawer); ok {
-		return d.Draw(r)
-	}
-	return Draw{Sampled: s.Sample(r), Probability: math.NaN()}
 }
 
 // builtin is a Sampler that runs no code of the user's, apart from that of its parts.
@@ -86,10 +70,11 @@ func (s share) drawn() bool { return s != 0 && s.has(rand.Uint64()) }
 
 func (s share) probability() float64 { return float64(s) / float64(whole) }
 
-func (s share) draw() Draw { return Draw{Sampled: s.drawn(), Probability: s.probability()} }
+// decide draws.
+func (s share) decide() Decision { return Decision{Sampled: s.drawn(), Probability: s.probability()} }
 
-// sampled is the Draw of a request that was drawn.
-func (s share) sampled() Draw { return Draw{Sampled: true, Probability: s.probability()} }
+// sampled is the Decision about a request that was drawn.
+func (s share) sampled() Decision { return Decision{Sampled: true, Probability: s.probability()} }
 
 // Rate samples each request with probability p, from 0 (none) to 1 (all), independently of
 // all others. Any other p samples nothing and is an error of New.
@@ -114,14 +99,12 @@ func checkProbability(name string, p float64) error {
 // faultySampler stands for a Sampler that could not be made. It samples nothing.
 type faultySampler struct{ err error }
 
-func (s faultySampler) Sample(*http.Request) bool { return false }
-func (s faultySampler) Draw(*http.Request) Draw   { return Draw{} }
-func (s faultySampler) fault() error              { return s.err }
+func (s faultySampler) Sample(*http.Request) Decision { return Decision{} }
+func (s faultySampler) fault() error                  { return s.err }
 
 type fixedRate share
 
-func (r fixedRate) Sample(*http.Request) bool { return share(r).drawn() }
-func (r fixedRate) Draw(*http.Request) Draw   { return share(r).draw() }
+func (r fixedRate) Sample(*http.Request) Decision { return share(r).decide() }
 
 // RateVar is a Rate that can be changed while requests are served. The zero value
 // samples nothing. It is safe for concurrent use and must not be copied.
@@ -144,11 +127,8 @@ func (v *RateVar) Set(p float64) error {
 // Get returns the probability that was set last, 0 at first.
 func (v *RateVar) Get() float64 { return math.Float64frombits(v.p.Load()) }
 
-// Sample draws.
-func (v *RateVar) Sample(*http.Request) bool { return v.share().drawn() }
-
-// Draw draws.
-func (v *RateVar) Draw(*http.Request) Draw { return v.share().draw() }
+// Sample samples a request with the probability that was set last.
+func (v *RateVar) Sample(*http.Request) Decision { return v.share().decide() }
 
 func (v *RateVar) share() share { return share(v.s.Load()) }
 
@@ -180,14 +160,12 @@ type byKey struct {
 
 func (s *byKey) fault() error { return s.err }
 
-func (s *byKey) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
-
-func (s *byKey) Draw(r *http.Request) Draw {
+func (s *byKey) Sample(r *http.Request) Decision {
 	key := s.key(r)
 	if key == "" {
-		return Draw{}
+		return Decision{}
 	}
-	return Draw{Sampled: s.share.has(xxhash.Sum64String(key)), Probability: s.share.probability()}
+	return Decision{Sampled: s.share.has(xxhash.Sum64String(key)), Probability: s.share.probability()}
 }
 
 // When samples exactly the requests for which is returns true. The result must depend only on
@@ -208,13 +186,11 @@ func (is when) fault() error {
 	return nil
 }
 
-func (is when) Sample(r *http.Request) bool { return is(r) }
-
-func (is when) Draw(r *http.Request) Draw {
+func (is when) Sample(r *http.Request) Decision {
 	if is(r) {
-		return Draw{Sampled: true, Probability: 1}
+		return Decision{Sampled: true, Probability: 1}
 	}
-	return Draw{}
+	return Decision{}
 }
 
 // ByRoute samples a request as the rule whose pattern it matches says. Patterns are
@@ -266,14 +242,12 @@ func (s *byRoute) parts() []any {
 	return parts
 }
 
-func (s *byRoute) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
-
-func (s *byRoute) Draw(r *http.Request) Draw {
+func (s *byRoute) Sample(r *http.Request) Decision {
 	rule, ok := s.rules[s.patterns.Match(r)]
 	if !ok {
 		rule = s.otherwise
 	}
-	return draw(rule, r)
+	return rule.Sample(r)
 }
 
 // RouteRates is a rate for each route that can be changed while requests are served.
@@ -324,15 +298,12 @@ func (v *RouteRates) Get(pattern string) float64 {
 	return 0
 }
 
-// Sample draws.
-func (v *RouteRates) Sample(r *http.Request) bool { return v.Draw(r).Sampled }
-
-// Draw draws.
-func (v *RouteRates) Draw(r *http.Request) Draw {
+// Sample samples a request with the probability of its route.
+func (v *RouteRates) Sample(r *http.Request) Decision {
 	if table := v.table.Load(); table != nil {
-		return table.Draw(r)
+		return table.Sample(r)
 	}
-	return Draw{}
+	return Decision{}
 }
 
 // All samples what every one of s samples. It asks in order and stops at the first
@@ -346,17 +317,15 @@ func All(s ...Sampler) Sampler { return &allOf{newSamplers("All", s)} }
 
 type allOf struct{ samplers }
 
-func (s *allOf) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
-
-func (s *allOf) Draw(r *http.Request) Draw {
-	all := Draw{Sampled: true, Probability: 1}
+func (s *allOf) Sample(r *http.Request) Decision {
+	all := Decision{Sampled: true, Probability: 1}
 	for i, one := range s.list {
-		d := draw(one, r)
-		all.Probability *= d.Probability
+		d := one.Sample(r)
+		all.Probability *= s.probability(i, d)
 		all.Stratum = cmp.Or(all.Stratum, d.Stratum)
 		if all.Sampled = d.Sampled; !d.Sampled {
 			if i < len(s.list)-1 && all.Probability != 0 {
-				all.Probability = math.NaN() // who was not asked did not tell
+				all.Probability = math.NaN() // those that were not asked did not say
 			}
 			break
 		}
@@ -375,24 +344,23 @@ func Any(s ...Sampler) Sampler { return &anyOf{newSamplers("Any", s)} }
 
 type anyOf struct{ samplers }
 
-func (s *anyOf) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
-
-func (s *anyOf) Draw(r *http.Request) Draw {
-	var sum Draw
+func (s *anyOf) Sample(r *http.Request) Decision {
+	var sum Decision
 	none := 1.0 // the probability that all say no
 	for i, one := range s.list {
-		if sum.Sampled && !s.tell[i] {
+		if sum.Sampled && (s.tell[i] == tellsNot || s.tell[i] == tellsUnless && math.IsNaN(none)) {
 			none = math.NaN()
 			continue
 		}
-		d := draw(one, r)
-		if !s.tell[i] && d.Probability != 1 {
-			d.Probability = math.NaN() // whether it told must not depend on what it said
+		d := one.Sample(r)
+		p := s.probability(i, d)
+		if s.tell[i] == tellsNot && p != 1 {
+			p = math.NaN() // whether it is known must not depend on the outcome
 		}
-		none *= 1 - d.Probability
+		none *= 1 - p
 		sum.Sampled = sum.Sampled || d.Sampled
 		sum.Stratum = cmp.Or(sum.Stratum, d.Stratum)
-		if d.Probability == 1 {
+		if p == 1 {
 			sum.Probability = 1
 			return sum
 		}
@@ -405,12 +373,12 @@ func (s *anyOf) Draw(r *http.Request) Draw {
 type samplers struct {
 	name string
 	list []Sampler
-	tell []bool // which of them always tell a probability, whatever they decide
-	tied bool   // more than one of them has a ByKey in it
+	tell []telling // what the probabilities of each mean
+	tied bool      // more than one of them has a ByKey in it
 }
 
 func newSamplers(name string, list []Sampler) samplers {
-	c := samplers{name: name, list: slices.Clone(list), tell: make([]bool, len(list))}
+	c := samplers{name: name, list: slices.Clone(list), tell: make([]telling, len(list))}
 	keyed := 0
 	for i, one := range list {
 		c.tell[i] = tells(one)
@@ -425,26 +393,76 @@ func newSamplers(name string, list []Sampler) samplers {
 func (s *samplers) fault() error { return faults(s.name, s.list) }
 func (s *samplers) parts() []any { return anys(s.list) }
 
-// untie is d, without a probability that rests on samplers which are not independent.
-func (s *samplers) untie(d Draw) Draw {
-	if s.tied && d.Probability != 0 {
-		d.Probability = math.NaN()
+// probability returns the probability that sampler i says d has, NaN if it is not known.
+func (s *samplers) probability(i int, d Decision) float64 {
+	p := d.Probability
+	if !(p >= 0 && p <= 1) || p == 0 && (d.Sampled || s.tell[i] != tellsAlways) {
+		return math.NaN()
+	}
+	return p
+}
+
+// untie returns d with a probability of 0 if that is not known, or rests on samplers that are
+// not independent.
+func (s *samplers) untie(d Decision) Decision {
+	if s.tied || math.IsNaN(d.Probability) {
+		d.Probability = 0
 	}
 	return d
 }
 
-// tells tells whether s always knows its probability, whatever it decides.
-func tells(s Sampler) bool {
-	if all, ok := s.(*allOf); ok { // it stops at a no: only its last one may draw
-		for i, one := range all.list {
-			if i < len(all.list)-1 && !settled(one) || !tells(one) {
-				return false
+// telling is what the probabilities of a Sampler mean.
+type telling int
+
+const (
+	tellsAlways telling = iota // it knows the probability: 0 is never
+	tellsNot                   // it does not, or not whatever it decides
+	tellsUnless                // 0 is either: a Sampler of the user's
+)
+
+// tells returns what the probabilities of s mean.
+func tells(s Sampler) telling {
+	switch s := s.(type) {
+	case *perSecond, SamplerFunc:
+		return tellsNot
+	case *allOf: // it stops at a no: only its last one may draw
+		if s.tied {
+			return tellsNot
+		}
+		for i, one := range s.list {
+			if i < len(s.list)-1 && !settled(one) {
+				return tellsNot
+			}
+			if t := tells(one); t != tellsAlways {
+				return t
 			}
 		}
+		return tellsAlways
+	case *anyOf:
+		if s.tied {
+			return tellsNot
+		}
+	}
+	parts := samplersIn(s)
+	for _, one := range parts {
+		if t := tells(one); t != tellsAlways {
+			return t
+		}
+	}
+	if _, ours := s.(interface{ parts() []any }); len(parts) > 0 || ours || !foreign(s) || keeps(s) {
+		return tellsAlways
+	}
+	return tellsUnless
+}
+
+// keeps reports whether s is one of the samplers that run code of the user's and know their
+// probability all the same.
+func keeps(s Sampler) bool {
+	switch s.(type) {
+	case *byKey, when, *force, *AdaptiveSampler, faultySampler:
 		return true
 	}
-	_, ok := s.(Drawer)
-	return ok && !slices.ContainsFunc(samplersIn(s), func(one Sampler) bool { return !tells(one) })
+	return false
 }
 
 // settled tells whether s never draws: its probability is 0 or 1.

@@ -165,11 +165,9 @@ func (s *AdaptiveSampler) account(now time.Time) {
 
 func (s *AdaptiveSampler) fault() error { return s.errs }
 
-// Sample draws.
-func (s *AdaptiveSampler) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
-
-// Draw draws. Where the budget is used up the probability is the least of all.
-func (s *AdaptiveSampler) Draw(r *http.Request) Draw {
+// Sample samples a request with the rate of its route, or with the least rate of all if the
+// budget is used up.
+func (s *AdaptiveSampler) Sample(r *http.Request) Decision {
 	at := s.routeOf(r)
 	at.seen.Add(1)
 	s.asked.Add(1)
@@ -177,7 +175,7 @@ func (s *AdaptiveSampler) Draw(r *http.Request) Draw {
 	if s.spent.Load() < s.allowance.Load() {
 		p = max(p, math.Float64frombits(at.rate.Load()))
 	}
-	d := Draw{Probability: newShare(p).probability(), Stratum: at.name}
+	d := Decision{Probability: newShare(p).probability(), Stratum: at.name}
 	if d.Sampled = newShare(p).has(s.options.Random()); d.Sampled && s.spent.Add(1) >= s.allowance.Load() && s.mu.TryLock() {
 		s.account(time.Now())
 		s.due = true

@@ -51,13 +51,13 @@ func simulate(seed uint64, n int, o shadow.AdaptiveOptions) *simulation {
 }
 
 // resultOf is what a Mirror would report of d.
-func resultOf(d shadow.Draw, o shadow.Outcome) *shadow.Result {
+func resultOf(d shadow.Decision, o shadow.Outcome) *shadow.Result {
 	return &shadow.Result{Outcome: o, Probability: d.Probability, Stratum: d.Stratum,
 		Exchange: shadow.Exchange{Primary: &shadow.Message{StatusCode: 200}}}
 }
 
 // run serves n requests and tells seen, which may be nil, of each.
-func (s *simulation) run(n int, seen func(k int, d shadow.Draw, differs bool)) {
+func (s *simulation) run(n int, seen func(k int, d shadow.Decision, differs bool)) {
 	sum := 0.0
 	for _, r := range s.routes {
 		sum += r.traffic
@@ -68,7 +68,7 @@ func (s *simulation) run(n int, seen func(k int, d shadow.Draw, differs bool)) {
 			at -= s.routes[k].traffic
 		}
 		differs := s.random.Float64() < s.routes[k].differs
-		d := s.sampler.Draw(s.routes[k].request)
+		d := s.sampler.Sample(s.routes[k].request)
 		s.requests[k]++
 		if d.Sampled {
 			s.copies[k]++
@@ -101,7 +101,7 @@ func TestAdaptiveFindsRareRegressionsInAFractionOfTheRequests(t *testing.T) {
 			s.routes[48].differs, s.routes[49].differs = 0.5, 0.5
 			found, at := map[int]bool{}, 0
 			for len(found) < 2 {
-				s.run(1, func(k int, d shadow.Draw, differs bool) {
+				s.run(1, func(k int, d shadow.Decision, differs bool) {
 					at++
 					if d.Sampled && differs {
 						found[k] = true
@@ -134,7 +134,7 @@ func TestWeightedByProbabilityWhatAdaptiveSamplesIsUnbiased(t *testing.T) {
 				s.routes[k].differs = float64(k%4) * 0.1
 			}
 			var requests, differences, truth, sampled, hits float64
-			s.run(n, func(_ int, d shadow.Draw, differs bool) {
+			s.run(n, func(_ int, d shadow.Decision, differs bool) {
 				require.Greater(t, d.Probability, 0.0)
 				if differs {
 					truth++
@@ -205,7 +205,7 @@ func TestAdaptiveKeepsItsShareWhateverTrafficDoes(t *testing.T) {
 			s.run(n, nil)
 			copies := total(s.copies)
 			for i := range n {
-				if d := s.sampler.Draw(httptest.NewRequest("GET", path(i), nil)); d.Sampled {
+				if d := s.sampler.Sample(httptest.NewRequest("GET", path(i), nil)); d.Sampled {
 					copies++
 					if report {
 						s.sampler.Report(t.Context(), resultOf(d, shadow.Mismatch))
@@ -268,7 +268,7 @@ func TestAdaptiveHasAFloorAndACeiling(t *testing.T) {
 		s := simulate(1, 50, shadow.AdaptiveOptions{Share: 0.01, Floor: 0.5, Ceiling: 0.25})
 		s.routes[0].differs = 1
 		least, most := 1.0, 0.0
-		s.run(100_000, func(_ int, d shadow.Draw, _ bool) {
+		s.run(100_000, func(_ int, d shadow.Decision, _ bool) {
 			least, most = min(least, d.Probability), max(most, d.Probability)
 		})
 		assert.InDelta(t, 0.005, least, 1e-12)
@@ -278,7 +278,7 @@ func TestAdaptiveHasAFloorAndACeiling(t *testing.T) {
 		}
 
 		alike := simulate(1, 50, shadow.AdaptiveOptions{Share: 0.01, Floor: 1, Ceiling: 0.01})
-		alike.run(1000, func(_ int, d shadow.Draw, _ bool) { assert.InDelta(t, 0.01, d.Probability, 1e-12) })
+		alike.run(1000, func(_ int, d shadow.Decision, _ bool) { assert.InDelta(t, 0.01, d.Probability, 1e-12) })
 	})
 }
 
@@ -414,7 +414,7 @@ func TestAdaptiveForgets(t *testing.T) {
 		}
 		assert.Len(t, s.sampler.Rates(), 1, "nor does a route stay that nobody asks for")
 		time.Sleep(100 * 365 * 24 * time.Hour)
-		s.run(1000, func(_ int, d shadow.Draw, _ bool) {
+		s.run(1000, func(_ int, d shadow.Decision, _ bool) {
 			assert.True(t, d.Probability > 0 && d.Probability <= 1, "after a leap of the clock: %v", d.Probability)
 		})
 	})
@@ -423,7 +423,7 @@ func TestAdaptiveForgets(t *testing.T) {
 func TestAdaptiveTellsSoManyRoutesApartAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := shadow.Adaptive(shadow.AdaptiveOptions{Share: 1, MaxRoutes: 3, HalfLife: time.Minute})
-		at := func(path string) string { return s.Draw(httptest.NewRequest("GET", path, nil)).Stratum }
+		at := func(path string) string { return s.Sample(httptest.NewRequest("GET", path, nil)).Stratum }
 		for i, name := range []string{"a", "b", "c"} {
 			assert.Equal(t, "GET /"+name, at("/"+name))
 			assert.Len(t, s.Rates(), i+1+i/2, "and the rest, once there may be one")
@@ -432,11 +432,11 @@ func TestAdaptiveTellsSoManyRoutesApartAndNoMore(t *testing.T) {
 		assert.Equal(t, "(other)", at("/e"))
 		assert.Equal(t, "GET /a", at("/a"))
 		assert.Equal(t, map[string]float64{"GET /a": 1, "GET /b": 1, "GET /c": 1, "(other)": 1}, s.Rates())
-		require.NoError(t, s.Report(t.Context(), resultOf(shadow.Draw{Stratum: "(other)"}, shadow.Mismatch)))
+		require.NoError(t, s.Report(t.Context(), resultOf(shadow.Decision{Stratum: "(other)"}, shadow.Mismatch)))
 
 		time.Sleep(12 * time.Minute)
 		at("/a")
-		require.NoError(t, s.Report(t.Context(), resultOf(shadow.Draw{Stratum: "GET /a"}, shadow.Match)))
+		require.NoError(t, s.Report(t.Context(), resultOf(shadow.Decision{Stratum: "GET /a"}, shadow.Match)))
 		assert.Equal(t, "GET /d", at("/d"), "others were quiet for long")
 
 		long := at("/" + strings.Repeat("x/", 10_000))
@@ -452,10 +452,10 @@ func TestAdaptiveNamesRoutes(t *testing.T) {
 		"/" + strings.Repeat("x", 33): "/{}", "/" + strings.Repeat("/y", 300): ("/" + strings.Repeat("/y", 300))[:252],
 	} {
 		r := httptest.NewRequest("PUT", "http://example.com"+path, nil)
-		assert.Equal(t, "PUT "+want, s.Draw(r).Stratum)
-		assert.Equal(t, "example.com", own.Draw(r).Stratum)
+		assert.Equal(t, "PUT "+want, s.Sample(r).Stratum)
+		assert.Equal(t, "example.com", own.Sample(r).Stratum)
 	}
-	assert.Equal(t, "GET ", s.Draw(&http.Request{Method: "GET"}).Stratum)
+	assert.Equal(t, "GET ", s.Sample(&http.Request{Method: "GET"}).Stratum)
 }
 
 // What the Mirror reports comes home, through composites too.
@@ -495,10 +495,10 @@ func TestAdaptiveLearnsFromTheMirror(t *testing.T) {
 func TestAdaptivePlansNothingWhileARequestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := simulate(1, 2, shadow.AdaptiveOptions{Share: 0.01, Burst: 10})
-		var last shadow.Draw
+		var last shadow.Decision
 		for range 5000 { // which uses the budget up, many times over
 			for _, r := range s.routes {
-				if d := s.sampler.Draw(r.request); d.Sampled {
+				if d := s.sampler.Sample(r.request); d.Sampled {
 					last = d
 				}
 			}
@@ -517,7 +517,7 @@ func TestAdaptiveIsSafeForManyGoroutines(t *testing.T) {
 		all.Go(func() {
 			for i := range 5000 {
 				r := httptest.NewRequest("GET", "/"+string(rune('a'+(i*g)%26)), nil)
-				if d := s.Draw(r); d.Sampled {
+				if d := s.Sample(r); d.Sampled {
 					assert.NoError(t, s.Report(context.Background(), resultOf(d, shadow.Mismatch)))
 				}
 				if i%1000 == 0 {

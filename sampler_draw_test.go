@@ -50,39 +50,45 @@ func TestWhatIsToldIsTheShareThatIsSampled(t *testing.T) {
 		r    *http.Request
 		want float64
 	}{
-		"Rate":                    {rate(0.3), get(), 0.3},
-		"RateVar":                 {variable, get(), 0.3},
-		"RouteRates":              {routes, get(), 0.3},
-		"RouteRates, no such":     {routes, httptest.NewRequest("PUT", "/", nil), 0},
-		"ByKey":                   {byKey(0.3), get(), 0.3},
-		"ByKey without a key":     {shadow.ByKey(0.3, byHeader), get(), 0},
-		"When":                    {yes, get(), 1},
-		"When not":                {no, get(), 0},
-		"Force":                   {shadow.Force(secret), forced(), 1},
-		"Force without a token":   {shadow.Force(secret), get(), 0},
-		"ByRoute":                 {shadow.ByRoute(map[string]shadow.Sampler{"/": rate(0.3)}, nil), get(), 0.3},
-		"ByRoute, otherwise":      {shadow.ByRoute(nil, rate(0.3)), get(), 0.3},
-		"ByRoute, none":           {shadow.ByRoute(nil, nil), get(), 0},
-		"Windowed, outside":       {shadow.Windowed(rate(0.3), time.Hour, time.Millisecond), get(), 0.3},
-		"Windowed, within":        {shadow.Windowed(rate(0.3), 1<<62, 1<<62-1), get(), 1},
-		"All of none":             {shadow.All(), get(), 1},
-		"All":                     {shadow.All(rate(0.5), rate(0.6)), get(), 0.3},
-		"All, with a key":         {shadow.All(byKey(0.5), rate(0.6)), get(), 0.3},
-		"All, certain":            {shadow.All(yes, rate(0.3), yes), get(), 0.3},
-		"All, never":              {shadow.All(no, rate(0.3)), get(), 0},
-		"All, never after others": {shadow.All(rate(0.3), no), get(), 0},
-		"Any of none":             {shadow.Any(), get(), 0},
-		"Any":                     {shadow.Any(rate(0.2), rate(0.5)), get(), 0.6},
-		"Any, with a key":         {shadow.Any(byKey(0.2), rate(0.5)), get(), 0.6},
-		"Any, certain":            {shadow.Any(yes, rate(0.3)), get(), 1},
-		"Any, certain at the end": {shadow.Any(rate(0.3), yes), get(), 1},
-		"Any, forced":             {shadow.Any(shadow.Force(secret), rate(0.3)), forced(), 1},
-		"Any, not forced":         {shadow.Any(shadow.Force(secret), rate(0.3)), get(), 0.3},
-		"All of Any":              {shadow.All(shadow.Any(rate(0.2), rate(0.5)), rate(0.5)), get(), 0.3},
-		"Any of All":              {shadow.Any(shadow.All(yes, rate(0.2)), rate(0.5)), get(), 0.6},
-		"Any of All, not first":   {shadow.Any(rate(0.5), shadow.All(yes, rate(0.2))), get(), 0.6},
-		"Any of All that says no": {shadow.Any(shadow.All(no, rate(0.2)), rate(0.6)), get(), 0.6},
-		"one of the user's own":   {shadow.All(odds(0.5), rate(0.6)), get(), 0.3},
+		"Rate":                          {rate(0.3), get(), 0.3},
+		"RateVar":                       {variable, get(), 0.3},
+		"RouteRates":                    {routes, get(), 0.3},
+		"RouteRates, no such":           {routes, httptest.NewRequest("PUT", "/", nil), 0},
+		"ByKey":                         {byKey(0.3), get(), 0.3},
+		"ByKey without a key":           {shadow.ByKey(0.3, byHeader), get(), 0},
+		"When":                          {yes, get(), 1},
+		"When not":                      {no, get(), 0},
+		"Force":                         {shadow.Force(secret), forced(), 1},
+		"Force without a token":         {shadow.Force(secret), get(), 0},
+		"ByRoute":                       {shadow.ByRoute(map[string]shadow.Sampler{"/": rate(0.3)}, nil), get(), 0.3},
+		"ByRoute, otherwise":            {shadow.ByRoute(nil, rate(0.3)), get(), 0.3},
+		"ByRoute, none":                 {shadow.ByRoute(nil, nil), get(), 0},
+		"Windowed, outside":             {shadow.Windowed(rate(0.3), time.Hour, time.Millisecond), get(), 0.3},
+		"Windowed, within":              {shadow.Windowed(rate(0.3), 1<<62, 1<<62-1), get(), 1},
+		"All of none":                   {shadow.All(), get(), 1},
+		"All":                           {shadow.All(rate(0.5), rate(0.6)), get(), 0.3},
+		"All, with a key":               {shadow.All(byKey(0.5), rate(0.6)), get(), 0.3},
+		"All, certain":                  {shadow.All(yes, rate(0.3), yes), get(), 0.3},
+		"All, never":                    {shadow.All(no, rate(0.3)), get(), 0},
+		"All, never after others":       {shadow.All(rate(0.3), no), get(), 0},
+		"Any of none":                   {shadow.Any(), get(), 0},
+		"Any":                           {shadow.Any(rate(0.2), rate(0.5)), get(), 0.6},
+		"Any, with a key":               {shadow.Any(byKey(0.2), rate(0.5)), get(), 0.6},
+		"Any, certain":                  {shadow.Any(yes, rate(0.3)), get(), 1},
+		"Any, certain at the end":       {shadow.Any(rate(0.3), yes), get(), 1},
+		"Any, forced":                   {shadow.Any(shadow.Force(secret), rate(0.3)), forced(), 1},
+		"Any, not forced":               {shadow.Any(shadow.Force(secret), rate(0.3)), get(), 0.3},
+		"All of Any":                    {shadow.All(shadow.Any(rate(0.2), rate(0.5)), rate(0.5)), get(), 0.3},
+		"Any of All":                    {shadow.Any(shadow.All(yes, rate(0.2)), rate(0.5)), get(), 0.6},
+		"Any of All, not first":         {shadow.Any(rate(0.5), shadow.All(yes, rate(0.2))), get(), 0.6},
+		"Any of All that says no":       {shadow.Any(shadow.All(no, rate(0.2)), rate(0.6)), get(), 0.6},
+		"one of the user's own":         {shadow.All(odds(0.5), rate(0.6)), get(), 0.3},
+		"Any, one of the user's":        {shadow.Any(odds(0.2), rate(0.5)), get(), 0.6},
+		"Any, one of the user's behind": {shadow.Any(rate(0.5), odds(0.2)), get(), 0.6},
+
+		// A Sampler of the user's that says no with a probability of 0 does not know it, or is certain.
+		"one of the user's that knows nothing":         {shadow.Any(told{}, rate(0.5)), get(), unknown},
+		"one of the user's that knows nothing, behind": {shadow.Any(rate(0.5), told{}), get(), unknown},
 
 		"SamplerFunc":                    {some, get(), unknown},
 		"PerSecond":                      {limited, get(), unknown},
@@ -105,12 +111,12 @@ func TestWhatIsToldIsTheShareThatIsSampled(t *testing.T) {
 				const n = 20_000
 				sampled := 0
 				for range n {
-					d := drawn(c.s, c.r)
+					d := c.s.Sample(c.r)
 					if d.Sampled {
 						sampled++
 					}
 					if c.want == unknown {
-						if !math.IsNaN(d.Probability) {
+						if d.Probability != 0 {
 							t.Fatalf("%+v where nothing can be told", d)
 						}
 					} else if d.Sampled || c.want == 0 || c.want == 1 {
@@ -134,28 +140,17 @@ func TestWhatIsToldIsTheShareThatIsSampled(t *testing.T) {
 	}
 }
 
-// drawn is what the Mirror makes of s.
-func drawn(s shadow.Sampler, r *http.Request) shadow.Draw {
-	if d, ok := s.(shadow.Drawer); ok {
-		return d.Draw(r)
-	}
-	return shadow.Draw{Sampled: s.Sample(r), Probability: math.NaN()}
-}
-
-// odds is a Drawer of a user's own.
+// odds is a Sampler of a user's own.
 type odds float64
 
-func (p odds) Sample(r *http.Request) bool { return p.Draw(r).Sampled }
-
-func (p odds) Draw(*http.Request) shadow.Draw {
-	return shadow.Draw{Sampled: shadow.Rate(float64(p)).Sample(nil), Probability: float64(p)}
+func (p odds) Sample(*http.Request) shadow.Decision {
+	return shadow.Decision{Sampled: shadow.Rate(float64(p)).Sample(nil).Sampled, Probability: float64(p)}
 }
 
-// told is a Drawer that gives one answer.
-type told shadow.Draw
+// told is a Sampler that gives one answer.
+type told shadow.Decision
 
-func (d told) Sample(*http.Request) bool      { return d.Sampled }
-func (d told) Draw(*http.Request) shadow.Draw { return shadow.Draw(d) }
+func (d told) Sample(*http.Request) shadow.Decision { return shadow.Decision(d) }
 
 func TestAResultCarriesTheProbabilityOfItsRequest(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -165,9 +160,9 @@ func TestAResultCarriesTheProbabilityOfItsRequest(t *testing.T) {
 		"no sampler":     {nil, 1},
 		"Rate":           {[]shadow.Option{shadow.WithSampler(shadow.Rate(1))}, 1},
 		"RateVar":        {[]shadow.Option{shadow.WithSampler(rateVar(1))}, 1},
-		"Drawer":         {[]shadow.Option{shadow.WithSampler(told{Sampled: true, Probability: 0.25})}, 0.25},
+		"user's":         {[]shadow.Option{shadow.WithSampler(told{Sampled: true, Probability: 0.25})}, 0.25},
 		"in a composite": {[]shadow.Option{shadow.WithSampler(shadow.All(shadow.Rate(1), told{Sampled: true, Probability: 0.25}))}, 0.25},
-		"not a Drawer":   {[]shadow.Option{shadow.WithSampler(shadow.PerSecond(1, 2))}, 0},
+		"not known":      {[]shadow.Option{shadow.WithSampler(shadow.PerSecond(1, 2))}, 0},
 		"NaN":            {[]shadow.Option{shadow.WithSampler(told{Sampled: true, Probability: math.NaN()})}, 0},
 		"impossible":     {[]shadow.Option{shadow.WithSampler(told{Sampled: true})}, 0},
 		"less than that": {[]shadow.Option{shadow.WithSampler(told{Sampled: true, Probability: -1})}, 0},
@@ -225,21 +220,19 @@ func TestAnyAsksNobodyInVain(t *testing.T) {
 	first := rateVar(1)
 	s := shadow.Any(shadow.Any(shadow.Rate(0), told{Sampled: true, Probability: 0.5}), shadow.All(shadow.When(func(*http.Request) bool { return true }), limited))
 	for range 100 {
-		d := drawn(s, get())
-		assert.True(t, d.Sampled)
-		assert.True(t, math.IsNaN(d.Probability))
+		assert.Equal(t, shadow.Decision{Sampled: true}, s.Sample(get()))
 	}
-	assert.True(t, limited.Sample(get()), "its token is still there")
+	assert.True(t, limited.Sample(get()).Sampled, "its token is still there")
 
 	asked := 0
 	counts := shadow.When(func(*http.Request) bool { asked++; return false })
-	assert.Equal(t, shadow.Draw{Sampled: true, Probability: 1}, drawn(shadow.Any(first, counts), get()))
+	assert.Equal(t, shadow.Decision{Sampled: true, Probability: 1}, shadow.Any(first, counts).Sample(get()))
 	assert.Zero(t, asked, "certain already")
 	first.Set(0.5)
-	assert.Equal(t, 0.5, drawn(shadow.Any(first, counts), get()).Probability)
+	assert.Equal(t, 0.5, shadow.Any(first, counts).Sample(get()).Probability)
 	assert.Equal(t, 1, asked)
 	first.Set(0)
-	assert.Equal(t, shadow.Draw{}, drawn(shadow.All(first, counts), get()))
+	assert.Equal(t, shadow.Decision{}, shadow.All(first, counts).Sample(get()))
 	assert.Equal(t, 1, asked, "All stops")
 }
 
@@ -263,7 +256,7 @@ func TestAPredicateThatPanicsSamplesNothing(t *testing.T) {
 
 func TestRouteRates(t *testing.T) {
 	var v shadow.RouteRates
-	at := func(method, path string) bool { return v.Sample(httptest.NewRequest(method, path, nil)) }
+	at := func(method, path string) bool { return v.Sample(httptest.NewRequest(method, path, nil)).Sampled }
 	assert.False(t, at("GET", "/"), "nothing, at first")
 	assert.Zero(t, v.Get("/"))
 
@@ -302,7 +295,7 @@ func TestRouteRates(t *testing.T) {
 // isFractionOf is isFraction for requests like r.
 func isFractionOf(t *testing.T, s shadow.Sampler, r *http.Request, p float64) {
 	t.Helper()
-	isFraction(t, shadow.SamplerFunc(func(*http.Request) bool { return s.Sample(r) }), p)
+	isFraction(t, shadow.SamplerFunc(func(*http.Request) bool { return s.Sample(r).Sampled }), p)
 }
 
 func TestRouteRatesMayBeSetWhileTheySample(t *testing.T) {
@@ -321,10 +314,10 @@ func TestRouteRatesMayBeSetWhileTheySample(t *testing.T) {
 		select {
 		case err := <-done:
 			require.NoError(t, err)
-			assert.False(t, v.Sample(httptest.NewRequest("GET", "/49", nil)))
+			assert.False(t, v.Sample(httptest.NewRequest("GET", "/49", nil)).Sampled)
 			return
 		default:
-			if !v.Sample(r) {
+			if !v.Sample(r).Sampled {
 				t.Fatal("the rate of another route has changed")
 			}
 		}

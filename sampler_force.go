@@ -47,7 +47,15 @@ func (s *force) fault() error {
 	return nil
 }
 
-func (s *force) Sample(r *http.Request) bool {
+func (s *force) Sample(r *http.Request) Decision {
+	if s.valid(r) {
+		return Decision{Sampled: true, Probability: 1}
+	}
+	return Decision{}
+}
+
+// valid reports whether r has a token.
+func (s *force) valid(r *http.Request) bool {
 	tokens := r.Header[forceHeader]
 	if len(tokens) != 1 {
 		return false
@@ -63,13 +71,6 @@ func (s *force) Sample(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-func (s *force) Draw(r *http.Request) Draw {
-	if s.Sample(r) {
-		return Draw{Sampled: true, Probability: 1}
-	}
-	return Draw{}
 }
 
 // ForceToken returns a value of the header "Shadow-Force" with which Force samples a request

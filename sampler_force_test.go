@@ -58,13 +58,13 @@ func TestOnlyWhoHasAKeyForcesASample(t *testing.T) {
 			"more than a number":        {withToken("99999999999999999999." + signature), false},
 			"in a header of other name": {keyed(good), false},
 		} {
-			assert.Equal(t, c.want, s.Sample(c.r), name)
+			assert.Equal(t, c.want, s.Sample(c.r).Sampled, name)
 		}
 
 		time.Sleep(59 * time.Second)
-		assert.True(t, s.Sample(withToken(good)))
+		assert.True(t, s.Sample(withToken(good)).Sampled)
 		time.Sleep(time.Second)
-		assert.False(t, s.Sample(withToken(good)), "a minute later")
+		assert.False(t, s.Sample(withToken(good)).Sampled, "a minute later")
 	})
 }
 
@@ -81,7 +81,7 @@ func TestForceKeepsItsKeys(t *testing.T) {
 	s := shadow.Force(key)
 	token := shadow.ForceToken(key, time.Now().Add(time.Hour))
 	clear(key)
-	assert.True(t, s.Sample(withToken(token)))
+	assert.True(t, s.Sample(withToken(token)).Sampled)
 }
 
 func TestForceNeedsKeysThatCannotBeGuessed(t *testing.T) {
@@ -130,7 +130,7 @@ func FuzzForce(f *testing.F) {
 		expiry, _, _ := strings.Cut(token, ".")
 		seconds, err := strconv.ParseInt(expiry, 10, 64)
 		genuine := err == nil && token == shadow.ForceToken(secret, time.Unix(seconds, 0))
-		if s.Sample(withToken(token)) && !genuine {
+		if s.Sample(withToken(token)).Sampled && !genuine {
 			t.Fatalf("%q forces a sample and nobody made it", token)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 // an error of New. An infinite n is no limit. A request that is not sampled costs one atomic
 // read.
 //
-// It is no Drawer. Which requests it samples follows from when they come: the first after
+// Its probability is not known. Which requests it samples follows from when they come: the first after
 // a pause, and in a crowd hardly any. A share of all requests, measured afterwards, is not
 // the probability of any one of them, and weights made of it would keep that bias and hide
 // it. Adaptive bounds copies per second with a known probability.
@@ -57,7 +57,9 @@ func newPerSecond(n float64, burst int) *perSecond {
 }
 
 // Sample takes a token if there is one.
-func (s *perSecond) Sample(*http.Request) bool {
+func (s *perSecond) Sample(*http.Request) Decision { return Decision{Sampled: s.take()} }
+
+func (s *perSecond) take() bool {
 	if s.each == 0 {
 		return true
 	}

@@ -23,7 +23,7 @@ import (
 func sampledOf(s shadow.Sampler, n int) (sampled int) {
 	r := get()
 	for range n {
-		if s.Sample(r) {
+		if s.Sample(r).Sampled {
 			sampled++
 		}
 	}
@@ -208,7 +208,7 @@ func TestPerSecondNeverExceedsItsRate(t *testing.T) {
 				all.Go(func() {
 					for range 100 {
 						for range rand.IntN(2 * burst) {
-							if s.Sample(nil) {
+							if s.Sample(nil).Sampled {
 								mu.Lock()
 								sampled = append(sampled, time.Since(start))
 								mu.Unlock()
@@ -292,8 +292,8 @@ func TestByKeyDecidesAlikeEverywhere(t *testing.T) {
 		below := float64(at) / (1 << 63) * (1 - 1e-12)
 		above := float64(at) / (1 << 63) * (1 + 1e-12)
 		for range 3 { // instances
-			assert.False(t, shadow.ByKey(below, byHeader).Sample(keyed(key)), key)
-			assert.True(t, shadow.ByKey(above, byHeader).Sample(keyed(key)), key)
+			assert.False(t, shadow.ByKey(below, byHeader).Sample(keyed(key)).Sampled, key)
+			assert.True(t, shadow.ByKey(above, byHeader).Sample(keyed(key)).Sampled, key)
 		}
 	}
 }
@@ -307,7 +307,7 @@ func TestByKeySharesAreNested(t *testing.T) {
 	for i := range 10_000 {
 		r, before := keyed("user-"+strconv.Itoa(i)), false
 		for k, s := range samplers {
-			now := s.Sample(r)
+			now := s.Sample(r).Sampled
 			if before && !now {
 				t.Fatalf("%s is sampled at %v and not at %v", r.Header, shares[k-1], shares[k])
 			}
@@ -351,8 +351,8 @@ func TestByKeyIsUniform(t *testing.T) {
 }
 
 func TestByKeyNeedsAKey(t *testing.T) {
-	assert.False(t, shadow.ByKey(1, byHeader).Sample(get()))
-	assert.True(t, shadow.ByKey(1, byHeader).Sample(keyed(" ")))
+	assert.False(t, shadow.ByKey(1, byHeader).Sample(get()).Sampled)
+	assert.True(t, shadow.ByKey(1, byHeader).Sample(keyed(" ")).Sampled)
 }
 
 // tells is a Sampler that says whether it was asked.
@@ -361,9 +361,9 @@ type tells struct {
 	asked  int
 }
 
-func (s *tells) Sample(*http.Request) bool {
+func (s *tells) Sample(*http.Request) shadow.Decision {
 	s.asked++
-	return s.answer
+	return shadow.Decision{Sampled: s.answer}
 }
 
 func TestByRoute(t *testing.T) {
@@ -419,7 +419,7 @@ func TestByRoute(t *testing.T) {
 		t.Run(c.method+" "+c.host+c.path+" "+c.pattern, func(t *testing.T) {
 			r := request(c.method, c.host, c.path, c.pattern)
 			before := *r
-			assert.True(t, s.Sample(r))
+			assert.True(t, s.Sample(r).Sampled)
 			for one, name := range names {
 				if name == c.want && (c.want == "otherwise" || rules[name] == shadow.Sampler(one)) {
 					assert.Equal(t, 1, one.asked, name)
@@ -439,12 +439,12 @@ func TestByRouteAsItsRulesSay(t *testing.T) {
 	at := func(path string) *http.Request { return httptest.NewRequest("GET", path, nil) }
 	s := shadow.ByRoute(rules, nil)
 	rules["/none"], rules["/new"] = shadow.Rate(1), shadow.Rate(1)
-	assert.False(t, s.Sample(at("/none")), "the rules are those it was made with")
-	assert.False(t, s.Sample(at("/new")))
-	assert.True(t, s.Sample(at("/all")))
-	assert.False(t, s.Sample(at("/other")))
-	assert.True(t, shadow.ByRoute(nil, shadow.Rate(1)).Sample(at("/other")))
-	assert.False(t, shadow.ByRoute(nil, nil).Sample(at("/other")))
+	assert.False(t, s.Sample(at("/none")).Sampled, "the rules are those it was made with")
+	assert.False(t, s.Sample(at("/new")).Sampled)
+	assert.True(t, s.Sample(at("/all")).Sampled)
+	assert.False(t, s.Sample(at("/other")).Sampled)
+	assert.True(t, shadow.ByRoute(nil, shadow.Rate(1)).Sample(at("/other")).Sampled)
+	assert.False(t, shadow.ByRoute(nil, nil).Sample(at("/other")).Sampled)
 }
 
 func TestAllAndAnyAskInOrderAndStop(t *testing.T) {
@@ -471,7 +471,7 @@ func TestAllAndAnyAskInOrderAndStop(t *testing.T) {
 				parts = append(parts, &tells{answer: answer})
 				list = append(list, parts[len(parts)-1])
 			}
-			assert.Equal(t, c.want, c.of(list...).Sample(get()))
+			assert.Equal(t, c.want, c.of(list...).Sample(get()).Sampled)
 			for i, part := range parts {
 				assert.Equal(t, i < c.asked, part.asked == 1, "number %d", i)
 			}
@@ -499,8 +499,8 @@ func TestCompositesKeepTheirOwnList(t *testing.T) {
 	list := []shadow.Sampler{shadow.Rate(1), shadow.Rate(1)}
 	all, anyOf := shadow.All(list...), shadow.Any(list...)
 	list[0], list[1] = shadow.Rate(0), shadow.Rate(0)
-	assert.True(t, all.Sample(get()))
-	assert.True(t, anyOf.Sample(get()))
+	assert.True(t, all.Sample(get()).Sampled)
+	assert.True(t, anyOf.Sample(get()).Sampled)
 }
 
 func TestSamplersDoNotAllocate(t *testing.T) {
@@ -531,9 +531,6 @@ func TestSamplersDoNotAllocate(t *testing.T) {
 			s.Sample(r) // what Adaptive has saved up
 		}
 		assert.Zero(t, testing.AllocsPerRun(100, func() { s.Sample(r) }), name)
-		if d, ok := s.(shadow.Drawer); ok {
-			assert.Zero(t, testing.AllocsPerRun(100, func() { d.Draw(r) }), name)
-		}
 	}
 }
 

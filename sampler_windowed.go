@@ -51,13 +51,10 @@ func (s *WindowedSampler) fault() error {
 
 func (s *WindowedSampler) parts() []any { return []any{s.otherwise, &s.seen} }
 
-// Sample draws.
-func (s *WindowedSampler) Sample(r *http.Request) bool { return s.Draw(r).Sampled }
-
-// Draw draws. In a window the other sampler is asked all the same, so that it goes on
-// counting.
-func (s *WindowedSampler) Draw(r *http.Request) Draw {
-	d := draw(s.otherwise, r)
+// Sample samples every request in a window. There the other sampler is asked all the same, so
+// that it goes on counting.
+func (s *WindowedSampler) Sample(r *http.Request) Decision {
+	d := s.otherwise.Sample(r)
 	if s.seen.windows.Open(time.Now()) {
 		s.seen.drawn.Add(1)
 		d.Sampled, d.Probability = true, 1

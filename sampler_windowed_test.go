@@ -20,18 +20,18 @@ func TestWindowedSamplesEverythingAtTheEndOfEachPeriod(t *testing.T) {
 		s := shadow.Windowed(shadow.Rate(0), 10*time.Minute, 10*time.Second)
 		for range 3 {
 			for second := range 600 {
-				assert.Equal(t, second >= 590, s.Sample(get()), second)
+				assert.Equal(t, second >= 590, s.Sample(get()).Sampled, second)
 				time.Sleep(time.Second)
 			}
 		}
 		short := shadow.Windowed(shadow.Rate(0), time.Second, time.Millisecond)
 		require.Empty(t, faultsOf(t, candidate(), shadow.WithSampler(short)))
 		time.Sleep(999*time.Millisecond - 1)
-		assert.False(t, short.Sample(get()))
+		assert.False(t, short.Sample(get()).Sampled)
 		time.Sleep(1)
-		assert.True(t, short.Sample(get()))
+		assert.True(t, short.Sample(get()).Sampled)
 		time.Sleep(time.Millisecond)
-		assert.False(t, short.Sample(get()))
+		assert.False(t, short.Sample(get()).Sampled)
 	})
 }
 
@@ -63,10 +63,8 @@ type dice struct {
 
 func newDice(p float64) dice { return dice{p, rand.New(rand.NewPCG(7, 8))} }
 
-func (d dice) Sample(r *http.Request) bool { return d.Draw(r).Sampled }
-
-func (d dice) Draw(*http.Request) shadow.Draw {
-	return shadow.Draw{Sampled: d.random.Float64() < d.p, Probability: d.p}
+func (d dice) Sample(*http.Request) shadow.Decision {
+	return shadow.Decision{Sampled: d.random.Float64() < d.p, Probability: d.p}
 }
 
 func TestBiasIsWhatTheSamplerGetsWrong(t *testing.T) {
@@ -80,7 +78,7 @@ func TestBiasIsWhatTheSamplerGetsWrong(t *testing.T) {
 		"looks everywhere":              {newDice(0.1), false, 0.5},
 		"looks away":                    {blind, true, 0},
 		"looks closer and says so":      {eager, false, 0.5},
-		"looks closer and does not say": {shadow.SamplerFunc(eager.Sample), true, 10.0 / 11},
+		"looks closer and does not say": {shadow.SamplerFunc(func(r *http.Request) bool { return eager.Sample(r).Sampled }), true, 10.0 / 11},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

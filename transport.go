@@ -74,7 +74,7 @@ type calling struct {
 
 func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp *http.Response, err error) {
 	c := &calling{request: r}
-	c.draw = d.Draw
+	c.decision = d.Decision
 	c.resp = &c.answer
 	c.answer.Body.Init(m.pool, m.answers)
 	if w := m.snapshot(&c.job, r); w != 0 {

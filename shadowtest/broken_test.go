@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"regexp"
 	"runtime"
@@ -301,6 +302,25 @@ func TestABrokenSamplerFails(t *testing.T) {
 		}, "must leave the body alone: it read it"},
 	} {
 		t.Run(name, func(t *testing.T) { onlyBreaks(t, shadowtest.TestSampler(c.by), c.rule) })
+	}
+}
+
+// decides is a Sampler with one answer.
+type decides shadow.Decision
+
+func (d decides) Sample(*http.Request) shadow.Decision { return shadow.Decision(d) }
+
+func TestASamplerWithAnImpossibleProbabilityFails(t *testing.T) {
+	for p, rule := range map[float64]string{
+		-0.5:       "must return a probability from 0 to 1: it returned -0.5",
+		1.5:        "it returned 1.5",
+		math.NaN(): "it returned NaN",
+		1:          "must sample a request whose probability is 1",
+	} {
+		onlyBreaks(t, shadowtest.TestSampler(decides{Probability: p}), rule)
+	}
+	for _, p := range []float64{0, 0.5, 1} {
+		assert.NoError(t, shadowtest.TestSampler(decides{Sampled: true, Probability: p}))
 	}
 }
 

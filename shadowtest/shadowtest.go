@@ -304,7 +304,8 @@ func (r *report) failsClosed(m shadow.Masker, s sample[*shadow.Message], whole m
 //
 //   - does not panic at a request that a server or a client may have;
 //   - does not change the request, of which parsing a form is a case;
-//   - neither reads nor closes the body.
+//   - neither reads nor closes the body;
+//   - returns a Decision with a Probability from 0 to 1, and samples the request if that is 1.
 //
 // It does not ask that s decides the same each time: a share of the requests is chosen
 // by chance.
@@ -313,8 +314,15 @@ func TestSampler(s shadow.Sampler, samples ...*http.Request) error {
 	list := requests(samples)
 	check := func(i int) {
 		req, w := watchRequest(list[i].of)
-		if !r.call(list[i].name, func() { s.Sample(req) }) {
+		var d shadow.Decision
+		if !r.call(list[i].name, func() { d = s.Sample(req) }) {
 			return
+		}
+		if !(d.Probability >= 0 && d.Probability <= 1) {
+			r.broke("must return a probability from 0 to 1", list[i].name, "it returned %v", d.Probability)
+		}
+		if d.Probability == 1 && !d.Sampled {
+			r.broke("must sample a request whose probability is 1", list[i].name, "it did not")
 		}
 		if what := w.changed(); what != "" {
 			r.broke("must not change the request", list[i].name, "it changed %s", what)

@@ -46,10 +46,10 @@ func run(w io.Writer, o options) error {
 	}
 	designs := []struct {
 		name    string
-		sampler func(seed uint64) shadow.Drawer
+		sampler func(seed uint64) shadow.Sampler
 	}{
-		{fmt.Sprintf("Rate(%v)", o.budget), func(uint64) shadow.Drawer { return shadow.Rate(o.budget).(shadow.Drawer) }},
-		{"Adaptive", func(seed uint64) shadow.Drawer {
+		{fmt.Sprintf("Rate(%v)", o.budget), func(uint64) shadow.Sampler { return shadow.Rate(o.budget) }},
+		{"Adaptive", func(seed uint64) shadow.Sampler {
 			return shadow.Adaptive(shadow.AdaptiveOptions{Share: o.budget, Random: rand.NewPCG(seed, 2).Uint64})
 		}},
 	}

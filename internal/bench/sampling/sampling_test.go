@@ -22,7 +22,7 @@ func TestTrafficIsAsItsShares(t *testing.T) {
 }
 
 // sampler samples everything.
-func sampler() shadow.Drawer { return shadow.Rate(1).(shadow.Drawer) }
+func sampler() shadow.Sampler { return shadow.Rate(1) }
 
 func TestASearchEndsWhenEachBrokenRouteWasSeen(t *testing.T) {
 	h, err := newService(1, 1, 1, 1).search(sampler(), rand.New(rand.NewPCG(1, 1)), 10)

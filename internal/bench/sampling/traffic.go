@@ -60,14 +60,14 @@ type hunt struct {
 }
 
 // search lets sampler look for the broken routes among at most so many requests.
-func (s *service) search(sampler shadow.Drawer, random *rand.Rand, most int) (hunt, error) {
+func (s *service) search(sampler shadow.Sampler, random *rand.Rand, most int) (hunt, error) {
 	reporter, learns := sampler.(shadow.Reporter)
 	found := map[int]bool{}
 	var h hunt
 	for h.requests = 1; h.requests <= float64(most); h.requests++ {
 		k := s.pick(random)
 		differs := k >= len(s.routes)-s.broken && random.Float64() < s.differs
-		d := sampler.Draw(s.routes[k])
+		d := sampler.Sample(s.routes[k])
 		if !d.Sampled {
 			continue
 		}
