@@ -24,6 +24,7 @@ import (
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/pointer"
@@ -69,7 +70,7 @@ type job struct {
 	before   time.Duration // from start until the primary was called
 	overhead time.Duration // of the Mirror on the request, where metrics are recorded
 	found    Comparison    // from compare to finish: where the values of the differences are
-	pass     *pass         // from run on
+	pass     *limit.Copy   // from run on
 
 	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
 
@@ -248,7 +249,7 @@ func (m *Mirror) run(j *job) {
 		url       url.URL
 		request   Message
 		candidate attempt
-		pass      pass
+		pass      limit.Copy
 		late      sync.WaitGroup // giveUp, if the timer has begun it
 	}
 	res := &all.Result
@@ -304,7 +305,7 @@ func (m *Mirror) run(j *job) {
 			return
 		}
 		w := m.meet(j, res, new(Message), deadline)
-		m.limits.learn(&m.target, j, reply{}, err)
+		m.recordResult(&m.target, j, reply{}, err)
 		switch {
 		case w != 0:
 			end = w
@@ -344,13 +345,13 @@ func (m *Mirror) run(j *job) {
 		claimed, end = j.claim(), codeExpired
 		return
 	}
-	if w := m.limits.begin(j); w != 0 {
+	if w := m.admit(j); w != 0 {
 		claimed, end = j.claim(), w
 		return
 	}
-	defer m.limits.end()
+	defer m.limits.Leave()
 	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, got: answers.shadow}
-	if j.pass.doubted {
+	if j.pass.Control {
 		control = &second{attempt: all.candidate, done: make(chan struct{})}
 		control.target, control.got, control.in = m.control, new(Message), new(Message)
 		if m.request(control.in, new(url.URL), j, raw) { // the other one will be masked
@@ -386,7 +387,7 @@ func (m *Mirror) run(j *job) {
 			end = w
 		}
 	}
-	m.limits.learn(&m.target, j, all.candidate.reply, err)
+	m.recordResult(&m.target, j, all.candidate.reply, err)
 	switch {
 	case end != 0:
 	case err != nil:
@@ -449,7 +450,7 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	defer func() { m.settle(j, late.Route, end) }()
 	defer j.part()
 	w := m.meet(j, &late, new(Message), time.Now())
-	m.limits.learn(&m.target, j, reply{}, ErrTimeout)
+	m.recordResult(&m.target, j, reply{}, ErrTimeout)
 	if w != 0 {
 		end = w
 		return
@@ -486,10 +487,10 @@ func (s *second) wait() bool {
 	defer expired.Stop()
 	select {
 	case <-s.done:
-		s.m.limits.learn(s.target, s.j, s.reply, s.err)
+		s.m.recordResult(s.target, s.j, s.reply, s.err)
 		return true
 	case <-expired.C:
-		s.m.limits.learn(s.target, s.j, reply{}, ErrTimeout)
+		s.m.recordResult(s.target, s.j, reply{}, ErrTimeout)
 		return false
 	}
 }
@@ -542,7 +543,7 @@ var errStarved = fmt.Errorf("%w: one of them was not kept, because all bytes of 
 // diff calls the Comparator. Starved says that memory was short for one of the bodies: its
 // hash alone does not show a difference, as parts of it may be ignored.
 func (m *Mirror) diff(x *Exchange, starved bool) (got Comparison) {
-	defer m.limits.compared(time.Now())
+	defer m.compared(time.Now())
 	if failed := m.guard("Comparator", func() error {
 		got = compareBy(m.comparator, x)
 		return nil

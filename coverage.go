@@ -172,7 +172,7 @@ func (m *Mirror) passBy(r *http.Request, w code, weight uint64) {
 
 // lose counts by route that r, which was sampled, is not copied.
 func (m *Mirror) lose(r *http.Request, w code) {
-	m.limits.wake() // to report what is lost
+	m.limits.Wake() // to report what is lost
 	if ends := m.endsOf(r); ends != nil {
 		ends.n[w].Add(1)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 )
@@ -97,18 +98,18 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 
 	unless(m.own(r), "return", codeLoop, "it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")
 	stops := m.stops.Load()
-	unless(stops&stopClosed != 0, "running", codeShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
-	unless(stops&stopOff != 0, "enabled", codeDisabled, "on", "SetEnabled(false) was called")
+	unless(stops&limit.Closed != 0, "running", codeShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
+	unless(stops&limit.Disabled != 0, "enabled", codeDisabled, "on", "SetEnabled(false) was called")
 	copied := strings.Join(m.methods, ", ")
 	unless(!m.copies(r.Method), "method", codeMethod, fmt.Sprintf("%s is one of %s%s", methodOf(r), copied, m.isolation(r)),
 		fmt.Sprintf("%.40q is not one of %s: see WithMethods", methodOf(r), copied))
 	m.explainSampler(r, &e)
-	unless(stops&stopBudget != 0, "budget", codeBudget, "not used up", "used up until the next window: see Stats.Budget")
-	unless(stops&stopBreaker != 0, "breaker", codeBreakerOpen, "closed, or it wants probes",
+	unless(stops&limit.Budget != 0, "budget", codeBudget, "not used up", "used up until the next window: see Stats.Budget")
+	unless(stops&limit.Breaker != 0, "breaker", codeBreakerOpen, "closed, or it wants probes",
 		fmt.Sprintf("open: target %q fails or is slow", m.target.Name))
-	unless(stops&stopOverhead != 0, "overhead", codeOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
-	unless(stops&stopOverload != 0, "overload", codeOverload, "none that stops all copies", "no copy runs until it is over: see LoadSheddingOptions")
-	unless(stops&stopFull != 0, "queue", codeQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
+	unless(stops&limit.Overhead != 0, "overhead", codeOverhead, "within its limit", "over its limit: see Stats.Overhead and OverheadOptions")
+	unless(stops&limit.Overload != 0, "overload", codeOverload, "none that stops all copies", "no copy runs until it is over: see LoadSheddingOptions")
+	unless(stops&limit.QueueFull != 0, "queue", codeQueueFull, "it had room for the copy before", "full: see WithQueue and WithConcurrency")
 	unless(m.overridden(r), "override", codeMethod, "it asks to be treated as no other method, or as one that is copied",
 		fmt.Sprintf("it asks to be treated as another method, which is not one of %s", copied))
 	unless(r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]), "upgrade", codeUpgrade,

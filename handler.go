@@ -137,7 +137,7 @@ func newServing(r *http.Request) *serving {
 // served runs when the primary has returned, or is being unwound by a panic.
 func (m *Mirror) served(s *serving, w code) {
 	s.ended = s.start.Add(time.Since(s.start))
-	defer m.limits.added(s.before, s.ended)
+	defer m.observe(s.before, s.ended)
 	begun, end := s.join(), capture.Complete
 	if s.body != nil && !begun {
 		if w == 0 && !s.writer.Duplex() { // else net/http does not read the rest in time

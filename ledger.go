@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"reflect"
 	"runtime"
+	"slices"
 	"sync/atomic"
 
 	"github.com/goshadow/shadow/internal/telemetry"
@@ -79,7 +80,7 @@ func (m *Mirror) Stats() Stats {
 			put(&s.Dropped, codes[c].name, n)
 		}
 	}
-	m.limits.stats(&s)
+	m.limitStats(&s)
 	return s
 }
 
@@ -89,7 +90,7 @@ func (m *Mirror) read() telemetry.Reading {
 	r := telemetry.Reading{Queued: s.Queued, Running: s.Running, Bytes: s.QueuedBytes,
 		Unreported: s.Unreported, Enabled: m.Enabled(), Concurrency: s.Concurrency, Budget: shares(s.Budget, m.config.budget)}
 	for name, t := range s.Targets {
-		r.Targets = append(r.Targets, telemetry.Target{Name: name, Breaker: t.Breaker.number(),
+		r.Targets = append(r.Targets, telemetry.Target{Name: name, Breaker: int64(slices.Index(breakerStates[:], t.Breaker)),
 			Requests: t.Usage.Requests, Bytes: t.Usage.Bytes, CPU: t.Usage.CPU})
 	}
 	outcomes := [...]uint64{codeMatch: s.Match, codeMismatch: s.Mismatch, codeFailed: s.Failed, codeUncompared: s.Uncompared}

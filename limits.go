@@ -1,20 +1,63 @@
 package shadow
 
 import (
-	"cmp"
-	"fmt"
-	"math/bits"
-	"sync"
-	"sync/atomic"
+	"errors"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
-	"github.com/goshadow/shadow/internal/budget"
 	"github.com/goshadow/shadow/internal/limit"
-	"github.com/goshadow/shadow/internal/overhead"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
+
+// BreakerOptions say when a Mirror stops to send copies to a target that does not cope.
+// There is one breaker for the target and one for the control, alike. The zero value is
+// the default.
+//
+// A copy counts as failed where the outcome is Failed for whatever reason, a timeout and a
+// panic included; where it took longer than Slow; where its answer was longer than the
+// primary's and than WithMaxBody, so that it was not read to its end; and where it was
+// answered with a 5xx and the primary's was none: that is what a service does that is down
+// or drowning, and what the first Min of them have shown, the next ones need not. Copies
+// that a Masker or Shutdown stopped count as nothing.
+//
+// While the breaker is open, requests are counted as ReasonBreakerOpen and cost what those
+// cost that are not sampled. After Pause it lets Probes copies try: if all of them succeed
+// it closes, if one fails it is open for another Pause. While that of the control is open
+// the control is not asked, and nothing is taken for noise.
+type BreakerOptions struct {
+	Off      bool          // never opens
+	Failures float64       // share of failed copies at which it opens: over 0, at most 1; 0 is 0.5
+	Slow     time.Duration // longest time that a copy may take; 0 is half of Target.Timeout
+	Window   time.Duration // the copies of this time are looked at, 1 s or more; 0 is 10 s
+	Min      int           // copies that ended in the Window, below which it never opens; 0 is 20
+	Pause    time.Duration // how long it is open before it tries again; 0 is 10 s
+	Probes   int           // copies that try; 0 is 3
+}
+
+// WithBreaker replaces the defaults of BreakerOptions.
+func WithBreaker(o BreakerOptions) Option {
+	return optionFunc(func(c *config) {
+		c.share("WithBreaker: Failures", o.Failures)
+		c.span("WithBreaker: Slow", o.Slow)
+		c.window("WithBreaker: Window", o.Window)
+		c.notNegative("WithBreaker: Min", int64(o.Min))
+		c.span("WithBreaker: Pause", o.Pause)
+		c.notNegative("WithBreaker: Probes", int64(o.Probes))
+		c.breaker = o
+	})
+}
+
+// BreakerState is the state of a breaker.
+type BreakerState string
+
+// The states of a breaker.
+const (
+	BreakerClosed   BreakerState = "closed"    // all copies pass
+	BreakerHalfOpen BreakerState = "half-open" // BreakerOptions.Probes copies try the target
+	BreakerOpen     BreakerState = "open"      // no copy passes
+)
+
+// breakerStates is in the order of the metric shadow.breaker.state.
+var breakerStates = [...]BreakerState{limit.StateClosed: BreakerClosed, limit.StateHalfOpen: BreakerHalfOpen, limit.StateOpen: BreakerOpen}
 
 // LoadSheddingOptions say when the process has no room for copies. The zero value is the
 // default.
@@ -142,356 +185,117 @@ func (u Usage) Cost(t Tariff) float64 {
 // Events of the limits of a Mirror.
 const (
 	EventBreakerOpen     EventKind = "breaker-open"      // a breaker that was closed has opened
-	EventBreakerHalfOpen EventKind = "breaker-half-open" // it tries for the first time since it has opened
+	EventBreakerHalfOpen EventKind = "breaker-half-open" // it lets probes through for the first time since then
 	EventBreakerClosed   EventKind = "breaker-closed"    // its probes have succeeded
 	EventOverload        EventKind = "overload"          // fewer copies run at a time
-	EventOverloadOver    EventKind = "overload-over"     // as many as ever
+	EventOverloadOver    EventKind = "overload-over"     // as many copies run as ever
 	EventOverhead        EventKind = "overhead"          // nothing is copied for OverheadOptions.Pause
-	EventOverheadOver    EventKind = "overhead-over"     // which is over
+	EventOverheadOver    EventKind = "overhead-over"     // the pause is over
 	EventBudgetSpent     EventKind = "budget-spent"      // nothing is copied until the next window
-	EventBudgetRenewed   EventKind = "budget-renewed"    // which has begun
+	EventBudgetRenewed   EventKind = "budget-renewed"    // the next window has begun
 )
 
-// stops are bits of Mirror.stops: why no request is copied now. None is set while all is
-// well, so that to know that takes one atomic load.
-const (
-	stopClosed uint32 = 1 << iota // by Shutdown or Close
-	stopOff                       // by SetEnabled
-	stopBudget
-	stopBreaker
-	stopOverhead
-	stopOverload
-	stopFull // since the queue had no room for a copy, until it has
-)
-
-// codeStopped returns the reason of the first of the limits that are reached.
-func codeStopped(stops uint32) code {
-	return [...]code{codeShutDown, codeDisabled, codeBudget, codeBreakerOpen, codeOverhead, codeOverload, codeQueueFull}[bits.TrailingZeros32(stops)]
+var limitEvents = [...]EventKind{
+	limit.BreakerOpened: EventBreakerOpen, limit.BreakerHalfOpened: EventBreakerHalfOpen, limit.BreakerClosed: EventBreakerClosed,
+	limit.OverloadBegan: EventOverload, limit.OverloadEnded: EventOverloadOver,
+	limit.OverheadExceeded: EventOverhead, limit.OverheadForgiven: EventOverheadOver,
+	limit.BudgetSpent: EventBudgetSpent, limit.BudgetRenewed: EventBudgetRenewed,
 }
 
-// gate returns what sets and clears a stop. A stop that stays as it is is not written:
-// every request reads them.
-func (m *Mirror) gate(stop uint32) func(shut bool) {
-	return func(shut bool) {
-		switch is := m.stops.Load()&stop != 0; {
-		case shut && !is:
-			m.stops.Or(stop)
-		case !shut && is:
-			m.stops.And(^stop)
-		}
-	}
-}
+// stopCodes are the reasons of the stops, by Stop.Index.
+var stopCodes = [...]code{codeShutDown, codeDisabled, codeBudget, codeBreakerOpen, codeOverhead, codeOverload, codeQueueFull}
 
-// limits watch what copies cost the process and their target, and say stop. Requests read
-// the stops and add to the overhead; the rest happens on workers and timers.
-type limits struct {
-	m     *Mirror
-	began time.Time
-
-	candidate perTarget
-	control   perTarget
-	valve     *limit.Valve
-	overhead  *overhead.Histogram
-	budget    *budget.Budget
-
-	// The watch is a timer that goes off a watchEvery after something was copied.
-	watching atomic.Bool
-	watch    alarm
-	read     func() (limit.Reading, bool) // for look alone
-
-	mu       sync.Mutex
-	judge    overhead.Judge // of the overhead, under mu
-	episodes []episode      // under mu
-
-	pause alarm // until the overhead is forgiven
-	renew alarm // until there is a budget again
-}
-
-// perTarget is what is limited and counted by target.
-type perTarget struct {
-	name    string
-	breaker *breaker
-
-	requests   atomic.Uint64
-	bytes, cpu atomic.Int64
-}
-
-func (p *perTarget) usage() Usage {
-	return Usage{p.requests.Load(), p.bytes.Load(), time.Duration(p.cpu.Load())}
-}
-
-// pass is what a copy has of the breakers.
-type pass struct {
-	candidate, control permit
-	doubted            bool // the control is asked too
-}
-
-// watchEvery is how often a busy Mirror looks at load and overhead.
-const watchEvery = 100 * time.Millisecond
-
-func (l *limits) init(m *Mirror) {
+// newLimits returns the limits of m.
+func (m *Mirror) newLimits() *limit.Limits {
 	c := m.config
-	l.m, l.began, l.episodes = m, time.Now(), episodes()
-	l.candidate.name = c.target.Name
-	l.candidate.breaker = newBreaker(c.breaker, c.target.timeout(), m.gate(stopBreaker), func() { l.halfOpen(&l.candidate) })
+	targets := []*Target{&c.target}
 	if c.control != nil {
-		l.control.name = c.control.Name
-		l.control.breaker = newBreaker(c.breaker, c.control.timeout(), func(bool) {}, func() { l.halfOpen(&l.control) })
+		targets = append(targets, c.control)
 	}
-	l.valve = limit.New(limit.Options{
-		Wait: cmp.Or(c.shedding.Wait, defaultSheddingWait), Heap: cmp.Or(c.shedding.Heap, defaultSheddingHeap),
-		Most: c.concurrency, Gate: m.gate(stopOverload)})
-	l.read = limit.Runtime()
-	l.overhead = overhead.New(cmp.Or(c.overhead.P99, defaultOverhead))
-	l.judge = overhead.Judge{Window: cmp.Or(c.overhead.Window, defaultOverheadWindow),
-		Min: uint64(cmp.Or(c.overhead.Min, defaultOverheadMin))}
-	l.budget = budget.New(cmp.Or(c.budget.Window, time.Hour),
-		budget.Use{Requests: uint64(c.budget.Requests), Bytes: c.budget.Bytes, CPU: c.budget.CPU},
-		l.clock, m.gate(stopBudget))
+	o := limit.Options{
+		Stops: &m.stops, Concurrency: c.concurrency,
+		Breaker: limit.BreakerOptions(c.breaker), Shedding: limit.SheddingOptions(c.shedding),
+		Overhead: limit.OverheadOptions(c.overhead), Budget: limit.BudgetOptions(c.budget),
+		Notify: func(e limit.Event) {
+			m.notify(Event{Kind: limitEvents[e.Kind], Target: targets[e.Target].Name, Text: e.Text})
+		},
+		Watch: m.watchLosses,
+	}
+	for _, t := range targets {
+		o.Timeouts = append(o.Timeouts, t.timeout())
+	}
+	return limit.New(o)
 }
 
-// clock is the time since New. It is monotonic: the wall clock may jump.
-func (l *limits) clock() time.Duration { return time.Since(l.began) }
-
-// stop stops all timers for good.
-func (l *limits) stop() {
-	for _, a := range [...]*alarm{&l.watch, &l.pause, &l.renew, &l.candidate.breaker.retry} {
-		a.stop()
+// limited returns which target t is for the limits.
+func (m *Mirror) limited(t *Target) limit.Target {
+	if t == m.control {
+		return limit.Control
 	}
-	if l.control.breaker != nil {
-		l.control.breaker.retry.stop()
-	}
+	return limit.Candidate
 }
 
-// of returns what is counted for t.
-func (l *limits) of(t *Target) *perTarget {
-	if t == l.m.control {
-		return &l.control
-	}
-	return &l.candidate
-}
-
-// begin tells why j, whose turn it is, is not to be sent after all: a limit may have been
-// reached while it waited. If it is to be sent, end must follow.
-func (l *limits) begin(j *job) code {
-	if !l.valve.Enter() {
-		return codeOverload
-	}
-	w := l.admit(j)
-	if w != 0 {
-		l.valve.Leave()
-	}
-	return w
-}
-
-func (l *limits) admit(j *job) code {
-	p, ok := j.pass, false
-	if p.candidate, ok = l.candidate.breaker.enter(); !ok {
-		return codeBreakerOpen
-	}
-	if l.control.breaker != nil && (j.reads || l.m.control.Isolated) && l.m.controlShare.drawn() {
-		p.control, p.doubted = l.control.breaker.enter()
-	}
-	requests, size := uint64(1), int64(0)
-	if p.doubted {
-		requests = 2
-	}
+// admit returns the reason not to send j, whose turn it is, or 0. After 0, limits.Leave must
+// follow.
+func (m *Mirror) admit(j *job) code {
+	size := int64(0)
 	if j.body != nil {
 		size = j.body.Size()
 	}
-	taken, spent := l.budget.Take(requests, int64(requests)*size)
-	if spent {
-		l.exhausted()
-	}
-	if !taken {
-		l.candidate.breaker.leave(&p.candidate, errNothing)
-		if p.doubted {
-			l.control.breaker.leave(&p.control, errNothing)
-		}
-		return codeBudget
-	}
-	l.candidate.requests.Add(1)
-	l.candidate.bytes.Add(size)
-	if p.doubted {
-		l.control.requests.Add(1)
-		l.control.bytes.Add(size)
+	control := m.control != nil && (j.reads || m.control.Isolated) && m.controlShare.drawn()
+	if stop := m.limits.Admit(j.pass, size, control); stop != 0 {
+		return stopCodes[stop.Index()]
 	}
 	return 0
 }
 
-// end is called when the worker is done with a copy.
-func (l *limits) end() { l.valve.Leave() }
-
-// learn tells the breaker of t what became of j's copy to it. What it is told first counts.
-func (l *limits) learn(t *Target, j *job, r reply, err error) {
-	of, p := l.of(t), &j.pass.candidate
-	if of == &l.control {
-		p = &j.pass.control
+// recordResult tells the breaker of t what became of j's copy to it. The first call counts.
+func (m *Mirror) recordResult(t *Target, j *job, r reply, err error) {
+	w, answered := j.verdict()
+	res := limit.Result{
+		Void: errors.Is(err, errMask) || errors.Is(err, errNoRoom) || errors.Is(err, errLeak) ||
+			err != nil && m.base.Err() != nil || w != 0,
+		Err: err, Status: r.status, Answered: answered, Took: r.took,
 	}
-	switch from, to := of.breaker.leave(p, of.breaker.judge(l.m.base, j, r, err)); {
-	case from == gobreaker.StateClosed && to == gobreaker.StateOpen:
-		l.m.notify(Event{Kind: EventBreakerOpen, Target: of.name, Text: fmt.Sprintf(
-			"the breaker is open: too many copies fail or are slow; no more are sent for %v", of.breaker.pause)})
-	case from == gobreaker.StateHalfOpen && to == gobreaker.StateClosed:
-		l.m.notify(Event{Kind: EventBreakerClosed, Target: of.name, Text: "the breaker is closed: copies are sent again"})
+	if answered && w == 0 {
+		res.PrimaryStatus, res.Endless = j.resp.Status, r.size > j.most.Load()
 	}
+	m.limits.Record(m.limited(t), j.pass, res)
 }
 
-// halfOpen reports that the breaker of a target tries for the first time since it has opened.
-func (l *limits) halfOpen(of *perTarget) {
-	l.m.notify(Event{Kind: EventBreakerHalfOpen, Target: of.name, Text: fmt.Sprintf("the breaker is half-open: %d copies try the target", of.breaker.most)})
-}
-
-// spend counts what the copy of a has used since, when it was sent.
-func (a *attempt) spend(since time.Time) {
+// spend counts what the copy of a has used since it was sent.
+func (a *attempt) spend(sent time.Time) {
 	var cpu time.Duration
 	if _, ok := a.target.Transport.(*handlerTransport); ok {
-		cpu = time.Since(since)
+		cpu = time.Since(sent)
 	}
-	a.m.limits.add(a.target, a.size, cpu)
+	a.m.limits.Spend(a.m.limited(a.target), a.size, cpu)
 }
 
-// compared counts the time since, when answers began to be compared.
-func (l *limits) compared(since time.Time) { l.add(&l.m.target, 0, time.Since(since)) }
-
-func (l *limits) add(t *Target, bytes int64, cpu time.Duration) {
-	of := l.of(t)
-	of.bytes.Add(bytes)
-	of.cpu.Add(int64(cpu))
-	if l.budget.Add(bytes, cpu) {
-		l.exhausted()
-	}
+// compared counts the time since answers began to be compared.
+func (m *Mirror) compared(began time.Time) {
+	m.limits.Spend(limit.Candidate, 0, time.Since(began))
 }
 
-// exhausted waits for the next window of the budget.
-func (l *limits) exhausted() {
-	_, after := l.budget.Open()
-	l.renew.set(after, l.renewed)
-	l.m.notify(Event{Kind: EventBudgetSpent, Text: fmt.Sprintf("the budget is used up: nothing is copied for %v", after.Round(time.Millisecond))})
+// observe records the latency that the Mirror added to a request: before the primary, and
+// since the primary was done. It is the last thing that happens on the request's goroutine.
+func (m *Mirror) observe(before time.Duration, done time.Time) {
+	m.limits.Observe(before + time.Since(done))
 }
 
-func (l *limits) renewed() {
-	if open, after := l.budget.Open(); !open { // used up again already
-		l.renew.set(after, l.renewed)
-		return
-	}
-	l.m.notify(Event{Kind: EventBudgetRenewed, Text: "a new budget: requests are copied again"})
-}
-
-// added counts what the Mirror has added to a request: before the primary, and since it
-// was done. It is the last thing that happens on the request's goroutine.
-func (l *limits) added(before time.Duration, since time.Time) {
-	l.overhead.Add(before + time.Since(since))
-	l.wake()
-}
-
-func (l *limits) wake() {
-	if !l.watching.Load() && l.watching.CompareAndSwap(false, true) {
-		l.watch.set(watchEvery, l.look)
-	}
-}
-
-// look is the watch.
-func (l *limits) look() {
-	counts := l.overhead.Counts()
-	tooMuch := !l.m.config.overhead.Off && l.tooMuch(counts)
-	change := limit.None
-	if r, ok := l.read(); ok && !l.m.config.shedding.Off {
-		change = l.valve.Feed(r)
-	}
-	events, losing := l.lookForLosses()
-	atMost := l.valve.Limit()
-	l.watching.Store(false)
-	if losing || atMost < l.m.concurrency || l.overhead.Counts().Total != counts.Total {
-		l.wake()
-	}
-	for _, e := range events {
-		l.m.notify(e)
-	}
-
-	if tooMuch {
-		l.m.notify(Event{Kind: EventOverhead, Text: fmt.Sprintf(
-			"the mirror itself takes too long: nothing is copied for %v", l.patience())})
-	}
-	switch change {
-	case limit.Began:
-		l.m.notify(Event{Kind: EventOverload, Text: "the process is overloaded: fewer copies run, the others are dropped"})
-	case limit.Ended:
-		l.m.notify(Event{Kind: EventOverloadOver, Text: "the overload is over: as many copies run as ever"})
-	}
-}
-
-// tooMuch stops the Mirror for a while if its overhead is over the limit.
-func (l *limits) tooMuch(counts *overhead.Counts) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.judge.Tell(l.clock(), counts) {
-		return false
-	}
-	l.m.gate(stopOverhead)(true)
-	l.pause.set(l.patience(), l.forgive)
-	return true
-}
-
-func (l *limits) patience() time.Duration {
-	return cmp.Or(l.m.config.overhead.Pause, defaultOverheadPause)
-}
-
-// forgive goes on after a pause.
-func (l *limits) forgive() {
-	l.mu.Lock()
-	l.judge.Reset(l.clock(), l.overhead.Counts())
-	l.m.gate(stopOverhead)(false)
-	l.mu.Unlock()
-	l.m.notify(Event{Kind: EventOverheadOver, Text: "the pause is over: requests are copied again"})
-}
-
-// alarm is a timer that can be set again and, once and for all, stopped.
-type alarm struct {
-	mu    sync.Mutex
-	timer *time.Timer
-	done  bool
-}
-
-func (a *alarm) set(after time.Duration, f func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.done {
-		return
-	}
-	if a.timer != nil {
-		a.timer.Stop()
-	}
-	a.timer = time.AfterFunc(after, f)
-}
-
-func (a *alarm) stop() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.done = true
-	if a.timer != nil {
-		a.timer.Stop()
-		a.timer = nil
-	}
-}
-
-// stats adds what the limits know to s.
-func (l *limits) stats(s *Stats) {
-	counts := l.overhead.Counts()
-	s.Concurrency = l.valve.Limit()
-	s.Overhead = Overhead{counts.Total, counts.Quantile(0.5), counts.Quantile(0.99)}
-	s.Targets = map[string]TargetStats{l.candidate.name: l.candidate.stats()}
-	if l.control.breaker != nil {
-		s.Targets[l.control.name] = l.control.stats()
-	}
-	if l.m.config.budget.Window > 0 {
-		s.Budget = Usage(l.budget.Spent())
+// limitStats adds what the limits know to s.
+func (m *Mirror) limitStats(s *Stats) {
+	l := m.limits.Stats()
+	s.Concurrency, s.Overhead, s.Budget = l.Concurrency, Overhead(l.Overhead), Usage(l.Budget)
+	s.Targets = map[string]TargetStats{}
+	for i, t := range []*Target{&m.target, m.control}[:len(l.Targets)] {
+		s.Targets[t.Name] = TargetStats{Breaker: breakerStates[l.Targets[i].Breaker], Usage: Usage(l.Targets[i].Usage)}
 	}
 }
 
 // shares returns how much of each limit of b is used.
 func shares(used Usage, b Budget) (list []telemetry.Share) {
-	for _, limit := range [...]struct {
+	for _, l := range [...]struct {
 		name      string
 		used, all float64
 	}{
@@ -499,11 +303,9 @@ func shares(used Usage, b Budget) (list []telemetry.Share) {
 		{"bytes", float64(used.Bytes), float64(b.Bytes)},
 		{"cpu", float64(used.CPU), float64(b.CPU)},
 	} {
-		if limit.all > 0 {
-			list = append(list, telemetry.Share{Limit: limit.name, Used: limit.used / limit.all})
+		if l.all > 0 {
+			list = append(list, telemetry.Share{Limit: l.name, Used: l.used / l.all})
 		}
 	}
 	return list
 }
-
-func (p *perTarget) stats() TargetStats { return TargetStats{p.breaker.now(), p.usage()} }

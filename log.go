@@ -227,17 +227,21 @@ func (m *Mirror) losing(k EventKind) string {
 	return fmt.Sprintf("copies are dropped: request bodies are over %d bytes, were not read to their end or failed, or copies waited for longer than the timeout; see Stats.Dropped", m.maxBody)
 }
 
-// lookForLosses reports what is being lost, and whether something was lost lately.
-func (l *limits) lookForLosses() (events []Event, open bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.clock()
-	for i := range l.episodes {
-		event, stillOpen := l.episodes[i].look(l.m, now)
+// watchLosses looks for what is being lost. It returns what reports that, and whether
+// something was lost lately. The watch of the limits calls it, never concurrently.
+func (m *Mirror) watchLosses() (report func(), open bool) {
+	var events []Event
+	now := m.limits.Now()
+	for i := range m.episodes {
+		event, stillOpen := m.episodes[i].look(m, now)
 		if event.Kind != "" {
 			events = append(events, event)
 		}
 		open = open || stillOpen
 	}
-	return events, open
+	return func() {
+		for _, e := range events {
+			m.notify(e)
+		}
+	}, open
 }

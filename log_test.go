@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/goshadow/shadow/internal/limit"
 )
 
 // logLines is a logger's output, line by line.
@@ -138,14 +140,16 @@ func TestEachEventIsLoggedOnceWithWhatItCost(t *testing.T) {
 		}, []string{"breaker-open 0", "breaker-half-open 3"}},
 		"breaker closes": {v2(quick), []Option{WithBreaker(BreakerOptions{Min: 5, Pause: 10 * time.Second, Probes: 1})}, func(_ *testing.T, m *Mirror) {
 			for range 5 {
-				p, _ := m.limits.candidate.breaker.enter()
-				m.limits.candidate.breaker.leave(&p, errServer)
+				var c limit.Copy
+				m.limits.Admit(&c, 0, false)
+				m.limits.Record(limit.Candidate, &c, limit.Result{Err: io.EOF})
+				m.limits.Leave()
 			}
 			ask(m, 4, quick, "")
 			time.Sleep(11 * time.Second)
 			ask(m, 1, quick, "")
 			synctest.Wait()
-		}, []string{"breaker-half-open 4", "breaker-closed 4"}},
+		}, []string{"breaker-open 0", "breaker-half-open 4", "breaker-closed 4"}},
 		"budget": {v2(quick), []Option{WithBudget(Budget{Window: time.Hour, Requests: 3})}, func(_ *testing.T, m *Mirror) {
 			ask(m, 10, quick, "")
 			synctest.Wait()

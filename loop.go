@@ -71,7 +71,7 @@ func (m *Mirror) reportLoop() {
 	if !m.loops.fresh.Load() {
 		return
 	}
-	told, now := m.loops.told.Load(), int64(m.limits.clock())+1
+	told, now := m.loops.told.Load(), int64(m.limits.Now())+1
 	if told != 0 && now-told < int64(loopsEvery) || !m.loops.told.CompareAndSwap(told, now) {
 		return
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/guard"
+	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
@@ -29,7 +30,7 @@ import (
 // For several shadows stack mirrors: each wraps what the one before it returned.
 type Mirror struct {
 	*config
-	stops     atomic.Uint32 // why nothing is copied now: stopOff and its like
+	stops     limit.Stops // why nothing is copied now
 	tally     tally
 	pool      *capture.Pool
 	decoders  chan struct{} // one for each body that is being decoded: see decode
@@ -45,7 +46,8 @@ type Mirror struct {
 	through   bool                                  // nor at requests: what was copied is what is sent
 	answers   int64                                 // bytes kept of an answer of the primary
 	telemetry *telemetry.Telemetry
-	limits    limits
+	limits    *limit.Limits
+	episodes  []episode // of watchLosses
 	coverage  coverage
 	foreign   bool      // the Sampler runs code of the user's
 	apart     sync.Pool // of *apart
@@ -84,9 +86,9 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.Transport = newRemote(t)
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops(), episodes: episodes()}
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
-	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, m.gate(stopFull))
+	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
 	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))
 	masks := []Masker{c.target.Masker}
 	m.replacers.candidate = replacers(c.target.Masker)
@@ -104,7 +106,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	if m.unseen {
 		m.answers = capture.Nothing
 	}
-	m.limits.init(m)
+	m.limits = m.newLimits()
 	control := ""
 	if c.control != nil {
 		control = c.control.Name
@@ -133,13 +135,13 @@ func (m *Mirror) mustExist(method string) {
 // go on. A new Mirror is enabled. After Shutdown it has no effect.
 func (m *Mirror) SetEnabled(on bool) {
 	m.mustExist("SetEnabled")
-	m.gate(stopOff)(!on)
+	m.stops.Set(limit.Disabled, !on)
 }
 
 // Enabled tells whether requests are copied, as far as SetEnabled and Shutdown go.
 func (m *Mirror) Enabled() bool {
 	m.mustExist("Enabled")
-	return m.stops.Load()&(stopOff|stopClosed) == 0
+	return m.stops.Load()&(limit.Disabled|limit.Closed) == 0
 }
 
 // Drain waits until no copy waits or runs: each is counted then, and reported. The Mirror
@@ -189,8 +191,8 @@ var errWithin = errors.New("shadow: called with the context of a copy under way,
 // With another context such a caller, a Comparator or a Masker waits until that ends.
 func (m *Mirror) Shutdown(ctx context.Context) error {
 	m.mustExist("Shutdown")
-	m.stops.Or(stopClosed)
-	m.limits.stop()
+	m.stops.Set(limit.Closed, true)
+	m.limits.Close()
 	settled := m.queue.Close()
 	err := m.await(ctx, settled)
 	if err != nil {
@@ -249,8 +251,8 @@ func (m *Mirror) decide(r *http.Request, d *drawn) code {
 		return codeLoop
 	}
 	stops := m.stops.Load()
-	if stops&(stopClosed|stopOff) != 0 {
-		return codeStopped(stops)
+	if stops&(limit.Closed|limit.Disabled) != 0 {
+		return stopCodes[stops.Index()]
 	}
 	if !m.copies(r.Method) {
 		return codeMethod
@@ -275,7 +277,7 @@ func (m *Mirror) decide(r *http.Request, d *drawn) code {
 		}
 	}
 	if stops != 0 {
-		return codeStopped(stops)
+		return stopCodes[stops.Index()]
 	}
 	switch {
 	case m.overridden(r):

@@ -527,6 +527,12 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		c.name = target.Name
 	}
 	c.controlShare = cmp.Or(c.controlShare, whole)
+	b, s, o := &c.breaker, &c.shedding, &c.overhead
+	b.Failures, b.Window, b.Min = cmp.Or(b.Failures, defaultBreakerFailures), cmp.Or(b.Window, defaultBreakerWindow), cmp.Or(b.Min, defaultBreakerMin)
+	b.Pause, b.Probes = cmp.Or(b.Pause, defaultBreakerPause), cmp.Or(b.Probes, defaultBreakerProbes)
+	s.Wait, s.Heap = cmp.Or(s.Wait, defaultSheddingWait), cmp.Or(s.Heap, defaultSheddingHeap)
+	o.P99, o.Window = cmp.Or(o.P99, defaultOverhead), cmp.Or(o.Window, defaultOverheadWindow)
+	o.Min, o.Pause = cmp.Or(o.Min, defaultOverheadMin), cmp.Or(o.Pause, defaultOverheadPause)
 	c.maxBody = cmp.Or(c.maxBody, min(defaultMaxBody, c.queueBytes))
 	if c.comparator == nil {
 		c.comparator, _ = NewComparator(CompareOptions{})

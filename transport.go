@@ -265,7 +265,7 @@ func discard(b *capture.Body) {
 // called runs when the exchange is complete, or has come to nothing.
 func (m *Mirror) called(c *calling, w code) {
 	c.ended = time.Now()
-	defer m.limits.added(c.before, c.ended)
+	defer m.observe(c.before, c.ended)
 	begun, end := c.join(), capture.Complete
 	c.over.Store(true)
 	if body := c.body.Load(); begun {

@@ -13,15 +13,14 @@ const (
 	restful     = 10
 )
 
-// Runtime returns a function that reads this process, at a cost of some microseconds. It
-// says false where too little has happened to tell. It must not be called concurrently.
+// readRuntime returns a function that reads this process, at a cost of some microseconds. It
+// returns false if too little has happened since. It must not be called concurrently.
 //
-// The mean is what shows overload: while a process has processors to spare it is some
-// microseconds, however many requests there are, and it is past a millisecond as soon as
-// there is one goroutine for each processor that does nothing but compute. A quantile does
-// not do: the runtime measures one wait in eight, and a process that is starved waits
-// long, and so seldom.
-func Runtime() func() (Reading, bool) {
+// The mean shows overload. While a process has processors to spare it is some microseconds,
+// however many requests there are. It is over a millisecond as soon as there is one goroutine
+// for each processor that only computes. A quantile does not work: the runtime measures one
+// wait in eight, and a starved process waits long, and so seldom.
+func readRuntime() func() (reading, bool) {
 	samples := []metrics.Sample{
 		{Name: "/sched/latencies:seconds"},
 		{Name: "/gc/heap/live:bytes"},
@@ -29,7 +28,7 @@ func Runtime() func() (Reading, bool) {
 	}
 	var seen []uint64
 	rest := 0
-	return func() (Reading, bool) {
+	return func() (reading, bool) {
 		metrics.Read(samples)
 		waits := samples[0].Value.Float64Histogram()
 		if seen == nil {
@@ -38,9 +37,9 @@ func Runtime() func() (Reading, bool) {
 		n, sum := since(waits, seen)
 		rest++
 		if n < enoughWaits && rest < restful {
-			return Reading{}, false
+			return reading{}, false
 		}
-		r := Reading{}
+		r := reading{}
 		if n >= enoughWaits {
 			r.Wait = time.Duration(sum / float64(n) * float64(time.Second))
 		}

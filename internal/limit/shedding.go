@@ -1,5 +1,3 @@
-// Package limit says how many copies at a time a process can bear, by how long its
-// goroutines wait for a processor and how much of its memory limit is live heap.
 package limit
 
 import (
@@ -7,35 +5,42 @@ import (
 	"time"
 )
 
-// Reading is how the process has been since the reading before.
-type Reading struct {
+// reading is the state of the process since the reading before.
+type reading struct {
 	Wait time.Duration // mean time that goroutines waited for a processor
 	Heap float64       // live heap as a share of the memory limit; 0 where there is none
 }
 
-// Options are the limits of a Valve.
-type Options struct {
+// SheddingOptions say when the process is overloaded.
+type SheddingOptions struct {
+	Off  bool
+	Wait time.Duration // a longer mean wait for a processor is overload
+	Heap float64       // a larger share of the memory limit that is live heap is overload
+}
+
+// valveOptions are the limits of a valve.
+type valveOptions struct {
 	Wait time.Duration // a longer mean wait is overload; one of less than half of it is calm
 	Heap float64       // a larger share is overload; one of less than nine tenths of it is calm
 	Most int           // copies at a time while there is no overload
-	// Gate is told whether copies are to be refused before they are made. It is called
-	// under a lock and must be quick.
+	// Gate gets whether copies are refused before they are made. It is called under a lock
+	// and must be quick.
 	Gate func(shut bool)
 }
 
-// Change is what a reading changed.
-type Change int
+// change is what a reading changed.
+type change int
 
 // The changes.
 const (
-	None Change = iota
-	Began
-	Ended
+	none change = iota
+	began
+	ended
 )
 
-// How a Valve moves: it halves when readings are bad, and opens by a step after so many
-// calm ones, which double each time that a step proves to have been one too many. So it
-// settles just below what the process bears, and seldom tries more.
+// A valve halves its limit at each bad reading, and opens by a step after a number of calm
+// ones. That number doubles with each step after which readings are bad again. So the valve
+// settles just below what the process can bear, and seldom tries more.
 const (
 	badToBegin  = 3 // readings in a row before it first closes
 	calmToOpen  = 5
@@ -43,9 +48,9 @@ const (
 	stepsToOpen = 8
 )
 
-// Valve lets so many copies run at a time. It is safe for concurrent use.
-type Valve struct {
-	Options
+// valve limits the copies that run at a time. It is safe for concurrent use.
+type valve struct {
+	valveOptions
 
 	mu      sync.Mutex
 	limit   int
@@ -56,13 +61,13 @@ type Valve struct {
 	tried   bool // its last move was such a step
 }
 
-// New returns a Valve that is open.
-func New(o Options) *Valve {
-	return &Valve{Options: o, limit: o.Most, patient: calmToOpen}
+// newValve returns a valve that is open.
+func newValve(o valveOptions) *valve {
+	return &valve{valveOptions: o, limit: o.Most, patient: calmToOpen}
 }
 
-// Feed tells the Valve how the process is.
-func (v *Valve) Feed(r Reading) Change {
+// Feed moves the valve by one reading.
+func (v *valve) Feed(r reading) change {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	before := v.limit
@@ -81,22 +86,22 @@ func (v *Valve) Feed(r Reading) Change {
 		if v.limit < v.Most && v.calm >= v.patient {
 			v.limit, v.calm, v.tried = min(v.limit+max(1, v.Most/stepsToOpen), v.Most), 0, true
 		}
-	default: // neither: it stays as it is
+	default: // neither bad nor calm
 		v.bad, v.calm = 0, 0
 	}
 	v.gate()
 	switch {
 	case before == v.Most && v.limit < v.Most:
-		return Began
+		return began
 	case before < v.Most && v.limit == v.Most:
 		v.patient, v.tried = calmToOpen, false
-		return Ended
+		return ended
 	}
-	return None
+	return none
 }
 
-// Enter tells whether one more copy may run. If so, Leave must follow.
-func (v *Valve) Enter() bool {
+// Enter reports whether one more copy may run. If so, Leave must follow.
+func (v *valve) Enter() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.limit < v.Most && v.running >= v.limit {
@@ -108,7 +113,7 @@ func (v *Valve) Enter() bool {
 }
 
 // Leave ends a copy that was let in.
-func (v *Valve) Leave() {
+func (v *valve) Leave() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.running--
@@ -116,12 +121,12 @@ func (v *Valve) Leave() {
 }
 
 // Limit returns how many copies may run at a time.
-func (v *Valve) Limit() int {
+func (v *valve) Limit() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.limit
 }
 
-func (v *Valve) gate() {
+func (v *valve) gate() {
 	v.Gate(v.limit < v.Most && v.running >= v.limit)
 }

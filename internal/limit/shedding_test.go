@@ -18,24 +18,24 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	bad     = Reading{Wait: 3 * time.Millisecond}
-	full    = Reading{Heap: 0.9}
-	between = Reading{Wait: 700 * time.Microsecond}
-	crowded = Reading{Heap: 0.78}
-	calm    = Reading{}
+	bad     = reading{Wait: 3 * time.Millisecond}
+	full    = reading{Heap: 0.9}
+	between = reading{Wait: 700 * time.Microsecond}
+	crowded = reading{Heap: 0.78}
+	calm    = reading{}
 )
 
 // shutter notes what the gate was told last.
 type shutter struct{ shut bool }
 
-func newValve(most int) (*Valve, *shutter) {
+func valveOf(most int) (*valve, *shutter) {
 	s := &shutter{}
-	return New(Options{Wait: time.Millisecond, Heap: 0.8, Most: most, Gate: func(shut bool) { s.shut = shut }}), s
+	return newValve(valveOptions{Wait: time.Millisecond, Heap: 0.8, Most: most, Gate: func(shut bool) { s.shut = shut }}), s
 }
 
-func feed(v *Valve, r Reading, n int) (changes []Change) {
+func feed(v *valve, r reading, n int) (changes []change) {
 	for range n {
-		if c := v.Feed(r); c != None {
+		if c := v.Feed(r); c != none {
 			changes = append(changes, c)
 		}
 	}
@@ -43,22 +43,22 @@ func feed(v *Valve, r Reading, n int) (changes []Change) {
 }
 
 func TestOnlyOverloadThatLastsClosesTheValve(t *testing.T) {
-	for name, r := range map[string]Reading{"waits": bad, "heap": full, "both": {Wait: bad.Wait, Heap: full.Heap}} {
-		for name, relief := range map[string]Reading{"calm": calm, "neither": between, "neither, by heap": crowded} {
-			v, _ := newValve(8)
+	for name, r := range map[string]reading{"waits": bad, "heap": full, "both": {Wait: bad.Wait, Heap: full.Heap}} {
+		for name, relief := range map[string]reading{"calm": calm, "neither": between, "neither, by heap": crowded} {
+			v, _ := valveOf(8)
 			assert.Empty(t, feed(v, r, 2), name)
 			assert.Empty(t, feed(v, relief, 1), name)
 			assert.Empty(t, feed(v, r, 2), name)
 			assert.Equal(t, 8, v.Limit(), name)
 		}
-		v, _ := newValve(8)
-		assert.Equal(t, []Change{Began}, feed(v, r, 3), name)
+		v, _ := valveOf(8)
+		assert.Equal(t, []change{began}, feed(v, r, 3), name)
 		assert.Equal(t, 4, v.Limit(), name)
 	}
 }
 
 func TestOverloadClosesTheValveByHalvesAndAllTheWay(t *testing.T) {
-	v, s := newValve(8)
+	v, s := valveOf(8)
 	feed(v, bad, 2)
 	var limits []int
 	for range 6 {
@@ -72,10 +72,10 @@ func TestOverloadClosesTheValveByHalvesAndAllTheWay(t *testing.T) {
 
 // Between its two thresholds a reading moves nothing, however often it comes.
 func TestTheValveHasHysteresis(t *testing.T) {
-	for name, r := range map[string]Reading{"waits": between, "heap": crowded,
+	for name, r := range map[string]reading{"waits": between, "heap": crowded,
 		"at the limit of waits": {Wait: time.Millisecond}, "at the limit of the heap": {Heap: 0.8},
 		"at half the waits": {Wait: time.Millisecond / 2}, "near nine tenths of the heap": {Heap: 0.721}} {
-		v, _ := newValve(8)
+		v, _ := valveOf(8)
 		assert.Empty(t, feed(v, r, 1000), name)
 		assert.Equal(t, 8, v.Limit(), name)
 		feed(v, bad, 4)
@@ -87,12 +87,12 @@ func TestTheValveHasHysteresis(t *testing.T) {
 
 func TestCalmOpensTheValveStepByStep(t *testing.T) {
 	for most, steps := range map[int]int{1: 1, 2: 2, 8: 8, 64: 8, 65: 9} {
-		v, s := newValve(most)
+		v, s := valveOf(most)
 		feed(v, bad, 100)
 		require.Equal(t, 0, v.Limit())
 		assert.Empty(t, feed(v, calm, calmToOpen*steps-1), most)
 		assert.Less(t, v.Limit(), most)
-		assert.Equal(t, []Change{Ended}, feed(v, calm, 1), most)
+		assert.Equal(t, []change{ended}, feed(v, calm, 1), most)
 		assert.Equal(t, most, v.Limit())
 		assert.False(t, s.shut)
 	}
@@ -100,7 +100,7 @@ func TestCalmOpensTheValveStepByStep(t *testing.T) {
 
 // A process that bears one copy and not two is tried with two ever more seldom.
 func TestTheValveTriesLessOftenWhatProvedTooMuch(t *testing.T) {
-	v, _ := newValve(8)
+	v, _ := valveOf(8)
 	tooMany := 0
 	const readings = 10_000
 	for range readings {
@@ -122,7 +122,7 @@ func TestTheValveTriesLessOftenWhatProvedTooMuch(t *testing.T) {
 }
 
 func TestTheValveLetsInAsManyAsItsLimit(t *testing.T) {
-	v, s := newValve(8)
+	v, s := valveOf(8)
 	for range 100 {
 		require.True(t, v.Enter(), "without overload it counts, and refuses nobody")
 	}
@@ -147,7 +147,7 @@ func TestTheValveUnderAnyReadings(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 20 {
 		most := 1 + random.IntN(70)
-		v, s := newValve(most)
+		v, s := valveOf(most)
 		running := 0
 		for range 500 {
 			before := v.Limit()
@@ -182,7 +182,7 @@ func TestTheValveUnderAnyReadings(t *testing.T) {
 }
 
 func TestTheValveIsSafeForConcurrentUse(t *testing.T) {
-	v, s := newValve(4)
+	v, s := valveOf(4)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -191,7 +191,7 @@ func TestTheValveIsSafeForConcurrentUse(t *testing.T) {
 					v.Leave()
 				}
 				if i == 0 {
-					v.Feed([]Reading{bad, calm}[j/10%2])
+					v.Feed([]reading{bad, calm}[j/10%2])
 				}
 			}
 		})
@@ -203,15 +203,15 @@ func TestTheValveIsSafeForConcurrentUse(t *testing.T) {
 	assert.Zero(t, v.running)
 }
 
-func histogram(counts ...uint64) *metrics.Float64Histogram {
+func latencies(counts ...uint64) *metrics.Float64Histogram {
 	return &metrics.Float64Histogram{Counts: counts, Buckets: []float64{math.Inf(-1), 0, 0.001, 0.002, math.Inf(1)}}
 }
 
 func TestTheMeanIsOfWhatIsNew(t *testing.T) {
-	n, sum := since(histogram(5, 1, 2, 3), make([]uint64, 4))
+	n, sum := since(latencies(5, 1, 2, 3), make([]uint64, 4))
 	assert.EqualValues(t, 11, n)
 	assert.InDelta(t, 0.008, sum, 1e-9)
-	n, sum = since(histogram(5, 1, 2, 3), []uint64{5, 1, 1, 3})
+	n, sum = since(latencies(5, 1, 2, 3), []uint64{5, 1, 1, 3})
 	assert.EqualValues(t, 1, n)
 	assert.InDelta(t, 0.001, sum, 1e-9)
 }
@@ -234,7 +234,7 @@ func spin() {
 }
 
 func TestTheRuntimeIsRead(t *testing.T) {
-	read := Runtime()
+	read := readRuntime()
 	spin()
 	r, ok := read()
 	require.True(t, ok)
@@ -253,7 +253,7 @@ func TestTheRuntimeIsRead(t *testing.T) {
 
 // A process at rest has no waits to speak of; it is calm, but only after a while.
 func TestAProcessAtRestIsCalm(t *testing.T) {
-	read := Runtime()
+	read := readRuntime()
 	spin()
 	_, ok := read()
 	require.True(t, ok)
@@ -268,7 +268,7 @@ func TestAProcessAtRestIsCalm(t *testing.T) {
 }
 
 func BenchmarkRuntime(b *testing.B) {
-	read := Runtime()
+	read := readRuntime()
 	b.ReportAllocs()
 	for b.Loop() {
 		read()

@@ -1,6 +1,4 @@
-// Package overhead counts times that are short and many, and says when too many of them
-// are too long.
-package overhead
+package limit
 
 import (
 	"math/bits"
@@ -19,9 +17,9 @@ const (
 	buckets = (last-first)<<parts + 2
 )
 
-// Histogram counts durations. It is safe for concurrent use: what one goroutine adds
-// seldom meets what another one adds.
-type Histogram struct {
+// histogram counts short durations of which there are many. It is safe for concurrent use:
+// goroutines seldom write the same cache line.
+type histogram struct {
 	limit   time.Duration
 	stripes []stripe // a power of two of them
 }
@@ -32,17 +30,17 @@ type stripe struct {
 	_    [64]byte
 }
 
-// New returns a Histogram that tells apart what is longer than limit.
-func New(limit time.Duration) *Histogram {
+// newHistogram returns a histogram that counts the durations over limit apart.
+func newHistogram(limit time.Duration) *histogram {
 	n := 1
 	for n < 2*runtime.GOMAXPROCS(0) {
 		n *= 2
 	}
-	return &Histogram{limit: limit, stripes: make([]stripe, n)}
+	return &histogram{limit: limit, stripes: make([]stripe, n)}
 }
 
 // Add counts d. It allocates nothing.
-func (h *Histogram) Add(d time.Duration) {
+func (h *histogram) Add(d time.Duration) {
 	s := &h.stripes[rand.Uint64()&uint64(len(h.stripes)-1)]
 	s.n[bucket(d)].Add(1)
 	if d > h.limit {
@@ -72,16 +70,16 @@ func bound(i int) time.Duration {
 	return time.Duration(1)<<power + time.Duration(part)<<(power-parts)
 }
 
-// Counts is what a Histogram held at one instant, more or less.
-type Counts struct {
+// counts is about what a histogram held at one instant.
+type counts struct {
 	Total uint64
 	Over  uint64 // those longer than the limit
 	n     [buckets]uint64
 }
 
 // Counts reads h.
-func (h *Histogram) Counts() *Counts {
-	c := &Counts{}
+func (h *histogram) Counts() *counts {
+	c := &counts{}
 	for i := range h.stripes {
 		s := &h.stripes[i]
 		c.Over += s.over.Load() // first, so that it is not more than the total
@@ -94,10 +92,9 @@ func (h *Histogram) Counts() *Counts {
 	return c
 }
 
-// Quantile returns a time that at least the share q of all is not longer than. It is at
-// most a quarter too long; what is longer than a second is a second. It is 0 where there
-// is nothing.
-func (c *Counts) Quantile(q float64) time.Duration {
+// Quantile returns the upper bound of the bucket of the q-quantile: at most a quarter too
+// long, and one second for all longer times. It is 0 if nothing was counted.
+func (c *counts) Quantile(q float64) time.Duration {
 	if c.Total == 0 {
 		return 0
 	}
@@ -110,9 +107,9 @@ func (c *Counts) Quantile(q float64) time.Duration {
 	return bound(buckets - 1)
 }
 
-// Judge says when more than one in a hundred of the times of a while is over the limit.
+// judge finds the windows in which more than one in a hundred times is over the limit.
 // It is not safe for concurrent use.
-type Judge struct {
+type judge struct {
 	Window time.Duration // at the least
 	Min    uint64        // times, at the least
 
@@ -120,15 +117,15 @@ type Judge struct {
 	total, over uint64 // at the start
 }
 
-// Reset has the Judge look at what comes from now on.
-func (j *Judge) Reset(now time.Duration, c *Counts) {
+// Reset begins a window.
+func (j *judge) Reset(now time.Duration, c *counts) {
 	j.start, j.total, j.over = now, c.Total, c.Over
 }
 
-// Tell tells whether the 99th percentile of a window that is over now is over the limit.
-// A window that has too few times goes on. Now comes from any clock; one that goes
-// backwards makes the window longer.
-func (j *Judge) Tell(now time.Duration, c *Counts) bool {
+// Exceeded reports whether a window ends now whose 99th percentile is over the limit. A window
+// with too few times goes on. Now comes from any clock; one that goes backwards makes the
+// window longer.
+func (j *judge) Exceeded(now time.Duration, c *counts) bool {
 	total, over := c.Total-j.total, c.Over-j.over
 	if now-j.start < j.Window || total < j.Min {
 		return false

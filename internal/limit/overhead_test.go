@@ -1,4 +1,4 @@
-package overhead
+package limit
 
 import (
 	"math"
@@ -10,10 +10,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Each duration is in one bucket, whose bounds it lies between, and the bounds rise.
 func TestTheBucketsCoverEverything(t *testing.T) {
@@ -36,7 +33,7 @@ func TestTheBucketsCoverEverything(t *testing.T) {
 func TestAQuantileIsAtMostAQuarterTooLong(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
-		h := New(time.Millisecond)
+		h := newHistogram(time.Millisecond)
 		all := make([]time.Duration, 1+random.IntN(2000))
 		for i := range all {
 			all[i] = time.Duration(128 * math.Exp(random.Float64()*15)) // up to 0.4 s
@@ -55,7 +52,7 @@ func TestAQuantileIsAtMostAQuarterTooLong(t *testing.T) {
 }
 
 func TestTheEndsOfTheHistogram(t *testing.T) {
-	h := New(time.Millisecond)
+	h := newHistogram(time.Millisecond)
 	assert.Zero(t, h.Counts().Quantile(0.5), "nothing was added")
 	h.Add(time.Hour)
 	assert.Equal(t, time.Duration(1<<30), h.Counts().Quantile(0.5))
@@ -65,7 +62,7 @@ func TestTheEndsOfTheHistogram(t *testing.T) {
 
 // The limit is exact: it does not depend on buckets.
 func TestWhatIsOverTheLimitIsCountedExactly(t *testing.T) {
-	h := New(time.Millisecond)
+	h := newHistogram(time.Millisecond)
 	for _, d := range []time.Duration{0, time.Millisecond - 1, time.Millisecond, time.Millisecond + 1, time.Second} {
 		h.Add(d)
 	}
@@ -74,7 +71,7 @@ func TestWhatIsOverTheLimitIsCountedExactly(t *testing.T) {
 }
 
 func TestNothingIsLostAmongManyGoroutines(t *testing.T) {
-	h := New(time.Microsecond)
+	h := newHistogram(time.Microsecond)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -91,8 +88,8 @@ func TestNothingIsLostAmongManyGoroutines(t *testing.T) {
 }
 
 func TestTheJudgeWantsAWholeWindowAndEnoughTimes(t *testing.T) {
-	h := New(time.Millisecond)
-	j := Judge{Window: 10 * time.Second, Min: 100}
+	h := newHistogram(time.Millisecond)
+	j := judge{Window: 10 * time.Second, Min: 100}
 	add := func(short, long int) {
 		for range short {
 			h.Add(time.Microsecond)
@@ -102,39 +99,39 @@ func TestTheJudgeWantsAWholeWindowAndEnoughTimes(t *testing.T) {
 		}
 	}
 	add(0, 99)
-	assert.False(t, j.Tell(time.Hour, h.Counts()), "too few")
+	assert.False(t, j.Exceeded(time.Hour, h.Counts()), "too few")
 	add(0, 1)
-	assert.False(t, j.Tell(10*time.Second-1, h.Counts()), "too early")
-	assert.True(t, j.Tell(10*time.Second, h.Counts()))
+	assert.False(t, j.Exceeded(10*time.Second-1, h.Counts()), "too early")
+	assert.True(t, j.Exceeded(10*time.Second, h.Counts()))
 
 	add(99, 1)
-	assert.False(t, j.Tell(20*time.Second-1, h.Counts()))
-	assert.False(t, j.Tell(20*time.Second, h.Counts()), "one in a hundred is what is allowed")
+	assert.False(t, j.Exceeded(20*time.Second-1, h.Counts()))
+	assert.False(t, j.Exceeded(20*time.Second, h.Counts()), "one in a hundred is what is allowed")
 	add(98, 2)
-	assert.True(t, j.Tell(30*time.Second, h.Counts()), "two are not")
+	assert.True(t, j.Exceeded(30*time.Second, h.Counts()), "two are not")
 
 	add(0, 100)
 	j.Reset(40*time.Second, h.Counts())
 	add(100, 0)
-	assert.False(t, j.Tell(50*time.Second, h.Counts()), "what was before does not count")
+	assert.False(t, j.Exceeded(50*time.Second, h.Counts()), "what was before does not count")
 }
 
 func TestAClockThatGoesBackwardsMakesAWindowLonger(t *testing.T) {
-	h := New(0)
-	j := Judge{Window: time.Second, Min: 1}
+	h := newHistogram(0)
+	j := judge{Window: time.Second, Min: 1}
 	j.Reset(time.Minute, h.Counts())
 	h.Add(1)
-	assert.False(t, j.Tell(0, h.Counts()))
-	assert.True(t, j.Tell(time.Minute+time.Second, h.Counts()))
+	assert.False(t, j.Exceeded(0, h.Counts()))
+	assert.True(t, j.Exceeded(time.Minute+time.Second, h.Counts()))
 }
 
 func TestAddingAllocatesNothing(t *testing.T) {
-	h := New(time.Millisecond)
+	h := newHistogram(time.Millisecond)
 	assert.Zero(t, testing.AllocsPerRun(100, func() { h.Add(time.Microsecond) }))
 }
 
-func BenchmarkAdd(b *testing.B) {
-	h := New(time.Millisecond)
+func BenchmarkHistogram(b *testing.B) {
+	h := newHistogram(time.Millisecond)
 	b.Run("serial", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

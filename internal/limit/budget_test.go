@@ -1,4 +1,4 @@
-package budget
+package limit
 
 import (
 	"sync"
@@ -7,38 +7,35 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// bench is a Budget with a clock and a gate to look at.
+// bench is a budget with a clock and a gate to look at.
 type bench struct {
-	*Budget
+	*budget
 	now  time.Duration
 	shut bool
 }
 
-func newBench(window time.Duration, limit Use) *bench {
+func newBench(window time.Duration, limit Usage) *bench {
 	b := &bench{}
-	b.Budget = New(window, limit, func() time.Duration { return b.now }, func(shut bool) { b.shut = shut })
+	b.budget = newBudget(window, limit, func() time.Duration { return b.now }, func(shut bool) { b.shut = shut })
 	return b
 }
 
 func TestABudgetTakesExactlySoManyRequests(t *testing.T) {
-	b := newBench(time.Minute, Use{Requests: 3})
+	b := newBench(time.Minute, Usage{Requests: 3})
 	for i := range 10 {
 		taken, shut := b.Take(1, 1000)
 		assert.Equal(t, i < 3, taken)
 		assert.Equal(t, i == 2, shut, "the last one, once")
 		assert.Equal(t, i >= 2, b.shut)
 	}
-	assert.Equal(t, Use{Requests: 3, Bytes: 3000}, b.Spent())
+	assert.Equal(t, Usage{Requests: 3, Bytes: 3000}, b.Spent())
 }
 
 // A copy that comes with one to the control is two: they go together or not at all.
 func TestRequestsThatBelongTogetherAreTakenTogether(t *testing.T) {
-	b := newBench(time.Minute, Use{Requests: 3})
+	b := newBench(time.Minute, Usage{Requests: 3})
 	taken, shut := b.Take(2, 0)
 	assert.True(t, taken)
 	assert.False(t, shut)
@@ -48,25 +45,25 @@ func TestRequestsThatBelongTogetherAreTakenTogether(t *testing.T) {
 	taken, shut = b.Take(2, 0)
 	assert.False(t, taken)
 	assert.False(t, shut)
-	assert.Equal(t, Use{Requests: 2}, b.Spent())
+	assert.Equal(t, Usage{Requests: 2}, b.Spent())
 }
 
 func TestEachLimitCloses(t *testing.T) {
 	for name, c := range map[string]struct {
-		limit Use
+		limit Usage
 		bytes int64
 		cpu   time.Duration
 		want  bool
 	}{
-		"bytes":             {Use{Bytes: 100}, 100, 0, true},
-		"bytes, nearly":     {Use{Bytes: 100}, 99, time.Hour, false},
-		"bytes, over":       {Use{Bytes: 100}, 1 << 40, 0, true},
-		"CPU":               {Use{CPU: time.Second}, 0, time.Second, true},
-		"CPU, nearly":       {Use{CPU: time.Second}, 1 << 40, time.Second - 1, false},
-		"requests only":     {Use{Requests: 2}, 1 << 40, time.Hour, false},
-		"whichever, bytes":  {Use{Requests: 2, Bytes: 1, CPU: time.Hour}, 1, 0, true},
-		"whichever, CPU":    {Use{Requests: 2, Bytes: 1 << 30, CPU: 1}, 0, 1, true},
-		"no limit whatever": {Use{}, 1 << 40, time.Hour, false},
+		"bytes":             {Usage{Bytes: 100}, 100, 0, true},
+		"bytes, nearly":     {Usage{Bytes: 100}, 99, time.Hour, false},
+		"bytes, over":       {Usage{Bytes: 100}, 1 << 40, 0, true},
+		"CPU":               {Usage{CPU: time.Second}, 0, time.Second, true},
+		"CPU, nearly":       {Usage{CPU: time.Second}, 1 << 40, time.Second - 1, false},
+		"requests only":     {Usage{Requests: 2}, 1 << 40, time.Hour, false},
+		"whichever, bytes":  {Usage{Requests: 2, Bytes: 1, CPU: time.Hour}, 1, 0, true},
+		"whichever, CPU":    {Usage{Requests: 2, Bytes: 1 << 30, CPU: 1}, 0, 1, true},
+		"no limit whatever": {Usage{}, 1 << 40, time.Hour, false},
 	} {
 		b := newBench(time.Minute, c.limit)
 		taken, shut := b.Take(1, 0)
@@ -82,7 +79,7 @@ func TestEachLimitCloses(t *testing.T) {
 }
 
 func TestEachWindowHasTheBudgetAnew(t *testing.T) {
-	b := newBench(time.Minute, Use{Requests: 1})
+	b := newBench(time.Minute, Usage{Requests: 1})
 	b.now = 10 * time.Second
 	b.Take(1, 7)
 	open, after := b.Open()
@@ -103,16 +100,16 @@ func TestEachWindowHasTheBudgetAnew(t *testing.T) {
 
 // What ends in a later window is spent in that one.
 func TestWhatIsLateIsSpentWhenItCame(t *testing.T) {
-	b := newBench(time.Minute, Use{CPU: time.Second})
+	b := newBench(time.Minute, Usage{CPU: time.Second})
 	b.Take(1, 0)
 	b.now = 61 * time.Second
 	assert.True(t, b.Add(0, time.Second))
-	assert.Equal(t, Use{CPU: time.Second}, b.Spent())
+	assert.Equal(t, Usage{CPU: time.Second}, b.Spent())
 	assert.True(t, b.shut)
 }
 
 func TestAClockThatJumps(t *testing.T) {
-	b := newBench(time.Minute, Use{Requests: 1})
+	b := newBench(time.Minute, Usage{Requests: 1})
 	b.now = time.Hour
 	b.Take(1, 0)
 	b.now = 0 // backwards: what is spent stays spent
@@ -131,7 +128,7 @@ func TestAClockThatJumps(t *testing.T) {
 
 // A window that is shorter than the steps of the clock is a new one at each step.
 func TestAWindowShorterThanATick(t *testing.T) {
-	b := newBench(1, Use{Requests: 1})
+	b := newBench(1, Usage{Requests: 1})
 	for range 100 {
 		b.now += 15 * time.Millisecond
 		taken, _ := b.Take(1, 0)
@@ -143,7 +140,7 @@ func TestAWindowShorterThanATick(t *testing.T) {
 
 func TestABudgetIsExactAmongManyGoroutines(t *testing.T) {
 	var shut atomic.Bool
-	b := New(time.Hour, Use{Requests: 1000}, func() time.Duration { return 0 }, shut.Store)
+	b := newBudget(time.Hour, Usage{Requests: 1000}, func() time.Duration { return 0 }, shut.Store)
 	var taken, last atomic.Uint64
 	var all sync.WaitGroup
 	for range 8 {
@@ -164,5 +161,5 @@ func TestABudgetIsExactAmongManyGoroutines(t *testing.T) {
 	assert.EqualValues(t, 1000, taken.Load())
 	assert.EqualValues(t, 1, last.Load())
 	assert.True(t, shut.Load())
-	assert.Equal(t, Use{Requests: 1000, Bytes: 5000, CPU: 4000}, b.Spent())
+	assert.Equal(t, Usage{Requests: 1000, Bytes: 5000, CPU: 4000}, b.Spent())
 }
