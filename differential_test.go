@@ -352,6 +352,7 @@ func TestRandomHandlersAreUntouched(t *testing.T) {
 	t.Logf("-differential.seed=%d", first)
 	for _, proto := range protocols {
 		t.Run(proto.name, func(t *testing.T) {
+			t.Parallel()
 			for i := range uint64(*differentialPrograms) {
 				p := newProgram(first + i)
 				timing := shadow.AfterPrimary

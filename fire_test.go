@@ -162,7 +162,7 @@ func live() int64 {
 // Whatever a shadow does, the primary answers as ever, goroutines and bytes stay within
 // their limits, and every request is in the ledger.
 func TestThePrimaryDoesNotNoticeAShadowOnFire(t *testing.T) {
-	besideFire(t, 4000, func(t *testing.T, m *shadow.Mirror, _ crowd) (string, *inFlight) {
+	besideFire(t, 1200, func(t *testing.T, m *shadow.Mirror, _ crowd) (string, *inFlight) {
 		srv, handlers := server(t, m.Handler(http.HandlerFunc(swap)), false)
 		return srv.URL, handlers
 	})
@@ -170,7 +170,7 @@ func TestThePrimaryDoesNotNoticeAShadowOnFire(t *testing.T) {
 
 // Nor does a caller whose transport is mirrored.
 func TestTheCallerDoesNotNoticeAShadowOnFire(t *testing.T) {
-	besideFire(t, 1000, func(t *testing.T, m *shadow.Mirror, callers crowd) (string, *inFlight) {
+	besideFire(t, 600, func(t *testing.T, m *shadow.Mirror, callers crowd) (string, *inFlight) {
 		for _, c := range callers {
 			c.Transport = m.Transport(c.Transport)
 		}
@@ -183,7 +183,7 @@ func TestTheCallerDoesNotNoticeAShadowOnFire(t *testing.T) {
 // into their way and tells where they are served.
 func besideFire(t *testing.T, requests int, wrap func(*testing.T, *shadow.Mirror, crowd) (string, *inFlight)) {
 	const (
-		bare        = 800 // without the mirror
+		bare        = 200 // without the mirror
 		size        = 64 << 10
 		clients     = 16
 		concurrency = 8

@@ -185,6 +185,7 @@ func TestAdaptiveKeepsItsShare(t *testing.T) {
 	for _, share := range []float64{0.001, 0.01, 0.2, 1} {
 		for _, burst := range []int{10, 100, 1000} {
 			t.Run(fmt.Sprintf("%v, %d saved", share, burst), func(t *testing.T) {
+				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					s := simulate(1, 50, shadow.AdaptiveOptions{Share: share, Burst: burst})
 					s.routes[3].differs, s.routes[40].differs = 1, 1
@@ -225,7 +226,10 @@ func TestAdaptiveKeepsItsShareWhateverTrafficDoes(t *testing.T) {
 		"every path is a new one":                      flood(random, true),
 		"every path is a new one, nothing is reported": flood(random, false),
 	} {
-		t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, test)
+		})
 	}
 }
 

@@ -150,6 +150,7 @@ func randomly(items ...string) func(n int) (a, b []byte) {
 func TestHostileBodiesAreCompared(t *testing.T) {
 	for _, h := range hostile {
 		t.Run(h.name, func(t *testing.T) {
+			t.Parallel()
 			a, b := h.make(1 << 18)
 			c := comparerFor(h.contentType)
 			r := c.Compare(a, b, "/body")

@@ -1,3 +1,7 @@
+//go:build !race
+
+// The race detector makes these many times slower, and finds nothing in them.
+
 package bodies
 
 import (
@@ -32,7 +36,7 @@ func TestLinesTakeMemoryInProportion(t *testing.T) {
 // What a comparison allocates is at most a multiple of the bodies and of the nodes that are always
 // read: docs/operations.md says which.
 func TestEveryFormatTakesMemoryInProportion(t *testing.T) {
-	const size, most, always = 1 << 18, 64, 4 << 20
+	const size, most, always = 1 << 17, 64, 4 << 20
 	for name, f := range costFormats {
 		for spelling := range f.spellings {
 			for _, shape := range []string{"all different", "reversed", "in turns"} {

@@ -175,12 +175,13 @@ var hostile = map[string]string{
 	"ranges": "203.0.113.9-", "ranges of IPv6": "2001:db9::1-", "escapes of scripts": `\u{40}`, "six letters": "RSSMRA ",
 }
 
-// A megabyte takes some milliseconds. In quadratic time all of them would take days, and the
+// A quarter of a megabyte takes some milliseconds. In quadratic time all of them would take hours, and the
 // test would be stopped.
 func TestHostileTextTakesLinearTime(t *testing.T) {
 	for name, part := range hostile {
 		t.Run(name, func(t *testing.T) {
-			text := []byte(strings.Repeat(part, (1<<20)/len(part)) + "@example.com")
+			t.Parallel()
+			text := []byte(strings.Repeat(part, (1<<18)/len(part)) + "@example.com")
 			inBounds(t, text, Text(nil, text, All))
 			inBounds(t, text, Form(nil, text, All))
 		})

@@ -22,7 +22,7 @@ import (
 	"github.com/goshadow/shadow/report/tally"
 )
 
-var scenarioRuns = flag.Int("runs", 300, "how often each scenario of the gate is simulated")
+var scenarioRuns = flag.Int("runs", 60, "how often each scenario of the gate is simulated")
 
 // The results that scenarios are made of. Reporters do not change them.
 var (

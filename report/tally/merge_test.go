@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,7 +74,7 @@ func merge(t *testing.T, s ...*tally.Snapshot) *tally.Snapshot {
 // It does not matter which replica saw what: their snapshots merge to what one tally says
 // that saw it all. In whatever order, and also over the wire.
 func TestReplicasMergeToOneTallyThatSawItAll(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
 			one := newTally(t, tally.Options{})
@@ -271,33 +270,6 @@ func TestWhatIsNoSnapshotIsRefused(t *testing.T) {
 	}
 	_, err = tally.Decode(brokenReader{})
 	assert.ErrorContains(t, err, "broken")
-}
-
-// A text does not ask for much more memory than it has bytes itself.
-func TestAShortTextTakesLittleMemory(t *testing.T) {
-	const size = 4 << 20
-	for name, parts := range map[string][3]string{
-		"routes":    {`{"version":2,"falseDiscovery":0.5,"routes":[`, `{}`, `]}`},
-		"fields":    {`{"version":2,"falseDiscovery":0.5,"fields":[`, `{}`, `]}`},
-		"groups":    {`{"version":2,"falseDiscovery":0.5,"groups":[`, `{}`, `]}`},
-		"slots":     {`{"version":2,"falseDiscovery":0.5,"routes":[{"day":[`, `{}`, `]}]}`},
-		"exemplars": {`{"version":2,"falseDiscovery":0.5,"groups":[{"exemplars":[`, `{}`, `]}]}`},
-		"bins":      {`{"version":2,"falseDiscovery":0.5,"routes":[{"lag":{"bins":[`, `1`, `]}}]}`},
-		"brackets":  {``, `[`, ``},
-	} {
-		t.Run(name, func(t *testing.T) {
-			text := parts[0] + strings.Repeat(parts[1]+",", size/(len(parts[1])+1)) + parts[1] + parts[2]
-			if name == "brackets" {
-				text = strings.Repeat("[", size)
-			}
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_, err := tally.Decode(strings.NewReader(text))
-			runtime.ReadMemStats(&after)
-			require.Error(t, err)
-			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(200<<20), "allocated on the way, all in all")
-		})
-	}
 }
 
 type brokenReader struct{}

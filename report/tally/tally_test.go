@@ -511,11 +511,11 @@ func TestMemoryIsBounded(t *testing.T) {
 			report(t, x, result)
 		}
 	}
-	throw(40_000)
+	throw(20_000)
 	after := heap()
 	t.Logf("%.1f MB", float64(after-before)/1e6)
 	assert.Less(t, after-before, uint64(40<<20))
-	throw(40_000)
+	throw(20_000)
 	assert.Less(t, heap()-after, uint64(8<<20), "it does not grow any more")
 
 	s := x.Snapshot()
