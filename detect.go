@@ -78,7 +78,7 @@ type maskDetected struct {
 	err   error
 }
 
-func (m *maskDetected) fault() error { return m.err }
+func (m *maskDetected) Fault() error { return m.err }
 
 func (m *maskDetected) with(r redact.Replacement) Masker {
 	changed := *m

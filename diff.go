@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/goshadow/shadow/internal/bodies"
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/jsondiff"
@@ -200,7 +201,7 @@ func (c *RuleComparator) Rules() []RuleUse {
 
 // register makes own the comparator of bodies of a media type.
 func (c *RuleComparator) register(name string, own Comparator, types map[string]string) error {
-	if err := faultOf(fmt.Sprintf("%q", name), own); err != nil {
+	if err := composite.Fault(fmt.Sprintf("%q", name), own); err != nil {
 		return err
 	}
 	suffix, isSuffix := strings.CutPrefix(name, "+")

@@ -7,18 +7,15 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/pointer"
 )
 
 // replacers are the maskers of m that put something else in the place of values; nil where
 // there is none.
 func replacers(m Masker) []Masker {
-	all, ok := m.(composite)
-	if !ok || isNil(m) {
-		all = newMaskAll("", []Masker{m})
-	}
 	var list []Masker
-	for _, one := range all.flat() {
+	for _, one := range composite.Flat([]Masker{m}) {
 		if _, ok := one.(replaceable); ok && !isNil(one) {
 			list = append(list, one)
 		}

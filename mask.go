@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/token"
 )
@@ -120,30 +121,20 @@ func MaskWith(r Replacement, m ...Masker) Masker {
 // the bodies that none of them looks into.
 func MaskAll(m ...Masker) Masker { return newMaskAll("MaskAll", m) }
 
-// composite is a Masker that is made of others: maskAll and Policy.
-type composite interface{ flat() []Masker }
-
-// newMaskAll returns the maskers of m, with those of a composite among them in its place.
+// newMaskAll returns the maskers of m, with those of a MaskAll or a Policy among them in its
+// place.
 func newMaskAll(name string, m []Masker) *maskAll {
-	all := &maskAll{err: faults(name, m)}
-	for _, one := range m {
-		if nested, ok := one.(composite); ok && !isNil(one) {
-			all.list = append(all.list, nested.flat()...)
-		} else {
-			all.list = append(all.list, one)
-		}
-	}
-	return all
+	return &maskAll{list: composite.Flat(m), err: composite.Faults(name, m)}
 }
 
 type maskAll struct {
+	composite.InTurn
 	list []Masker
 	err  error
 }
 
-func (m *maskAll) flat() []Masker { return m.list }
-func (m *maskAll) fault() error   { return m.err }
-func (m *maskAll) parts() []any   { return anys(m.list) }
+func (m *maskAll) Unwrap() []Masker { return m.list }
+func (m *maskAll) Fault() error     { return m.err }
 
 func (m *maskAll) Mask(msg *Message) error {
 	if m.err != nil {

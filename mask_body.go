@@ -125,7 +125,7 @@ func (m *maskJSON) Rules() []RuleUse {
 
 var maskedJSON = []byte(`"` + maskedText + `"`)
 
-func (m *maskJSON) fault() error { return m.err }
+func (m *maskJSON) Fault() error { return m.err }
 
 func (m *maskJSON) with(r redact.Replacement) Masker {
 	changed := *m
@@ -186,7 +186,7 @@ func (m *maskForm) Rules() []RuleUse {
 	return ruleUses("MaskForm", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
-func (m *maskForm) fault() error { return m.err }
+func (m *maskForm) Fault() error { return m.err }
 
 func (m *maskForm) with(r redact.Replacement) Masker {
 	changed := *m
@@ -240,7 +240,7 @@ func (m *maskXML) Rules() []RuleUse {
 	return ruleUses("MaskXML", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
-func (m *maskXML) fault() error { return m.err }
+func (m *maskXML) Fault() error { return m.err }
 
 func (m *maskXML) with(r redact.Replacement) Masker {
 	changed := *m
@@ -299,7 +299,7 @@ type allowBodies struct {
 	err   error
 }
 
-func (m *allowBodies) fault() error { return m.err }
+func (m *allowBodies) Fault() error { return m.err }
 
 func (m *allowBodies) Mask(*Message) error { return m.err }
 

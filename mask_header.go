@@ -36,7 +36,7 @@ func newMaskHeaders(where string, names []string) *maskHeaders {
 	return m
 }
 
-func (m *maskHeaders) fault() error { return m.err }
+func (m *maskHeaders) Fault() error { return m.err }
 
 func (m *maskHeaders) with(r redact.Replacement) Masker {
 	changed := *m
@@ -125,7 +125,7 @@ func (m *maskCookies) Rules() []RuleUse {
 	return ruleUses("MaskCookies", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
-func (m *maskCookies) fault() error { return m.err }
+func (m *maskCookies) Fault() error { return m.err }
 
 func (m *maskCookies) with(r redact.Replacement) Masker {
 	changed := *m
@@ -227,7 +227,7 @@ type setHeader struct {
 	value *string // a credential as a rule: printed as an address
 }
 
-func (m *setHeader) fault() error {
+func (m *setHeader) Fault() error {
 	if !fields.Valid(http.Header{m.name: {*m.value}}) {
 		return fmt.Errorf("SetHeader: %q is not a header name, or its value cannot be sent", m.name)
 	}
@@ -235,7 +235,7 @@ func (m *setHeader) fault() error {
 }
 
 func (m *setHeader) Mask(msg *Message) error {
-	if err := m.fault(); err != nil {
+	if err := m.Fault(); err != nil {
 		return err
 	}
 	if msg.StatusCode != 0 {

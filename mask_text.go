@@ -63,7 +63,7 @@ type maskText struct {
 	err    error
 }
 
-func (m *maskText) fault() error { return m.err }
+func (m *maskText) Fault() error { return m.err }
 
 func (m *maskText) Rules() []RuleUse {
 	if m.err != nil {

@@ -36,7 +36,7 @@ func (m *maskQuery) Rules() []RuleUse {
 	return ruleUses("MaskQuery", m.given, func(i int) uint64 { return m.names.Found(m.given[i]) })
 }
 
-func (m *maskQuery) fault() error { return m.err }
+func (m *maskQuery) Fault() error { return m.err }
 
 func (m *maskQuery) with(r redact.Replacement) Masker {
 	changed := *m
@@ -158,7 +158,7 @@ func (m *maskPath) Rules() []RuleUse {
 	return ruleUses("MaskPath", m.given, func(i int) uint64 { return m.paths[i].Found() })
 }
 
-func (m *maskPath) fault() error { return m.err }
+func (m *maskPath) Fault() error { return m.err }
 
 func (m *maskPath) with(r redact.Replacement) Masker {
 	changed := *m

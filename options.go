@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/methods"
 )
@@ -176,7 +177,7 @@ func WithMethods(names ...string) Option {
 // WithSampler says which requests are copied. The default is all of them.
 func WithSampler(s Sampler) Option {
 	return optionFunc(func(c *config) {
-		c.check("WithSampler", s)
+		check(c, "WithSampler", s)
 		c.sampler = s
 	})
 }
@@ -195,7 +196,7 @@ func WithSampler(s Sampler) Option {
 // not sent, and left out of the record: see AllowBodies.
 func WithMasker(m Masker) Option {
 	return optionFunc(func(c *config) {
-		c.check("WithMasker", m)
+		check(c, "WithMasker", m)
 		c.maskers = append(c.maskers, m)
 	})
 }
@@ -204,7 +205,7 @@ func WithMasker(m Masker) Option {
 // that the targets need and the readers of reports do not. It may be given several times.
 func WithRecordMasker(m Masker) Option {
 	return optionFunc(func(c *config) {
-		c.check("WithRecordMasker", m)
+		check(c, "WithRecordMasker", m)
 		c.recordMaskers = append(c.recordMaskers, m)
 	})
 }
@@ -257,7 +258,7 @@ func hidesValues(m Masker) bool {
 // CompareOptions{}.
 func WithComparator(cmp Comparator) Option {
 	return optionFunc(func(c *config) {
-		c.check("WithComparator", cmp)
+		check(c, "WithComparator", cmp)
 		c.comparator = cmp
 	})
 }
@@ -279,7 +280,7 @@ func WithCompare(o CompareOptions) Option {
 func WithReporter(r ...Reporter) Option {
 	return optionFunc(func(c *config) {
 		for _, reporter := range r {
-			c.check("WithReporter", reporter)
+			check(c, "WithReporter", reporter)
 			c.reporters = append(c.reporters, reporter)
 		}
 	})
@@ -454,33 +455,14 @@ func (c *config) window(name string, d time.Duration) {
 	}
 }
 
-// faulty is what has been found wrong with a built-in Sampler, Masker or Comparator
-// whose constructor returns no error.
-type faulty interface{ fault() error }
-
-// check complains about a part that is nil or faulty.
-func (c *config) check(name string, part any) {
-	if isNil(part) {
-		c.fail("%s: nil", name)
-		return
-	}
-	if f, ok := part.(faulty); ok {
-		if err := f.fault(); err != nil {
-			c.errs = append(c.errs, fmt.Errorf("shadow: %s: %w", name, err))
-		}
+// check records a fault if part is nil or faulty.
+func check[T any](c *config, name string, part T) {
+	if err := composite.Fault(name, part); err != nil {
+		c.errs = append(c.errs, fmt.Errorf("shadow: %w", err))
 	}
 }
 
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	switch r := reflect.ValueOf(v); r.Kind() {
-	case reflect.Pointer, reflect.Func, reflect.Map, reflect.Chan, reflect.Slice:
-		return r.IsNil()
-	}
-	return false
-}
+func isNil(v any) bool { return composite.IsNil(v) }
 
 // unsafe returns the methods that are copied and are not safe.
 func (c *config) unsafe() []string {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
@@ -204,7 +205,7 @@ func (r *policyReader) rule(at int) (rule policyRule) {
 	}
 	if with, ok := r.replacements[replace]; ok {
 		all := MaskWith(with, maskers...)
-		if err := faultOf(fmt.Sprintf("rule %q", rule.name), all); err != nil {
+		if err := composite.Fault(fmt.Sprintf("rule %q", rule.name), all); err != nil {
 			r.fail(replaceAt, "%v", err)
 		}
 		rule.maskers = []Masker{all}
@@ -235,7 +236,7 @@ func (r *policyReader) entries(at int, member string, mask func([]string) (Maske
 		}
 		m, err := mask([]string{entry})
 		if err == nil {
-			err = faultOf(member, m)
+			err = composite.Fault(member, m)
 		} else {
 			err = fmt.Errorf("%s: %w", member, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/pointer"
 )
@@ -107,7 +108,7 @@ func MultiReporter(r ...Reporter) Reporter { return append(multiReporter{}, r...
 
 type multiReporter []Reporter
 
-func (m multiReporter) fault() error { return faults("MultiReporter", m) }
+func (m multiReporter) Fault() error { return composite.Faults("MultiReporter", m) }
 func (m multiReporter) parts() []any { return anys(m) }
 
 func (m multiReporter) Report(ctx context.Context, r *Result) error {

@@ -83,6 +83,19 @@ func TestRulesAreThoseOfEveryPart(t *testing.T) {
 	}, mirror.Rules())
 }
 
+// New finds the faults of what is in a user's wrapper.
+func TestAFaultInAWrapperIsAnErrorOfNew(t *testing.T) {
+	bad := ruleWrapper{[]shadow.Masker{shadow.DropCredentials(), shadow.MaskJSON("$[")}}
+	for option, o := range map[string]shadow.Option{
+		"WithMasker: argument 1": shadow.WithMasker(bad),
+		"in a MaskAll":           shadow.WithRecordMasker(shadow.MaskAll(bad)),
+	} {
+		faults := faultsOf(t, candidate(), o)
+		require.Len(t, faults, 1)
+		assert.Contains(t, faults[0], `shadow_test.ruleWrapper: argument 2: MaskJSON: path "$[", column 3: `, option)
+	}
+}
+
 // A rule that never matched is said once: a misspelt mask sends everything in clear.
 func TestARuleThatNeverMatchedIsSaidOnce(t *testing.T) {
 	answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/patterns"
 )
 
@@ -100,7 +101,7 @@ func checkProbability(name string, p float64) error {
 type faultySampler struct{ err error }
 
 func (s faultySampler) Sample(*http.Request) Decision { return Decision{} }
-func (s faultySampler) fault() error                  { return s.err }
+func (s faultySampler) Fault() error                  { return s.err }
 
 type fixedRate share
 
@@ -158,7 +159,7 @@ type byKey struct {
 	err   error
 }
 
-func (s *byKey) fault() error { return s.err }
+func (s *byKey) Fault() error { return s.err }
 
 func (s *byKey) Sample(r *http.Request) Decision {
 	key := s.key(r)
@@ -179,7 +180,7 @@ func When(is func(*http.Request) bool) Sampler { return when(is) }
 
 type when func(*http.Request) bool
 
-func (is when) fault() error {
+func (is when) Fault() error {
 	if is == nil {
 		return errors.New("When: nil function")
 	}
@@ -212,10 +213,10 @@ func newByRoute(rules map[string]Sampler, otherwise Sampler) *byRoute {
 	if isNil(otherwise) {
 		s.otherwise = Rate(0)
 	}
-	s.errs = append(s.errs, faultOf("otherwise", s.otherwise))
+	s.errs = append(s.errs, composite.Fault("otherwise", s.otherwise))
 	for pattern, rule := range rules {
 		s.rules[pattern] = rule
-		s.errs = append(s.errs, s.patterns.Add(pattern), faultOf(fmt.Sprintf("%q", pattern), rule))
+		s.errs = append(s.errs, s.patterns.Add(pattern), composite.Fault(fmt.Sprintf("%q", pattern), rule))
 	}
 	return s
 }
@@ -227,7 +228,7 @@ type byRoute struct {
 	errs      []error
 }
 
-func (s *byRoute) fault() error {
+func (s *byRoute) Fault() error {
 	if err := errors.Join(s.errs...); err != nil {
 		return fmt.Errorf("ByRoute: %w", err)
 	}
@@ -390,7 +391,7 @@ func newSamplers(name string, list []Sampler) samplers {
 	return c
 }
 
-func (s *samplers) fault() error { return faults(s.name, s.list) }
+func (s *samplers) Fault() error { return composite.Faults(s.name, s.list) }
 func (s *samplers) parts() []any { return anys(s.list) }
 
 // probability returns the probability that sampler i says d has, NaN if it is not known.
@@ -498,26 +499,4 @@ func anys[T any](list []T) []any {
 		out[i] = v
 	}
 	return out
-}
-
-// faults reports every part of a composite that is nil or faulty.
-func faults[T any](name string, parts []T) error {
-	var errs []error
-	for i, part := range parts {
-		errs = append(errs, faultOf(fmt.Sprintf("%s: argument %d", name, i+1), part))
-	}
-	return errors.Join(errs...)
-}
-
-// faultOf reports a part that is nil or faulty.
-func faultOf(name string, part any) error {
-	if isNil(part) {
-		return fmt.Errorf("%s: nil", name)
-	}
-	if f, ok := part.(faulty); ok {
-		if err := f.fault(); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	return nil
 }

@@ -163,7 +163,7 @@ func (s *AdaptiveSampler) account(now time.Time) {
 	s.floor.Store(math.Float64bits(min(s.options.Floor*s.budget.Rate(), s.options.Ceiling)))
 }
 
-func (s *AdaptiveSampler) fault() error { return s.errs }
+func (s *AdaptiveSampler) Fault() error { return s.errs }
 
 // Sample samples a request with the rate of its route, or with the least rate of all if the
 // budget is used up.

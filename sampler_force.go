@@ -35,7 +35,7 @@ func Force(keys ...[]byte) Sampler {
 
 type force struct{ keys [][]byte }
 
-func (s *force) fault() error {
+func (s *force) Fault() error {
 	if len(s.keys) == 0 {
 		return fmt.Errorf("Force: no key")
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
@@ -41,12 +42,12 @@ type windowed struct {
 	inside, outside sampling.Estimator
 }
 
-func (s *WindowedSampler) fault() error {
+func (s *WindowedSampler) Fault() error {
 	err := s.seen.windows.Check()
 	if err != nil {
 		err = fmt.Errorf("Windowed: %w", err)
 	}
-	return errors.Join(err, faultOf("Windowed: argument 1", s.otherwise))
+	return errors.Join(err, composite.Fault("Windowed: argument 1", s.otherwise))
 }
 
 func (s *WindowedSampler) parts() []any { return []any{s.otherwise, &s.seen} }

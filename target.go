@@ -93,7 +93,7 @@ func (t *Target) check(c *config, where string) {
 	case t.URL == "" && t.Transport == nil:
 		c.fail("%s: nil, and no URL", name)
 	case t.URL == "" || t.Transport != nil:
-		c.check(name, t.Transport)
+		check(c, name, t.Transport)
 	}
 	if t.URL != "" {
 		if _, err := t.base(); err != nil {
@@ -101,7 +101,7 @@ func (t *Target) check(c *config, where string) {
 		}
 	}
 	if t.Masker != nil {
-		c.check(fmt.Sprintf("%s %q: Masker", where, t.Name), t.Masker)
+		check(c, fmt.Sprintf("%s %q: Masker", where, t.Name), t.Masker)
 	}
 }
 
@@ -121,7 +121,7 @@ type handlerTransport struct {
 	server http.Server // for who looks for http.ServerContextKey, as ReverseProxy does
 }
 
-func (t *handlerTransport) fault() error {
+func (t *handlerTransport) Fault() error {
 	if isNil(t.h) {
 		return errors.New("nil Handler")
 	}
@@ -132,7 +132,7 @@ func (t *handlerTransport) RoundTrip(req *http.Request) (resp *http.Response, er
 	if req.Body != nil {
 		defer req.Body.Close()
 	}
-	if err := t.fault(); err != nil {
+	if err := t.Fault(); err != nil {
 		return nil, fmt.Errorf("shadow: HandlerTransport: %w", err)
 	}
 	if req.URL == nil {
