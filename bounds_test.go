@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -368,4 +369,43 @@ func TestFewBodiesAreComparedAtATime(t *testing.T) {
 	one, many := max(peak(1), peak(1)), peak(16)
 	t.Logf("%d KiB for one comparison of %d KiB and as much, %d KiB for 16", one>>10, len(x.Primary.Body)>>10, many>>10)
 	assert.Less(t, many, one*int64(min(runtime.GOMAXPROCS(0), 8)+2))
+}
+
+// What the masks of a record write, and the values that are read back from it, are part of the
+// budget. Where there is no room the result is reported without its content.
+func TestWhatARecordMaskWritesCountsAgainstTheBudget(t *testing.T) {
+	answer := func(v string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"pin":"1234","v":"`+v+strings.Repeat("x", 100<<10)+`"}`)
+		}
+	}
+	for limit, fits := range map[int64]bool{400 << 10: false, 512 << 10: true} {
+		var m *shadow.Mirror
+		var held, size int64
+		var withheld bool
+		reporter := shadow.ReporterFunc(func(_ context.Context, r *shadow.Result) error {
+			held, withheld = m.Stats().QueuedBytes, errors.Is(r.Err, shadow.ErrWithheld)
+			size = int64(len(r.Primary.Body) + len(r.Shadow.Body))
+			for _, d := range r.Diffs {
+				size += int64(len(d.Primary) + len(d.Shadow))
+			}
+			return nil
+		})
+		m, err := shadow.New(shadow.InProcess("v2", answer("b")), calm, shadow.WithQueue(1, limit),
+			shadow.WithReporter(reporter), shadow.WithRecordMasker(shadow.MaskJSON("$.pin")))
+		require.NoError(t, err)
+		h := m.Handler(answer("a"))
+		getFrom(h, "/")
+		require.NoError(t, m.Drain(t.Context()))
+		assert.Equal(t, !fits, withheld)
+		if fits {
+			assert.Greater(t, size, int64(200<<10))
+			assert.GreaterOrEqual(t, held, 2*size-8<<10, "the answers, and as many bytes masked")
+		}
+		assert.EqualValues(t, 1, m.Stats().Mismatch)
+		assert.Equal(t, !fits, m.Stats().Unreported == 1)
+		assert.Zero(t, m.Stats().QueuedBytes, "all is given back")
+		require.NoError(t, m.Close())
+	}
 }

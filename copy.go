@@ -710,12 +710,15 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 		if msg == nil {
 			continue
 		}
-		if err := m.mask.record(msg); err != nil {
+		if err := m.maskMessage(j, msg); err != nil {
 			return err
 		}
 	}
 	fill(res.Diffs, &j.found, res.Primary, res.Shadow, primary, shadow)
 	fill(res.Noise, &j.found, res.Primary, res.Shadow, primary, shadow)
+	if !j.hold(sizeOf(res.Diffs) + sizeOf(res.Noise)) {
+		return errNoRoom
+	}
 	masked := !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body)
 	var control []Diff
 	if res.Control != nil {
@@ -726,4 +729,40 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 		res.Control.Diffs = places(control)
 	}
 	return m.checkRecord(res)
+}
+
+// maskMessage masks msg, which is part of the record of j. What the user's maskers may write
+// counts against the budget until j is released.
+func (m *Mirror) maskMessage(j *job, msg *Message) error {
+	if len(m.maskers)+len(m.recordMaskers) == 0 { // the mask of credentials writes no body
+		return m.mask.record(msg)
+	}
+	room := int64(len(msg.Body))
+	if !j.hold(room) {
+		return errNoRoom
+	}
+	if err := m.mask.record(msg); err != nil {
+		return err
+	}
+	if more := int64(len(msg.Body)) - room; more > 0 && !j.hold(more) {
+		return errNoRoom
+	}
+	return nil
+}
+
+// hold reserves n bytes until j is released, and reports whether there was room.
+func (j *job) hold(n int64) bool {
+	if !j.pool.Reserve(n) {
+		return false
+	}
+	j.held += n
+	return true
+}
+
+// sizeOf returns the bytes of the values of diffs.
+func sizeOf(diffs []Diff) (n int64) {
+	for i := range diffs {
+		n += int64(len(diffs[i].Primary) + len(diffs[i].Shadow))
+	}
+	return n
 }

@@ -398,7 +398,7 @@ const EventMaskFailed EventKind = "mask-failed"
 
 // maskFailed tells of err, for which something, what, was not done.
 func (m *Mirror) maskFailed(target string, x *Exchange, what string, err error) {
-	if errors.Is(err, errLeak) { // which is told of already
+	if errors.Is(err, errLeak) || errors.Is(err, errNoRoom) { // reported already; no fault of a mask
 		return
 	}
 	rule, why := "a Masker", "a Masker of the program's own failed" // whose error may say anything
