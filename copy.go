@@ -3,14 +3,9 @@ package shadow
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,8 +20,6 @@ import (
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/limit"
-	"github.com/goshadow/shadow/internal/mark"
-	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/route"
@@ -74,57 +67,14 @@ type job struct {
 
 	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
 
-	beside  *beside      // the primary; nil where it has answered before the copy is sent
+	due     time.Time // when the copy could be sent
+	primary *primaryResult
 	most    atomic.Int64 // bytes of an answer after which there is no use in more
 	claimed atomic.Bool  // by the one who will report it
 }
 
-// snapshot keeps of r what the primary might change. It tells why r is not to be copied
-// after all, or 0.
-func (m *Mirror) snapshot(j *job, r *http.Request) code {
-	j.start = time.Now()
-	j.header = fields.Take(r.Header, j.room[:])
-	for name, values := range j.header.All() {
-		switch {
-		case name == m.requestID && j.id == "":
-			j.id = values[0][:min(len(values[0]), maxID)]
-		case mark.In(name, values):
-			return codeLoop
-		}
-	}
-	if j.id == "" {
-		j.id, j.minted = newID(), m.requestID != ""
-	}
-	j.method, j.host, j.proto, j.url = r.Method, r.Host, r.Proto, *r.URL
-	if j.method == "" {
-		j.method = http.MethodGet
-	}
-	j.reads = methods.OnlyReads(r)
-	if m.telemetry.Traced() {
-		span := trace.SpanContextFromContext(r.Context())
-		j.span = &span
-	}
-	for _, key := range m.contextKeys {
-		j.values = append(j.values, r.Context().Value(key))
-	}
-	return 0
-}
-
-// maxID is how much of an inbound request ID serves as correlation ID.
-const maxID = 128
-
-// newID returns 128 random bits in hex, the form of a W3C trace ID.
-func newID() string {
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], rand.Uint64())
-	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
-	var s [32]byte
-	hex.Encode(s[:], b[:])
-	return string(s[:])
-}
-
-// release gives the bytes of j back, and lets go of its context. Of an answer that may
-// still be on its way they are given back by part.
+// release returns the bytes of j to the pool, but for the primary's response, and ends its
+// contexts. See releasePrimary.
 func (j *job) release() {
 	if j.body != nil {
 		j.body.Release()
@@ -133,90 +83,20 @@ func (j *job) release() {
 		j.pool.Release(j.held)
 		j.held = 0
 	}
-	if j.beside != nil {
-		j.beside.cancel()
-	} else if j.resp != nil {
-		j.resp.Body.Release()
-	}
+	j.primary.cancel()
 }
 
-// base is the context from which those of the copy of j are made.
-func (j *job) base(m *Mirror) context.Context {
-	if j.beside != nil {
-		return j.beside.base
-	}
-	return m.base
-}
-
-// begun is when j could be sent.
-func (j *job) begun() time.Time {
-	if j.beside != nil {
-		return j.beside.since
-	}
-	return j.ended
+// discard releases all of a job that is not copied.
+func (j *job) discard() {
+	j.release()
+	j.releasePrimary()
 }
 
 // deadline is when the copy of j to t is given up.
-func (j *job) deadline(t *Target) time.Time { return j.begun().Add(t.timeout()) }
+func (j *job) deadline(t *Target) time.Time { return j.due.Add(t.timeout()) }
 
-// routeName returns what names the endpoint of r, on its goroutine and without allocating:
-// the answer of WithRoute, else the router's pattern. See route.Labels.
-func (m *Mirror) routeName(r *http.Request) (route string) {
-	if m.config.route == nil {
-		return r.Pattern
-	}
-	done := make(chan string, 1) // a goroutine of its own: runtime.Goexit would end that of the request
-	go func() {
-		var route string
-		defer func() { done <- route }()
-		m.guard("WithRoute", func() error { //nolint:errcheck // the route stays empty
-			route = m.config.route(r)
-			return nil
-		})
-	}()
-	return <-done
-}
-
-// primaryDone is called with the primary's side of j, the copy of r, complete. It admits j to
-// the queue, or has it go on where it is under way. W says why it is not to be. Given is
-// the request as the primary got it.
-func (m *Mirror) primaryDone(j *job, r, given *http.Request, w code) {
-	if w == 0 {
-		j.route = m.routeName(given)
-		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
-		if !j.resp.Body.Reserve(j.resp.Header.Size() + j.resp.Trailer.Size()) {
-			w = codeBytesFull
-		}
-		if m.meter != nil {
-			j.overhead = j.before + time.Since(j.ended)
-		}
-	}
-	if j.beside != nil {
-		if refused := code(j.beside.refused.Load()); refused != 0 {
-			m.lose(given, refused)
-		}
-		j.beside.answer(j, w)
-		if w != 0 && m.queue.Remove(j, int(w)) { // there is no use in waiting
-			j.release()
-			j.part()
-			m.lose(given, w)
-		}
-		return
-	}
-	if w == 0 {
-		if w = m.put(j); w == 0 {
-			return
-		}
-		m.coverage.count(m.labels.Route(j.route, j.method, &j.url), m.labels.Origin(j.route, j.resp.Status), w)
-	} else {
-		j.release()
-		m.lose(given, w)
-	}
-	m.tally.add(r, w)
-}
-
-// put admits j to the queue, or drops it and tells why.
-func (m *Mirror) put(j *job) (w code) {
+// enqueue puts j to the queue, or discards it and returns the code.
+func (m *Mirror) enqueue(j *job) (w code) {
 	if held := j.size(); !m.pool.Reserve(held) {
 		w = codeBytesFull
 	} else {
@@ -230,8 +110,7 @@ func (m *Mirror) put(j *job) (w code) {
 			w = codeQueueFull
 		}
 	}
-	j.release()
-	j.part()
+	j.discard()
 	return w
 }
 
@@ -260,7 +139,7 @@ func (m *Mirror) run(j *job) {
 	*res = Result{
 		Exchange: Exchange{ID: j.id},
 		Mirror:   m.name, Target: m.target.Name,
-		Start: j.start, Queued: time.Since(j.begun()),
+		Start: j.start, Queued: time.Since(j.due),
 		Stratum: m.labels.Stratum(j.decision.Stratum),
 	}
 	if p := j.decision.Probability; p > 0 && p <= 1 { // else it is none, or not known
@@ -282,7 +161,7 @@ func (m *Mirror) run(j *job) {
 		if !claimed { // giveUp settles it
 			return
 		}
-		j.part()
+		j.releasePrimary()
 		if end == 0 {
 			end = codeOf(cmp.Or(res.Outcome, Failed))
 		}
@@ -327,7 +206,7 @@ func (m *Mirror) run(j *job) {
 		both := new([2]Message) // in one allocation
 		answers.primary, answers.shadow = &both[0], &both[1]
 	}
-	if _, answered := j.verdict(); answered {
+	if _, answered := j.primary.result(); answered {
 		if w := m.meet(j, res, answers.primary, deadline); w != 0 {
 			claimed, end = j.claim(), w
 			return
@@ -424,7 +303,7 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) cod
 	if res.Primary != nil { // they have met
 		return 0
 	}
-	if w := m.wait(j, deadline); w != 0 {
+	if w := j.primary.await(deadline); w != 0 {
 		return w
 	}
 	res.Route = j.route
@@ -448,7 +327,7 @@ func (m *Mirror) giveUp(j *job, res *Result) {
 	late := *res // the worker still reads res
 	end := codeFailed
 	defer func() { m.settle(j, late.Route, end) }()
-	defer j.part()
+	defer j.releasePrimary()
 	w := m.meet(j, &late, new(Message), time.Now())
 	m.recordResult(&m.target, j, reply{}, ErrTimeout)
 	if w != 0 {

@@ -36,6 +36,7 @@ type Mirror struct {
 	decoders  chan struct{} // one for each body that is being decoded: see decode
 	queue     *queue.Queue[*job]
 	base      context.Context // of every copy; ends with the Mirror
+	answered  *primaryResult  // of every copy whose primary has answered before it
 	cancel    context.CancelFunc
 	mask      *maskAll // the record mask
 	labels    *route.Labels
@@ -88,6 +89,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	}
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops(), episodes: episodes()}
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
+	m.answered = completeResult(m.base)
 	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
 	m.mask = newMaskAll("WithMasker", slices.Concat([]Masker{maskCredentials()}, c.maskers, c.recordMaskers))
 	masks := []Masker{c.target.Masker}
@@ -197,9 +199,11 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 	err := m.await(ctx, settled)
 	if err != nil {
 		for _, j := range m.queue.Drop(int(codeShutDown)) {
-			j.release()
-			j.part()
-			name := j.named()
+			j.discard()
+			name := ""
+			if _, answered := j.primary.result(); answered {
+				name = j.route
+			}
 			m.coverage.count(m.labels.Route(name, j.method, &j.url), m.labels.Origin(name, 0), codeShutDown)
 		}
 	}

@@ -307,6 +307,41 @@ func WithRoute(route func(*http.Request) string) Option {
 	})
 }
 
+// Timing is when copies are sent. The zero value is AfterPrimary.
+type Timing string
+
+const (
+	// AfterPrimary sends a copy when the primary has answered. The two never compete for
+	// what they share, and what is not to be compared is never sent.
+	AfterPrimary Timing = ""
+
+	// Parallel sends a copy as soon as the request body is complete, which it is when the
+	// primary has read it, and at once where there is none: a candidate in the same time and
+	// under the same conditions, at the price of a higher peak load. Nothing is read ahead
+	// of the primary, and it does not wait. Where it does not read the body to its end the
+	// copy is sent after it has answered, if at all.
+	//
+	// A copy is counted in Stats from its start, and its worker stays taken until the
+	// primary has answered too, at most for the Timeout of the Target: then, as with a
+	// stream of events that does not end, the copy is ReasonPrimaryIncomplete. Where
+	// the primary turns out to be not for comparing, such as after a panic or with a 503,
+	// the copy is cancelled and counted under that reason. By then the candidate may have
+	// seen it. An answer of the candidate that is longer than WithMaxBody is read on when the
+	// primary has answered. The span of a copy has the route where the primary has answered before the
+	// copy ends.
+	Parallel Timing = "parallel"
+)
+
+// WithTiming says when copies are sent. The default is AfterPrimary.
+func WithTiming(t Timing) Option {
+	return optionFunc(func(c *config) {
+		if t != AfterPrimary && t != Parallel {
+			c.fail("WithTiming: %q is neither AfterPrimary nor Parallel", string(t))
+		}
+		c.timing = t
+	})
+}
+
 // WithConcurrency caps the copies that run at a time. The default is 8 where the
 // target was made by InProcess, else 64. A control runs side by side with its copy and
 // is not counted.

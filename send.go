@@ -123,9 +123,9 @@ func (a *attempt) try() (answer *Message, err error) {
 		context copyContext
 		marks   [marks]string
 	}
-	c.context = copyContext{Context: j.base(m), keys: m.contextKeys, values: j.values,
+	c.context = copyContext{Context: j.primary.ctx, keys: m.contextKeys, values: j.values,
 		mark: mark.Mark{Target: t.Name, ID: id},
-		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most, beside: j.beside, asked: a.asked(out)}}
+		hold: holding{pool: m.pool, limit: a.limit(), most: &j.most, primary: j.primary, asked: a.asked(out)}}
 	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(h, id, m.nonce(t), &c.marks); bag.Len() > 1 {
@@ -180,7 +180,7 @@ func (a *attempt) asked(out *Message) asked {
 
 // late is the route of a copy that began without one, where the primary has answered since.
 func (a *attempt) late() string {
-	if _, answered := a.j.verdict(); a.route != "" || !answered {
+	if _, answered := a.j.primary.result(); a.route != "" || !answered {
 		return ""
 	}
 	return a.m.labels.Route(a.j.route, a.j.method, &a.j.url)
@@ -214,10 +214,7 @@ func (a *attempt) read(ctx context.Context, resp *http.Response, start time.Time
 		if own, ok := resp.Body.(*recorded); ok {
 			*buf, msg.TTFB = own.take(), own.first.Sub(start)
 		} else {
-			var body io.Reader = resp.Body
-			if a.j.beside != nil {
-				body = &pacedBody{Reader: body, b: a.j.beside, ctx: ctx, most: &a.j.most}
-			}
+			body := &pacedBody{Reader: resp.Body, primary: a.j.primary, ctx: ctx, most: &a.j.most}
 			if err := buf.Read(body, resp.ContentLength, &a.j.most); err != nil {
 				var long *longBody
 				if !errors.As(err, &long) {
@@ -453,12 +450,12 @@ func (c *copyContext) Value(key any) any {
 
 // holding tells an in-process target where, and how much of, its answer is kept.
 type holding struct {
-	pool   *capture.Pool
-	limit  int64         // bytes kept
-	most   *atomic.Int64 // bytes after which there is no use in more
-	beside *beside       // sets the pace; nil if the primary has answered
-	taken  atomic.Bool   // by the handler that is running: not for what it calls itself
-	asked  asked
+	pool    *capture.Pool
+	limit   int64          // bytes kept
+	most    *atomic.Int64  // bytes after which there is no use in more
+	primary *primaryResult // sets the pace
+	taken   atomic.Bool    // by the handler that is running: not for what it calls itself
+	asked   asked
 }
 
 // asked is what a primary handler was asked. An in-process target is asked the same.
@@ -474,3 +471,24 @@ type asked struct {
 }
 
 type holdingKey struct{}
+
+// pacedBody is the body of an answer, read at the pace of the primary.
+type pacedBody struct {
+	io.Reader
+	primary *primaryResult
+	ctx     context.Context
+	most    *atomic.Int64
+	size    int64
+}
+
+func (p *pacedBody) Read(buf []byte) (int, error) {
+	if err := p.primary.pace(p.ctx, p.size); err != nil {
+		return 0, err
+	}
+	if p.size > p.most.Load() {
+		return 0, io.EOF // as if the rest had not been asked for
+	}
+	n, err := p.Reader.Read(buf)
+	p.size += int64(n)
+	return n, err
+}

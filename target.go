@@ -219,7 +219,7 @@ func (c *serverContext) Value(key any) any {
 // request makes of a client's request what a server makes of it: of a copy, what the server of
 // the primary made of that.
 func (s *served) request(req *http.Request, header http.Header, hold *holding, server *http.Server) {
-	s.sink = sink{header: http.Header{}, most: hold.most, beside: hold.beside, ctx: req.Context(), length: -1}
+	s.sink = sink{header: http.Header{}, most: hold.most, primary: hold.primary, ctx: req.Context(), length: -1}
 	s.context = serverContext{req.Context(), server}
 	s.in, s.url = *req.WithContext(&s.context), *req.URL
 	in := &s.in
@@ -368,15 +368,15 @@ func (e *longBody) Error() string {
 // sink is the ResponseWriter at the end of an in-process answer. It refuses what
 // cannot be of use any more, and what a server refuses.
 type sink struct {
-	header http.Header
-	most   *atomic.Int64
-	beside *beside // see holding
-	ctx    context.Context
-	size   int64
-	length int64 // Content-Length, -1 if not declared
-	status int
-	long   bool // more was written than declared
-	cut    bool // bytes that could not be of use were refused
+	header  http.Header
+	most    *atomic.Int64
+	primary *primaryResult // see holding
+	ctx     context.Context
+	size    int64
+	length  int64 // Content-Length, -1 if not declared
+	status  int
+	long    bool // more was written than declared
+	cut     bool // bytes that could not be of use were refused
 
 	notify sync.Once
 	gone   chan bool
@@ -402,7 +402,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		s.long = true
 		return 0, http.ErrContentLength
 	}
-	if err := s.beside.pace(s.ctx, s.size); err != nil {
+	if err := s.primary.pace(s.ctx, s.size); err != nil {
 		s.cut = true
 		return 0, err
 	}

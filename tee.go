@@ -1,0 +1,726 @@
+package shadow
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/handback"
+	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/methods"
+)
+
+// Handler returns a handler that serves as primary does and copies what it is asked.
+// The method value is a middleware: router.Use(mirror.Handler). It panics where m or primary
+// is nil, and where primary is what Handler of the same Mirror returned.
+//
+// The primary is given the server's ResponseWriter behind one that has the same
+// optional interfaces and Unwrap, and the server's Request, or a shallow copy of it
+// where the request has a body: what the primary changes there in place, its context and
+// its path values included, the middleware around sees when the primary has returned.
+// Nothing of the request is changed. Neither is touched where a request is not copied.
+//
+// A request body that the primary did not read to its end, as with a 401 or a 413, is
+// completed after it has returned, but only from bytes that have arrived already (HTTP/1,
+// with a Content-Length, in the server's buffer of 4 KiB). Else the copy is dropped as
+// ReasonBodyUnread: nothing waits for a client. It is also where the primary has enabled
+// full duplex.
+//
+// Two things in net/http do not look through a ResponseWriter. http.MaxBytesReader, called
+// inside the primary, cannot have the connection closed after a body that is too large: wrap
+// the Mirror's handler in http.MaxBytesHandler instead. And the line "superfluous
+// response.WriteHeader call from …" that the server logs names this package, not the
+// primary: net/http skips frames of its own only.
+func (m *Mirror) Handler(primary http.Handler) http.Handler {
+	m.mustExist("Handler")
+	if isNil(primary) {
+		panic("shadow: Mirror.Handler: nil primary")
+	}
+	if h, ok := primary.(*handler); ok && h.m == m {
+		panic("shadow: Mirror.Handler: this Mirror wraps the primary already: every request would be copied twice")
+	}
+	return &handler{m, primary}
+}
+
+type handler struct {
+	m       *Mirror
+	primary http.Handler
+}
+
+func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
+	var d drawn
+	w := h.m.decide(r, &d)
+	if w == 0 {
+		w = h.m.serve(h.primary, rw, r, d)
+	}
+	if w != 0 {
+		weight := h.m.tally.add(r, w)
+		h.primary.ServeHTTP(rw, r)
+		h.m.passBy(r, w, weight)
+	}
+}
+
+// serving is a request to a primary handler that is going to be copied.
+type serving struct {
+	job
+	writer capture.Writer
+	server *http.Request   // as the server made it
+	ctx    context.Context // of server: the primary may put another one in its place
+	body   *capture.Body   // nil where there is none
+	given  *http.Request   // what the primary gets: server, or a copy of it with body in it
+	was    *http.Request   // given before the primary could change it; nil where it is server
+}
+
+// serve has primary serve r and copies it. Where r is not to be copied it says why, and
+// has done nothing.
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d drawn) code {
+	s := newServing(r)
+	s.decision = d.Decision
+	if w := m.snapshot(&s.job, r); w != 0 {
+		return w
+	}
+	s.ctx = r.Context()
+	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
+	s.tls, s.chunked = r.TLS, len(r.TransferEncoding) > 0
+	if r.TLS != nil {
+		s.scheme = "https"
+	}
+	s.outer = fields.Take(w.Header(), s.outerRoom[:])
+	s.writer.Start, s.writer.Outer = s.start, s.outer
+	s.writer.Init(w, r.Method, m.pool, m.answers)
+	if m.timing == Parallel {
+		m.besidePrimary(&s.job, s.writer.Drop)
+		if s.body == nil {
+			if w := m.start(&s.job, r); w != 0 {
+				return w
+			}
+		}
+	}
+	if s.body != nil {
+		*s.given = *r
+		s.given.Body = s.body
+		*s.was = *s.given
+		s.body.Init(r.Body, r.ContentLength, m.pool, m.maxBody)
+		s.body.Trailers(r, s.given)
+		s.body.Answer(&s.writer)
+		s.writer.Request(r, s.given)
+		if m.timing == Parallel {
+			s.body.Early(m.startEarly(&s.job, r))
+		}
+	}
+	verdict := codePrimaryPanicked
+	defer func() { m.served(s, verdict) }() // no recover: the panic is the server's
+	wrapped := s.writer.Wrap()
+	s.before = d.took + time.Since(s.start)
+	primary.ServeHTTP(wrapped, s.given)
+	verdict = 0
+	return 0
+}
+
+// newServing makes what r needs, in one allocation. Where it has a body the primary is given
+// a request of its own, whose body is recorded: net/http looks at the type of the server's
+// while it writes the response.
+func newServing(r *http.Request) *serving {
+	if r.Body == nil || r.Body == http.NoBody {
+		return &serving{server: r, given: r}
+	}
+	var s struct {
+		serving
+		given, was http.Request
+		body       capture.Body
+	}
+	s.server, s.serving.given, s.serving.was, s.serving.body = r, &s.given, &s.was, &s.body
+	return &s.serving
+}
+
+// served runs when the primary has returned, or is being unwound by a panic.
+func (m *Mirror) served(s *serving, w code) {
+	s.ended = s.start.Add(time.Since(s.start))
+	defer m.observe(s.before, s.ended)
+	running, end := m.running(&s.job), capture.Complete
+	if s.body != nil && !running {
+		if w == 0 && !s.writer.Duplex() { // else net/http does not read the rest in time
+			s.body.Finish()
+		}
+		s.job.body, end = s.body.Stop()
+		if s.body.Ended() {
+			s.trailer = fields.Take(s.server.Trailer, nil)
+		}
+	}
+	if s.was != nil {
+		handback.Changes(s.server, s.given, s.was)
+	}
+	s.resp = s.writer.Stop()
+	if w == 0 {
+		w = s.verdict(end)
+	}
+	m.primaryDone(&s.job, s.server, s.given, w)
+}
+
+// verdict tells why a request that was served is not copied after all.
+func (s *serving) verdict(body capture.End) code {
+	switch {
+	case s.resp.Status == http.StatusSwitchingProtocols:
+		return codeUpgrade
+	case s.resp.Hijacked:
+		return codeHijacked
+	case s.resp.Broken || s.ctx.Err() != nil && !s.resp.Whole:
+		return codeClientGone
+	case s.resp.Short:
+		return codePrimaryIncomplete
+	case refused(s.resp.Status):
+		return codePrimaryRefused
+	}
+	return bodyVerdict(body)
+}
+
+func refused(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+func bodyVerdict(end capture.End) code {
+	switch end {
+	case capture.Unread:
+		return codeBodyUnread
+	case capture.Failed:
+		return codeBodyFailed
+	case capture.TooLarge:
+		return codeBodyTooLarge
+	case capture.Starved:
+		return codeBytesFull
+	}
+	return 0
+}
+
+// Transport returns a RoundTripper that does what primary does and copies what it is
+// asked; nil is http.DefaultTransport. Timing and errors are those of primary, and the
+// request is not changed.
+//
+// A request whose body is in memory (those of http.NewRequest, and what net/http itself
+// recognises) reaches primary as it is. Any other body is recorded as primary reads it,
+// through a reader that is a file or an io.WriterTo where the body is one.
+//
+// GetBody is called when primary calls it, and otherwise only for a body in memory that was
+// read before. Clients exist whose GetBody rewinds the body that is still being sent, such as
+// aws-sdk-go version 1, and reading a body twice would delay the caller.
+//
+// An exchange is complete when the caller has read the body of the response to its end. A
+// body that was closed before its end is complete if Content-Length bytes of it were read,
+// or if a JSON document was read as a whole, as json.Decoder does. Otherwise the exchange is
+// ReasonPrimaryIncomplete. So is a call that was cancelled, also if nobody closes its body.
+//
+// Transport panics where m is nil, and where primary is what Transport of the same Mirror
+// returned.
+func (m *Mirror) Transport(primary http.RoundTripper) http.RoundTripper {
+	m.mustExist("Transport")
+	if isNil(primary) {
+		primary = http.DefaultTransport
+	}
+	if t, ok := primary.(*transport); ok && t.m == m {
+		panic("shadow: Mirror.Transport: this Mirror wraps the primary already: every request would be copied twice")
+	}
+	return &transport{m, primary}
+}
+
+type transport struct {
+	m       *Mirror
+	primary http.RoundTripper
+}
+
+// CloseIdleConnections does so for the primary: http.Client asks for it.
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.primary.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	var d drawn
+	if w := t.m.decide(r, &d); w != 0 {
+		t.m.passBy(r, w, t.m.tally.add(r, w))
+		return t.primary.RoundTrip(r)
+	}
+	return t.m.call(t.primary, r, d)
+}
+
+// calling is a request through a primary RoundTripper that is going to be copied.
+type calling struct {
+	job
+	answer  capture.Response
+	request *http.Request                  // the caller's
+	body    atomic.Pointer[capture.Body]   // of the latest attempt; nil where nothing is recorded
+	over    atomic.Bool                    // no attempt is recorded any more
+	kept    atomic.Pointer[capture.Answer] // what records the answer's body
+}
+
+func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp *http.Response, err error) {
+	c := &calling{request: r}
+	c.decision = d.Decision
+	c.resp = &c.answer
+	c.answer.Body.Init(m.pool, m.answers)
+	if w := m.snapshot(&c.job, r); w != 0 {
+		m.tally.add(r, w)
+		m.lose(r, w)
+		return primary.RoundTrip(r)
+	}
+	c.scheme = r.URL.Scheme
+	if m.timing == Parallel {
+		m.besidePrimary(&c.job, func() { c.kept.Load().Drop() })
+	}
+	body, known := ownBody(r)
+	out := r
+	if !known {
+		out = c.tee(m)
+	} else if m.timing == Parallel {
+		if w := m.startCall(&c.job, r, body); w != 0 {
+			m.tally.add(r, w)
+			m.lose(r, w)
+			return primary.RoundTrip(r)
+		}
+	}
+
+	verdict := codePrimaryPanicked
+	defer func() {
+		if verdict != 0 {
+			m.called(c, verdict)
+		}
+	}()
+	c.before = d.took + time.Since(c.start)
+	resp, err = primary.RoundTrip(out)
+
+	c.resp.First = time.Now()
+	if resp != nil && resp.Request == out {
+		resp.Request = r
+	}
+	switch {
+	case err != nil || resp == nil:
+		verdict = codePrimaryFailed
+		return resp, err
+	case resp.StatusCode == http.StatusSwitchingProtocols:
+		verdict = codeUpgrade
+		return resp, nil
+	}
+	c.resp.Status = resp.StatusCode
+	if known && m.timing == AfterPrimary && !refused(resp.StatusCode) {
+		if verdict = m.takeBody(&c.job, r, body); verdict != 0 {
+			return resp, nil
+		}
+	}
+	verdict = 0
+	if !m.unseen {
+		c.resp.Header = fields.Take(resp.Header, nil)
+	}
+	if resp.Body == nil || resp.Body == http.NoBody {
+		m.called(c, 0)
+		return resp, nil
+	}
+	given := resp // resp itself would be moved to the heap
+	answer := capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers, func(buf capture.Buffer, end capture.End, eof bool) {
+		c.resp.Body = buf
+		if eof {
+			c.resp.Trailer = fields.Take(given.Trailer, nil)
+		}
+		c.resp.Early = end == capture.Unread && isJSON(c.resp.Header) && buf.Size() > 0 && !buf.Cut()
+		if end == capture.Complete || c.resp.Early {
+			m.called(c, 0)
+		} else {
+			m.called(c, codePrimaryIncomplete)
+		}
+	})
+	resp.Body = answer
+	if c.kept.Store(answer); c.primary.unwanted() {
+		answer.Drop()
+	}
+	answer.EndWith(r.Context())
+	return resp, nil
+}
+
+// isJSON reports whether a header announces a JSON document.
+func isJSON(h fields.Snapshot) bool {
+	for name, values := range h.All() {
+		if name == "Content-Type" {
+			return media.Of(values[0]).Kind == media.JSON
+		}
+	}
+	return false
+}
+
+// ownBody returns a reader of what the body of r holds where the body need not be recorded,
+// because it is in memory or there is none. Net/http sends a body in memory together with
+// the header, and sends it again on a new connection, but only if it knows its type: the
+// primary must get it as it is. What Expect holds back may never be sent, so it is recorded.
+func ownBody(r *http.Request) (body func() (io.ReadCloser, error), known bool) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil, true
+	}
+	memory, length := capture.Memory(r.Body)
+	if memory == nil || len(r.Header["Expect"]) > 0 {
+		return nil, false
+	}
+	if length < r.ContentLength && r.GetBody != nil { // it has been sent before
+		return r.GetBody, true
+	}
+	return func() (io.ReadCloser, error) { return memory, nil }, true
+}
+
+// takeBody gives j a copy of the body of r, nil where there is none.
+func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, error)) code {
+	if open == nil {
+		return 0
+	}
+	end := capture.Failed
+	m.guard("GetBody", func() error { //nolint:errcheck // it is Failed
+		body, err := open()
+		if err != nil || body == nil {
+			return err
+		}
+		j.body, end = capture.ReadBody(body, announced(r), m.pool, m.maxBody)
+		return nil
+	})
+	return bodyVerdict(end)
+}
+
+// startCall starts the copy of r beside the primary, with a body of its own.
+func (m *Mirror) startCall(j *job, r *http.Request, open func() (io.ReadCloser, error)) code {
+	if w := m.takeBody(j, r, open); w != 0 {
+		j.primary.cancel()
+		return w
+	}
+	return m.start(j, r)
+}
+
+// announced is the length of the body of r, -1 if unknown, for which a client's request has 0.
+func announced(r *http.Request) int64 {
+	if r.ContentLength == 0 {
+		return -1
+	}
+	return r.ContentLength
+}
+
+// tee returns the request that the primary gets: the caller's, with its body recorded.
+// An attempt that the primary makes again is recorded anew.
+func (c *calling) tee(m *Mirror) *http.Request {
+	length := announced(c.request)
+	var early func(*capture.Buffer, error) bool
+	if m.timing == Parallel {
+		early = m.startEarly(&c.job, c.request)
+	}
+	record := func(body io.ReadCloser) io.ReadCloser {
+		if c.over.Load() {
+			return body
+		}
+		b := &capture.Body{}
+		b.Init(body, length, m.pool, m.maxBody)
+		if early != nil {
+			b.Early(early)
+		}
+		discard(c.body.Swap(b))
+		if c.over.Load() {
+			discard(b)
+		}
+		return b.Client()
+	}
+	out := *c.request
+	out.Body = record(c.request.Body)
+	if get := c.request.GetBody; get != nil {
+		out.GetBody = func() (io.ReadCloser, error) {
+			body, err := get()
+			if err != nil {
+				return body, err
+			}
+			return record(body), nil
+		}
+	}
+	return &out
+}
+
+// discard ends a recording that is of no use.
+func discard(b *capture.Body) {
+	if b != nil {
+		buf, _ := b.Stop()
+		buf.Release()
+	}
+}
+
+// called runs when the exchange is complete, or has come to nothing.
+func (m *Mirror) called(c *calling, w code) {
+	c.ended = time.Now()
+	defer m.observe(c.before, c.ended)
+	running, end := m.running(&c.job), capture.Complete
+	c.over.Store(true)
+	if body := c.body.Load(); running {
+		discard(body)
+	} else if body != nil {
+		c.job.body, end = body.Stop()
+		c.trailer = fields.Take(c.request.Trailer, nil)
+	}
+	switch {
+	case w != 0:
+	case refused(c.resp.Status):
+		w = codePrimaryRefused
+	default:
+		w = bodyVerdict(end)
+	}
+	r := c.request
+	c.request = nil // it holds a body, and the copy may wait
+	c.body.Store(nil)
+	m.primaryDone(&c.job, r, r, w)
+}
+
+// snapshot keeps of r what the primary might change. It tells why r is not to be copied
+// after all, or 0.
+func (m *Mirror) snapshot(j *job, r *http.Request) code {
+	j.start, j.primary = time.Now(), m.answered
+	j.header = fields.Take(r.Header, j.room[:])
+	for name, values := range j.header.All() {
+		switch {
+		case name == m.requestID && j.id == "":
+			j.id = values[0][:min(len(values[0]), maxID)]
+		case mark.In(name, values):
+			return codeLoop
+		}
+	}
+	if j.id == "" {
+		j.id, j.minted = newID(), m.requestID != ""
+	}
+	j.method, j.host, j.proto, j.url = r.Method, r.Host, r.Proto, *r.URL
+	if j.method == "" {
+		j.method = http.MethodGet
+	}
+	j.reads = methods.OnlyReads(r)
+	if m.telemetry.Traced() {
+		span := trace.SpanContextFromContext(r.Context())
+		j.span = &span
+	}
+	for _, key := range m.contextKeys {
+		j.values = append(j.values, r.Context().Value(key))
+	}
+	return 0
+}
+
+// maxID is how much of an inbound request ID serves as correlation ID.
+const maxID = 128
+
+// newID returns 128 random bits in hex, the form of a W3C trace ID.
+func newID() string {
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:], rand.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
+	var s [32]byte
+	hex.Encode(s[:], b[:])
+	return string(s[:])
+}
+
+// primaryResult hands the primary's response to a copy that runs at the same time (Parallel).
+// Copies of AfterPrimary share one that is complete: Mirror.answered.
+type primaryResult struct {
+	ctx    context.Context // parent of every context of the copy; ends when the copy is of no use
+	cancel context.CancelFunc
+
+	started  atomic.Bool   // by the copy, or by the primary that has answered before the copy could start
+	refused  atomic.Uint32 // the code under which the copy was refused while the primary ran
+	released atomic.Bool   // by the primary with its response, or by the copy that no longer wants it
+
+	answered chan struct{} // closed when the primary has answered and the copy still waits
+	code     code          // why the answers are not to be compared; written before answered is closed
+
+	ahead int64  // bytes of the copy's answer up to which it does not wait for the primary's
+	drop  func() // ends the recording of the primary's response; nil if it is complete
+}
+
+// besidePrimary lets the copy of j run beside its primary. Drop ends the recording of the
+// primary's response.
+func (m *Mirror) besidePrimary(j *job, drop func()) {
+	p := &primaryResult{answered: make(chan struct{}), drop: drop, ahead: m.maxBody}
+	p.ctx, p.cancel = context.WithCancel(m.base)
+	j.primary = p
+	j.most.Store(math.MaxInt64) // nobody knows yet what the primary will answer
+	if m.target.Discard {
+		j.most.Store(m.maxBody)
+		p.ahead = math.MaxInt64
+	}
+}
+
+// completeResult returns the result that copies share whose primary has answered before them.
+func completeResult(base context.Context) *primaryResult {
+	p := &primaryResult{ctx: base, cancel: func() {}, answered: make(chan struct{}), ahead: math.MaxInt64}
+	p.started.Store(true)
+	p.released.Store(true)
+	close(p.answered)
+	return p
+}
+
+// unwanted reports whether the copy has ended before the primary, whose response nobody needs.
+func (p *primaryResult) unwanted() bool { return p.drop != nil && p.released.Load() }
+
+// pace is called before more is taken of the copy's answer, of which size bytes have come. An
+// answer that is no longer kept waits here until the primary has answered, because then it is
+// known how much of it is of use. The error says that ctx ended first.
+func (p *primaryResult) pace(ctx context.Context, size int64) error {
+	if p == nil || size <= p.ahead { // a HandlerTransport on its own has none
+		return nil
+	}
+	select {
+	case <-p.answered:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// result returns the code that the primary ended with. Answered is false while it runs.
+func (p *primaryResult) result() (c code, answered bool) {
+	select {
+	case <-p.answered:
+		return p.code, true
+	default:
+		return 0, false
+	}
+}
+
+// await waits until the primary has answered, and returns the code that it ended with.
+func (p *primaryResult) await(until time.Time) code {
+	if c, answered := p.result(); answered {
+		return c
+	}
+	late := time.NewTimer(time.Until(until))
+	defer late.Stop()
+	select {
+	case <-p.answered:
+		return p.code
+	case <-late.C:
+		return codePrimaryIncomplete
+	case <-p.ctx.Done():
+		if c, answered := p.result(); answered { // which has cancelled the copy
+			return c
+		}
+		return codeShutDown
+	}
+}
+
+// complete hands the primary's response to the copy, or releases it if the copy has ended.
+// A code says why the two are not to be compared, and cancels the copy.
+func (p *primaryResult) complete(response *capture.Response, c code) {
+	if !p.released.CompareAndSwap(false, true) {
+		response.Body.Release()
+		return
+	}
+	p.code = c
+	close(p.answered)
+	if c != 0 {
+		p.cancel()
+	}
+}
+
+// releasePrimary releases the primary's response. One that is still being written is no longer
+// recorded. Whoever counts the end of j calls it, once.
+func (j *job) releasePrimary() {
+	p := j.primary
+	switch {
+	case p.released.Load() || !p.released.CompareAndSwap(false, true):
+		j.resp.Body.Release()
+	case p.drop != nil:
+		p.drop()
+	}
+}
+
+// startEarly returns what starts the copy of r when its body is complete. Announced trailers
+// come with the end of the body.
+func (m *Mirror) startEarly(j *job, r *http.Request) func(body *capture.Buffer, err error) (taken bool) {
+	p := j.primary
+	return func(body *capture.Buffer, err error) bool {
+		if len(r.Trailer) > 0 && err != io.EOF || !p.started.CompareAndSwap(false, true) {
+			return false
+		}
+		j.body = body
+		if c := m.start(j, r); c != 0 {
+			m.tally.add(r, c)
+			p.refused.Store(uint32(c)) // its route is known once the primary is done
+		}
+		return true
+	}
+}
+
+// start queues j, the copy of r, while the primary runs. A non-zero code says why it does not.
+func (m *Mirror) start(j *job, r *http.Request) code {
+	j.primary.started.Store(true)
+	j.due = time.Now()
+	j.trailer = fields.Take(r.Trailer, nil)
+	return m.enqueue(j)
+}
+
+// running reports whether the copy of j was started beside the primary, which is done now. If
+// it was not, it goes the way of AfterPrimary.
+func (m *Mirror) running(j *job) bool {
+	if p := j.primary; !p.started.Load() && p.started.CompareAndSwap(false, true) {
+		p.cancel()
+		j.primary = m.answered
+	}
+	return j.primary != m.answered
+}
+
+// primaryDone runs when the primary has finished. It queues the copy, or hands the response to
+// one already running. A non-zero code drops it. R is the request as it came, given as the
+// primary got it.
+func (m *Mirror) primaryDone(j *job, r, given *http.Request, c code) {
+	if c == 0 {
+		j.route = m.routeName(given)
+		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
+		if !j.resp.Body.Reserve(j.resp.Header.Size() + j.resp.Trailer.Size()) {
+			c = codeBytesFull
+		}
+		if m.meter != nil {
+			j.overhead = j.before + time.Since(j.ended)
+		}
+	}
+	if j.primary != m.answered {
+		if refused := code(j.primary.refused.Load()); refused != 0 {
+			m.lose(given, refused)
+		}
+		j.primary.complete(j.resp, c)
+		if c != 0 && m.queue.Remove(j, int(c)) { // it need not wait for its turn
+			j.discard()
+			m.lose(given, c)
+		}
+		return
+	}
+	j.due = j.ended
+	if c != 0 {
+		j.discard()
+		m.lose(given, c)
+	} else if c = m.enqueue(j); c == 0 {
+		return
+	} else {
+		m.coverage.count(m.labels.Route(j.route, j.method, &j.url), m.labels.Origin(j.route, j.resp.Status), c)
+	}
+	m.tally.add(r, c)
+}
+
+// routeName returns what names the endpoint of r, on its goroutine and without allocating:
+// the answer of WithRoute, else the router's pattern. See route.Labels.
+func (m *Mirror) routeName(r *http.Request) (route string) {
+	if m.config.route == nil {
+		return r.Pattern
+	}
+	done := make(chan string, 1) // a goroutine of its own: runtime.Goexit would end that of the request
+	go func() {
+		var route string
+		defer func() { done <- route }()
+		m.guard("WithRoute", func() error { //nolint:errcheck // the route stays empty
+			route = m.config.route(r)
+			return nil
+		})
+	}()
+	return <-done
+}
