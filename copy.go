@@ -20,9 +20,11 @@ import (
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/limit"
+	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/route"
+	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -216,7 +218,7 @@ func (m *Mirror) run(j *job) {
 	case !room:
 		claimed, end = j.claim(), codeBytesFull
 		return
-	case !valid(res.Request):
+	case !target.Valid((*message.Message)(res.Request)):
 		claimed, end = j.claim(), codeInvalid
 		return
 	}

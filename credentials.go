@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/target"
 )
 
 // credentials are the fields that DropCredentials removes and that the record mask blanks,
@@ -155,7 +156,7 @@ func (a *attempt) credentials(h http.Header) {
 	if a.target.URL == "" || len(kept) == 0 || a.m.warned.Load() {
 		return
 	}
-	base, err := a.target.base()
+	base, err := target.ParseURL(a.target.URL)
 	if err != nil || !strings.EqualFold(base.Host, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
 		return
 	}

@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
@@ -9,7 +10,7 @@ import (
 // newLabels returns what names routes, strata and correlation IDs, by the rules of maskers that
 // are about them.
 func newLabels(c *config, maskers []Masker) *route.Labels {
-	l := &route.Labels{Methods: c.methods, Named: c.route != nil, RequestID: c.requestID, NewID: newID}
+	l := &route.Labels{Methods: c.methods, Named: c.route != nil, RequestID: c.requestID, NewID: mark.NewID}
 	var paths redact.Paths
 	for _, masker := range newMaskAll("", maskers).list {
 		mask := func(m *message.Message) error { return masker.Mask((*Message)(m)) }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/goshadow/shadow/internal/composite"
+	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/token"
 )
@@ -159,7 +160,7 @@ func (m *maskAll) record(msg *Message) error {
 	if !bytes.Equal(body, msg.Body) {
 		msg.Digest = 0
 		eachValue(msg, func(name, value string) string {
-			if name = http.CanonicalHeaderKey(name); name == "Etag" || slices.Contains(digests[:], name) {
+			if name = http.CanonicalHeaderKey(name); name == "Etag" || slices.Contains(fields.Digests, name) {
 				return maskedText
 			}
 			return value
