@@ -137,8 +137,8 @@ func (c *worn) Write(p []byte) (int, error) {
 
 func (c *worn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err != nil && c.stale.Load() {
-		err = io.EOF
+	if c.stale.Load() { // also where the server was faster than Close
+		return 0, io.EOF
 	}
 	return n, err
 }
@@ -156,7 +156,7 @@ func TestACopyOnAStaleConnectionArrivesAtMostOnce(t *testing.T) {
 			}))
 			defer srv.Close()
 			r := toServer(t, srv)
-					var conns []*worn
+			var conns []*worn
 			r.own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 				c := &worn{Conn: conn, written: written}
