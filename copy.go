@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -23,8 +24,8 @@ import (
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
+	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
-	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -218,7 +219,7 @@ func (m *Mirror) run(j *job) {
 	case !room:
 		claimed, end = j.claim(), codeBytesFull
 		return
-	case !target.Valid((*message.Message)(res.Request)):
+	case !valid(res.Request):
 		claimed, end = j.claim(), codeInvalid
 		return
 	}
@@ -616,13 +617,13 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 // counts against the budget until j is released.
 func (m *Mirror) maskMessage(j *job, msg *Message) error {
 	if len(m.maskers)+len(m.recordMaskers) == 0 { // the mask of credentials writes no body
-		return m.mask.record(msg)
+		return m.mask.rule.Record((*message.Message)(msg))
 	}
 	room := int64(len(msg.Body))
 	if !j.hold(room) {
 		return errNoRoom
 	}
-	if err := m.mask.record(msg); err != nil {
+	if err := m.mask.rule.Record((*message.Message)(msg)); err != nil {
 		return err
 	}
 	if more := int64(len(msg.Body)) - room; more > 0 && !j.hold(more) {
@@ -646,4 +647,65 @@ func sizeOf(diffs []Diff) (n int64) {
 		n += int64(len(diffs[i].Primary) + len(diffs[i].Shadow))
 	}
 	return n
+}
+
+// errLeak says that the leak check found something and nothing was sent.
+var errLeak = errors.New("shadow: a masked copy still held what looks like personal data or a credential")
+
+// checkCopy returns an error if the copy that out describes, with the header h, may not be sent to
+// t. In is the request as it came.
+func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h http.Header) error {
+	if c := m.leakCheck; !c.watches(t) || !c.share.drawn() {
+		return nil
+	}
+	return m.leaked(t.Name, j.id, route, "a copy that was masked",
+		redact.Sent((*message.Message)(in), (*message.Message)(out), h))
+}
+
+// checkRecord returns an error if res, which was masked, may not be reported.
+func (m *Mirror) checkRecord(res *Result) error {
+	if c := m.leakCheck; c == nil || c.Scope != LeakCheckRecords || !c.share.drawn() {
+		return nil
+	}
+	return m.leaked(res.Target, res.ID, res.Route, "a result that was masked",
+		redact.Reported(" of the request", (*message.Message)(res.Request)),
+		redact.Reported(" of the primary's answer", (*message.Message)(res.Primary)),
+		redact.Reported(" of the shadow's answer", (*message.Message)(res.Shadow)))
+}
+
+// leaked looks for leaks in parts and raises the alarm if there is one.
+func (m *Mirror) leaked(target, id, route, what string, parts ...redact.Part) error {
+	found, err := redact.FindLeaks(m.leakCheck.kinds, parts...)
+	if found == nil {
+		return err
+	}
+	m.guard("MeterProvider", func() error { //nolint:errcheck // logged
+		for kind, n := range found.Counts {
+			m.telemetry.Leak(m.base, target, kind.String(), n)
+		}
+		return nil
+	})
+	then := "it was stopped"
+	if m.leakCheck.Then == LeakDisablesMirror {
+		m.SetEnabled(false)
+		then = "it was stopped, and the mirror is switched off"
+	}
+	m.notify(Event{Kind: EventLeak, Target: target, ID: id, Route: route,
+		Text: fmt.Sprintf("%s still holds what looks like %s at %s: %s", what, found.First, found.Place, then)})
+	return errLeak
+}
+
+// maskFailed reports err once for each rule. What says which consequence it had.
+func (m *Mirror) maskFailed(target string, x *Exchange, what string, err error) {
+	if errors.Is(err, errLeak) || errors.Is(err, errNoRoom) { // reported already; no fault of a mask
+		return
+	}
+	rule, cause := "a Masker", "a Masker of the program's own failed" // whose error may say anything
+	var built *redact.Error
+	if errors.As(err, &built) {
+		rule, cause = built.Option, built.Option+": "+built.Err.Error()
+	}
+	if _, again := m.told.LoadOrStore(target+" "+what+" "+rule, true); !again {
+		m.notify(Event{Kind: EventMaskFailed, Target: target, ID: x.ID, Route: x.Route, Text: what + ": " + cause + "; further ones are counted only"})
+	}
 }

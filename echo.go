@@ -7,39 +7,44 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goshadow/shadow/internal/composite"
+	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/pointer"
+	"github.com/goshadow/shadow/internal/redact"
 )
 
-// replacers are the maskers of m that put something else in the place of values; nil where
-// there is none.
-func replacers(m Masker) []Masker {
-	var list []Masker
-	for _, one := range composite.Flat([]Masker{m}) {
-		if _, ok := one.(replaceable); ok && !isNil(one) {
-			list = append(list, one)
-		}
+// replacers returns the parts of m that put something else in the place of values.
+func replacers(m Masker) []*redact.Rule {
+	if m == nil {
+		return nil
 	}
-	return list
+	return slices.DeleteFunc(slices.Clone(ruleOf(m).Units()), func(r *redact.Rule) bool { return !r.HidesValues() })
 }
 
-// effective are those of the maskers that changed the request of the copy. Request makes it
-// anew, or returns nil where there is no room for it.
-func (m *Mirror) effective(maskers []Masker, request func() *Message) (list []Masker) {
-	if len(maskers) == 0 {
+// effective returns those of rules that changed the request of the copy. Request makes it anew, or
+// returns nil if there is no room for it.
+func (m *Mirror) effective(rules []*redact.Rule, request func() *Message) (list []*redact.Rule) {
+	if len(rules) == 0 {
 		return nil
 	}
 	was := request()
 	if was == nil {
 		return nil
 	}
-	for _, masker := range maskers {
+	for _, rule := range rules {
 		now := was.Clone()
-		if m.guard("Masker", func() error { return masker.Mask(now) }) == nil && !sameRequest(was, now) {
-			list = append(list, masker)
+		if m.replace(rule, now) == nil && !sameRequest(was, now) {
+			list = append(list, rule)
 		}
 	}
 	return list
+}
+
+// replace applies a rule to msg.
+func (m *Mirror) replace(rule *redact.Rule, msg *Message) error {
+	return m.guard("Masker", func() error {
+		_, err := rule.Covered((*message.Message)(msg))
+		return err
+	})
 }
 
 func sameRequest(a, b *Message) bool {
@@ -59,18 +64,18 @@ func spelledURL(u *url.URL) string {
 // vanish when the same maskers have been over the primary's answer. The shadow's is compared
 // as it is: the replacement of another value, or no value at all, remains a difference, and
 // so does what a masker replaces that found nothing in the request.
-func (m *Mirror) echoes(x *Exchange, maskers []Masker, request func() *Message, diffs []Diff, more bool) (rest, echoed []Diff, others bool) {
+func (m *Mirror) echoes(x *Exchange, rules []*redact.Rule, request func() *Message, diffs []Diff, more bool) (rest, echoed []Diff, others bool) {
 	if len(diffs) == 0 {
 		return diffs, nil, more
 	}
-	maskers = m.effective(maskers, request)
-	if len(maskers) == 0 {
+	rules = m.effective(rules, request)
+	if len(rules) == 0 {
 		return diffs, nil, more
 	}
 	y := *x
 	y.Primary = x.Primary.Clone()
-	for _, masker := range maskers {
-		if m.guard("Masker", func() error { return masker.Mask(y.Primary) }) != nil { // it cannot be read
+	for _, rule := range rules {
+		if m.replace(rule, y.Primary) != nil { // it cannot be read
 			return diffs, nil, more
 		}
 	}

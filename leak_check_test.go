@@ -211,7 +211,7 @@ func TestTheLeakCheckChecksRecords(t *testing.T) {
 }
 
 // The control is a target like the other; what it is not sent makes no noise.
-func TestTheCanaryWatchesTheControl(t *testing.T) {
+func TestTheLeakCheckWatchesTheControl(t *testing.T) {
 	seen, page := &wire{}, &happenings{}
 	candidate := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "other") })
 	control := remoteTo(t, seen)

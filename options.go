@@ -18,34 +18,39 @@ import (
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/methods"
+	"github.com/goshadow/shadow/internal/redact"
 )
 
-// The table of defaults: what New uses where no option says otherwise. docs/operations.md shows
-// it, and a test compares them.
+// What a Mirror does where no option says otherwise.
 const (
-	defaultTimeout           = 10 * time.Second // of Target.Timeout
-	defaultConcurrency       = 8                // of a target in process
-	defaultRemoteConcurrency = 64               // of any other target
+	defaultTimeout           = 10 * time.Second
+	defaultConcurrency       = 8  // of in-process targets
+	defaultRemoteConcurrency = 64 // of all other targets
 	defaultQueue             = 256
 	defaultQueueBytes        = 64 << 20
-	defaultMaxBody           = 1 << 20 // or defaultQueueBytes, if WithQueue sets less
-	defaultControlRate       = whole
+	defaultMaxBody           = 1 << 20
 	defaultRequestID         = "X-Request-Id"
-	defaultTiming            = AfterPrimary
+
+	defaultBreakerFailures = 0.5
+	defaultBreakerWindow   = 10 * time.Second
+	defaultBreakerMin      = 20
+	defaultBreakerPause    = 10 * time.Second
+	defaultBreakerProbes   = 3
+	defaultSheddingWait    = 500 * time.Microsecond
+	defaultSheddingHeap    = 0.8
+	defaultOverhead        = time.Millisecond
+	defaultOverheadWindow  = 10 * time.Second
+	defaultOverheadMin     = 1000
+	defaultOverheadPause   = 30 * time.Second
 )
 
-// The rest of the table. Zero fields of the options that users give have these values too.
-var (
-	defaultMethods  = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions} // safe (RFC 9110 section 9.2.1), without TRACE
-	defaultBreaker  = BreakerOptions{Failures: 0.5, Window: 10 * time.Second, Min: 20, Pause: 10 * time.Second, Probes: 3}
-	defaultShedding = LoadSheddingOptions{Wait: 500 * time.Microsecond, Heap: 0.8}
-	defaultOverhead = OverheadOptions{P99: time.Millisecond, Window: 10 * time.Second, Min: 1000, Pause: 30 * time.Second}
-)
+// defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
+var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
 
-// Option configures a Mirror. Options are applied in order. The last one that sets a value
-// wins, so that a preset can be overridden. WithMasker, WithRecordMasker, WithReporter and
-// WithContextKeys add to what is there. An invalid value is an error of New, even if a later
-// option overrides it.
+// Option configures a Mirror. Options are applied in order. Where one value is set twice
+// the last one wins, so that a preset can be overridden; WithMasker, WithRecordMasker,
+// WithReporter and WithContextKeys add to what is there. An invalid value is an error of New, also where a
+// later option overrides it.
 type Option interface{ apply(*config) }
 
 type optionFunc func(*config)
@@ -206,28 +211,17 @@ func WithRecordMasker(m Masker) Option {
 	})
 }
 
-// masksFor is what masks the copies sent to t, nil where nothing does: a list, also of one
-// rule (see AllowBodies).
+// masksFor returns what masks the copies sent to t, or nil if nothing does. It is a list even of one
+// rule: see AllowBodies.
 func (c *config) masksFor(t *Target) Masker {
-	var list []Masker
+	var all []Masker
 	if !t.local() {
-		list = newMaskAll("", c.maskers).list
+		all = c.maskers
 	}
-	if t.Masker != nil {
-		for _, own := range newMaskAll("", []Masker{t.Masker}).list {
-			if !slices.ContainsFunc(list, func(m Masker) bool { return same(m, own) }) {
-				list = append(list, own)
-			}
-		}
-	} else if len(list) == 0 {
+	if t.Masker == nil && len(all) == 0 {
 		return nil
 	}
-	return newMaskAll("Masker", list)
-}
-
-// same reports whether two maskers are one.
-func same(a, b Masker) bool {
-	return reflect.TypeOf(a) == reflect.TypeOf(b) && reflect.TypeOf(a).Comparable() && a == b
+	return &masker{redact.Union("Masker", rulesOf(all), ruleOf(t.Masker)), append(slices.Clone(all), t.Masker)}
 }
 
 // reportsMore reports whether reports hold values that a target is not sent: its Masker hides
@@ -237,17 +231,11 @@ func (c *config) reportsMore() bool {
 		return false
 	}
 	for _, t := range []*Target{&c.target, c.control} {
-		if t != nil && t.Masker != nil && slices.ContainsFunc(newMaskAll("", []Masker{t.Masker}).list, hidesValues) {
+		if t != nil && t.Masker != nil && ruleOf(t.Masker).HidesValues() {
 			return true
 		}
 	}
 	return false
-}
-
-// hidesValues reports whether m is a rule about values of traffic: what reports should hide too.
-func hidesValues(m Masker) bool {
-	_, rule := m.(replaceable)
-	return rule
 }
 
 // WithComparator replaces the comparator, as WithCompare does. The default is that of
@@ -296,7 +284,9 @@ func WithReporter(r ...Reporter) Option {
 // WithMethods are "_OTHER".
 func WithRoute(route func(*http.Request) string) Option {
 	return optionFunc(func(c *config) {
-		check(c, "WithRoute", route)
+		if route == nil {
+			c.fail("WithRoute: nil function")
+		}
 		c.route = route
 	})
 }
@@ -405,7 +395,9 @@ func WithRequestID(header string) Option {
 // default is slog.Default() at the time; slog.New(slog.DiscardHandler) logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
-		check(c, "WithLogger", l)
+		if isNil(l) {
+			c.fail("WithLogger: nil logger")
+		}
 		c.logger = l
 	})
 }
@@ -414,7 +406,9 @@ func WithLogger(l *slog.Logger) Option {
 // span of the primary. The default is no spans.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return optionFunc(func(c *config) {
-		check(c, "WithTracerProvider", tp)
+		if isNil(tp) {
+			c.fail("WithTracerProvider: nil provider")
+		}
 		c.tracer = tp
 	})
 }
@@ -422,7 +416,9 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 // WithMeterProvider records metrics. The default is none. See docs/telemetry.md.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) {
-		check(c, "WithMeterProvider", mp)
+		if isNil(mp) {
+			c.fail("WithMeterProvider: nil provider")
+		}
 		c.meter = mp
 	})
 }
@@ -432,47 +428,49 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 // trace headers are never sent to a shadow: its spans are not part of that trace.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) {
-		check(c, "WithPropagator", p)
+		if isNil(p) {
+			c.fail("WithPropagator: nil propagator")
+		}
 		c.propagator = p
 	})
 }
 
-// The faults of numbers. A fault is not an error of its own: New reports all of them at once.
-
 func (c *config) positive(name string, n int64) {
-	c.want(n > 0, name, n, "not a positive number")
+	if n <= 0 {
+		c.fail("%s: %d is not a positive number", name, n)
+	}
 }
 
 func (c *config) notNegative(name string, n int64) {
-	c.want(n >= 0, name, n, "negative")
+	if n < 0 {
+		c.fail("%s: %d is negative", name, n)
+	}
 }
 
-// share checks a share; 0 is the default.
+// share complains about what is no share of something; 0 is the default.
 func (c *config) share(name string, p float64) {
-	c.want(p >= 0 && p <= 1, name, p, "not between 0 and 1") // nor is NaN
+	if !(p >= 0 && p <= 1) { // NaN too
+		c.fail("%s: %v is not between 0 and 1", name, p)
+	}
 }
 
-// The longest time that an option can name, and the shortest window: clocks and timers do not
-// keep one that is shorter than their ticks.
+// The spans of time that an option can name. A window that is shorter than the ticks of
+// clocks and timers could not be kept.
 const (
 	shortestWindow = time.Second
 	longestSpan    = 366 * 24 * time.Hour
 )
 
-// span checks a duration; 0 is the default.
 func (c *config) span(name string, d time.Duration) {
-	c.want(d >= 0 && d <= longestSpan, name, d, fmt.Sprintf("not between 0 and %v", longestSpan))
+	if d < 0 || d > longestSpan {
+		c.fail("%s: %v is not between 0 and %v", name, d, longestSpan)
+	}
 }
 
-// window checks a window of time; 0 is the default.
+// window complains about a window of time; 0 is the default.
 func (c *config) window(name string, d time.Duration) {
-	c.want(d == 0 || d >= shortestWindow && d <= longestSpan, name, d, fmt.Sprintf("not between %v and %v", shortestWindow, longestSpan))
-}
-
-// want records a fault of v unless ok.
-func (c *config) want(ok bool, name string, v any, fault string) {
-	if !ok {
-		c.fail("%s: %v is %s", name, v, fault)
+	if d != 0 && (d < shortestWindow || d > longestSpan) {
+		c.fail("%s: %v is not between %v and %v", name, d, shortestWindow, longestSpan)
 	}
 }
 
@@ -495,7 +493,6 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
 		target:     target,
 		methods:    defaultMethods[:],
-		timing:     defaultTiming,
 		queue:      defaultQueue,
 		queueBytes: defaultQueueBytes,
 		requestID:  defaultRequestID,
@@ -530,17 +527,20 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	if c.name == "" {
 		c.name = target.Name
 	}
-	c.controlShare = cmp.Or(c.controlShare, defaultControlRate)
-	orDefaults(&c.breaker, defaultBreaker)
-	orDefaults(&c.shedding, defaultShedding)
-	orDefaults(&c.overhead, defaultOverhead)
+	c.controlShare = cmp.Or(c.controlShare, whole)
+	b, s, o := &c.breaker, &c.shedding, &c.overhead
+	b.Failures, b.Window, b.Min = cmp.Or(b.Failures, defaultBreakerFailures), cmp.Or(b.Window, defaultBreakerWindow), cmp.Or(b.Min, defaultBreakerMin)
+	b.Pause, b.Probes = cmp.Or(b.Pause, defaultBreakerPause), cmp.Or(b.Probes, defaultBreakerProbes)
+	s.Wait, s.Heap = cmp.Or(s.Wait, defaultSheddingWait), cmp.Or(s.Heap, defaultSheddingHeap)
+	o.P99, o.Window = cmp.Or(o.P99, defaultOverhead), cmp.Or(o.Window, defaultOverheadWindow)
+	o.Min, o.Pause = cmp.Or(o.Min, defaultOverheadMin), cmp.Or(o.Pause, defaultOverheadPause)
 	c.maxBody = cmp.Or(c.maxBody, min(defaultMaxBody, c.queueBytes))
 	if c.comparator == nil {
 		c.comparator, _ = NewComparator(CompareOptions{})
 	}
 	if c.concurrency == 0 {
 		c.concurrency = defaultRemoteConcurrency
-		if target.local() {
+		if _, ok := target.Transport.(*handlerTransport); ok {
 			c.concurrency = defaultConcurrency
 		}
 	}
@@ -548,14 +548,4 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		c.propagator = propagation.TraceContext{}
 	}
 	return c, nil
-}
-
-// orDefaults gives the zero fields of options their default.
-func orDefaults[T any](options *T, defaults T) {
-	to, from := reflect.ValueOf(options).Elem(), reflect.ValueOf(defaults)
-	for i := range to.NumField() {
-		if to.Field(i).IsZero() {
-			to.Field(i).Set(from.Field(i))
-		}
-	}
 }

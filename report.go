@@ -13,7 +13,6 @@ import (
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/pointer"
-	"github.com/goshadow/shadow/internal/target"
 )
 
 // LogReporter logs results to l; nil is slog.Default() at the time. It is made to be
@@ -75,7 +74,7 @@ func (l *logReporter) count(r *Result) uint64 {
 			h.WriteByte(0)
 		}
 	}
-	write(r.Mirror, r.Target, r.Route, string(r.Outcome), target.ErrorType(r.Err))
+	write(r.Mirror, r.Target, r.Route, string(r.Outcome), errorType(r.Err))
 	if r.Shadow != nil && r.Primary != nil && r.Shadow.StatusCode != r.Primary.StatusCode {
 		write(strconv.Itoa(r.Primary.StatusCode), strconv.Itoa(r.Shadow.StatusCode))
 	}
@@ -166,6 +165,11 @@ func listeners(c *config) []Reporter {
 	told := map[Reporter]bool{}
 	var visit func(part any)
 	visit = func(part any) {
+		if p, ok := part.(interface{ Unwrap() []Masker }); ok && !isNil(part) {
+			for _, one := range p.Unwrap() {
+				visit(one)
+			}
+		}
 		if p, ok := part.(interface{ parts() []any }); ok {
 			for _, one := range p.parts() {
 				visit(one)

@@ -1,13 +1,16 @@
 package redact
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
 )
 
-// Rule is what a masker does with a body.
-type Rule struct {
+// Walk is what a rule does with the pieces of a body.
+type Walk struct {
 	// Leaf masks a piece of a body that is in one format. It returns l.Text itself where
 	// nothing changes.
 	Leaf func(l Leaf) ([]byte, error)
@@ -22,7 +25,7 @@ type Rule struct {
 	Looks func(l Leaf) bool
 }
 
-func (r *Rule) looks(l Leaf) bool { return r.Looks == nil || r.Looks(l) }
+func (w *Walk) looks(l Leaf) bool { return w.Looks == nil || w.Looks(l) }
 
 // Leaf is a piece of a body that is in one format: the body itself, or the content of a
 // part, a record, the data of an event.
@@ -36,46 +39,97 @@ type Leaf struct {
 
 var errNesting = fmt.Errorf("multipart nested deeper than %d levels", media.MaxNesting)
 
+var (
+	errWhole = errors.New("the body is not there as a whole")
+	errTypes = errors.New("several Content-Type fields that differ")
+)
+
+// message masks the body of m. Every rule that looks at bodies does so here: a body that it would
+// look into, and cannot read, is an error.
+func (w *Walk) message(option string, m *message.Message) error {
+	body, err := w.open(m)
+	if err != nil {
+		return &Error{option, err}
+	}
+	m.Body = body
+	return nil
+}
+
+// open returns what w makes of the body of m.
+func (w *Walk) open(m *message.Message) ([]byte, error) {
+	if len(m.Body) == 0 && !m.Truncated {
+		return m.Body, nil
+	}
+	f, err := formatOf(m)
+	if err != nil {
+		return nil, err
+	}
+	if m.Truncated {
+		if f.Kind != media.Multipart && !w.looks(Leaf{Format: f, Text: m.Body}) {
+			return m.Body, nil
+		}
+		return nil, errWhole
+	}
+	return w.Body(f, m.Body)
+}
+
+// formatOf reads the Content-Type of m.
+func formatOf(m *message.Message) (media.Format, error) {
+	value, found := "", false
+	for name, values := range m.Header {
+		if http.CanonicalHeaderKey(name) != "Content-Type" {
+			continue
+		}
+		for _, v := range values {
+			if found && v != value {
+				return media.Format{}, errTypes
+			}
+			value, found = v, true
+		}
+	}
+	return media.Of(value), nil
+}
+
 // Body masks a body of the given format. It returns body itself where nothing changes.
 // What is broken is an error.
-func (r *Rule) Body(f media.Format, body []byte) ([]byte, error) { return r.body(f, body, 0) }
+func (w *Walk) Body(f media.Format, body []byte) ([]byte, error) { return w.body(f, body, 0) }
 
-func (r *Rule) body(f media.Format, body []byte, level int) ([]byte, error) {
+func (w *Walk) body(f media.Format, body []byte, level int) ([]byte, error) {
 	switch f.Kind {
 	case media.Multipart:
 		if level == media.MaxNesting {
 			return nil, errNesting
 		}
-		return r.multipart(f, body, level)
+		return w.multipart(f, body, level)
 	case media.Events, media.Records:
 		whole := Leaf{Format: f, Text: body}
-		if r.looks(whole) {
+		if w.looks(whole) {
 			if _, err := whole.readable(); err != nil {
 				return nil, err
 			}
 		}
 		if f.Kind == media.Events {
-			return r.events(f, body)
+			return w.events(f, body)
 		}
-		return r.records(f, body)
+		return w.records(f, body)
 	}
-	return r.leaf(Leaf{Format: f, Text: body})
+	return w.leaf(Leaf{Format: f, Text: body})
 }
 
 // leaf masks a piece that the rule looks into, through the gate.
-func (r *Rule) leaf(l Leaf) ([]byte, error) {
-	if len(l.Text) == 0 || !r.looks(l) {
+func (w *Walk) leaf(l Leaf) ([]byte, error) {
+	if len(l.Text) == 0 || !w.looks(l) {
 		return l.Text, nil
 	}
-	return l.Open(r.Leaf)
+	return l.Open(w.Leaf)
 }
 
 // records masks JSON texts that are separated as in NDJSON or RFC 7464.
-func (r *Rule) records(f media.Format, body []byte) ([]byte, error) {
+func (w *Walk) records(f media.Format, body []byte) ([]byte, error) {
 	e := edit{doc: body}
 	f.Kind = media.JSON
 	for at, record := range media.Each(body) {
-		masked, err := r.leaf(Leaf{Format: f, Text: record})
+		masked, err := w.leaf(Leaf{Format: f, Text: record})
 		if err != nil {
 			return nil, fmt.Errorf("record at offset %d: %w", at, err)
 		}

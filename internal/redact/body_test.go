@@ -32,9 +32,9 @@ func texts(pattern string) *redact.Texts {
 }
 
 // pins masks the member pin of JSON, wherever JSON is, and the part pin of forms.
-func pins(t testing.TB) *redact.Rule {
+func pins(t testing.TB) *redact.Walk {
 	set := jsonpath.NewSet(parse(t, "$..pin")...)
-	return &redact.Rule{
+	return &redact.Walk{
 		Leaf: func(l redact.Leaf) ([]byte, error) {
 			if l.Kind != media.JSON && !redact.LooksLikeJSON(l.Text) {
 				return l.Text, nil
@@ -68,8 +68,8 @@ func TestEvents(t *testing.T) {
 		})
 	}
 	text := texts(`s\w+t`)
-	rule := &redact.Rule{Leaf: func(l redact.Leaf) ([]byte, error) { return text.Text(l.Text), nil }}
-	got, err := rule.Body(f, []byte("data: a secret\ndata: secret b\n: secret\nid: 1\n\n"))
+	walk := &redact.Walk{Leaf: func(l redact.Leaf) ([]byte, error) { return text.Text(l.Text), nil }}
+	got, err := walk.Body(f, []byte("data: a secret\ndata: secret b\n: secret\nid: 1\n\n"))
 	require.NoError(t, err)
 	assert.Equal(t, "data: a [masked]\ndata: [masked] b\n: [masked]\nid: 1\n\n", string(got))
 }
@@ -113,7 +113,7 @@ func TestMultipart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for r, want := range map[*redact.Replacement]string{{}: c.masked, &dropped: c.dropped} {
 				set := jsonpath.NewSet(parse(t, "$..pin")...)
-				rule := &redact.Rule{
+				walk := &redact.Walk{
 					Leaf: func(l redact.Leaf) ([]byte, error) {
 						if l.Kind != media.JSON && !redact.LooksLikeJSON(l.Text) {
 							return l.Text, nil
@@ -122,7 +122,7 @@ func TestMultipart(t *testing.T) {
 					},
 					Part: func(name string) (redact.Replacement, bool) { return *r, name == "pin" },
 				}
-				got, err := rule.Body(media.Of(form), []byte(c.in))
+				got, err := walk.Body(media.Of(form), []byte(c.in))
 				if want == "" {
 					require.Error(t, err, "%q", got)
 					continue
@@ -137,11 +137,11 @@ func TestMultipart(t *testing.T) {
 // What is around the parts is text too.
 func TestTextAroundParts(t *testing.T) {
 	text := texts(`s\w+t`)
-	rule := &redact.Rule{
+	walk := &redact.Walk{
 		Leaf: func(l redact.Leaf) ([]byte, error) { return text.Text(l.Text), nil },
 		Text: text.Text,
 	}
-	got, err := rule.Body(media.Of("multipart/form-data; boundary=secret"), []byte("a secret\r\n--secret\r\nContent-Disposition: form-data; name=a; filename*=UTF-8''my%20s%65cret\r\n"+
+	got, err := walk.Body(media.Of("multipart/form-data; boundary=secret"), []byte("a secret\r\n--secret\r\nContent-Disposition: form-data; name=a; filename*=UTF-8''my%20s%65cret\r\n"+
 		"X-A: secret\r\nContent-Type: text/secret\r\n\r\nsecret\r\n--secret--\r\nsecret"))
 	require.NoError(t, err)
 	assert.Equal(t, "a [masked]\r\n--secret\r\nContent-Disposition: form-data; filename=\"my [masked]\"; name=a\r\n"+
@@ -154,8 +154,8 @@ func TestCodingsOfParts(t *testing.T) {
 		"": "", "Content-Transfer-Encoding: BASE64\r\n": "base64", "Content-Encoding: gzip\r\n": "gzip", "Content-Transfer-Encoding: 8bit\r\n": "",
 	} {
 		var seen []string
-		rule := &redact.Rule{Looks: func(l redact.Leaf) bool { seen = append(seen, l.Coding); return false }}
-		_, err := rule.Body(media.Of(form), []byte("--b\r\nContent-Disposition: form-data; name=a\r\n"+header+"\r\nx\r\n--b--"))
+		walk := &redact.Walk{Looks: func(l redact.Leaf) bool { seen = append(seen, l.Coding); return false }}
+		_, err := walk.Body(media.Of(form), []byte("--b\r\nContent-Disposition: form-data; name=a\r\n"+header+"\r\nx\r\n--b--"))
 		require.NoError(t, err)
 		assert.Equal(t, []string{want}, seen)
 	}
@@ -192,12 +192,12 @@ func FuzzMultipartHidesEveryPart(f *testing.F) {
 			}
 		}
 	}
-	rule := &redact.Rule{
+	walk := &redact.Walk{
 		Leaf: func(l redact.Leaf) ([]byte, error) { return l.Text, nil },
 		Part: func(name string) (redact.Replacement, bool) { return redact.Replacement{}, name == "pin" },
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		got, err := rule.Body(media.Of(form), []byte(body))
+		got, err := walk.Body(media.Of(form), []byte(body))
 		if err != nil {
 			return
 		}
@@ -258,9 +258,9 @@ func FuzzEventsHideEveryMember(f *testing.F) {
 		}
 		return ""
 	}
-	rule := pins(f)
+	walk := pins(f)
 	f.Fuzz(func(t *testing.T, stream string) {
-		got, err := rule.Body(media.Of("text/event-stream"), []byte(stream))
+		got, err := walk.Body(media.Of("text/event-stream"), []byte(stream))
 		if err != nil {
 			return
 		}

@@ -1,9 +1,40 @@
 package redact
 
 import (
+	"errors"
+	"fmt"
 	"net/textproto"
+	"slices"
 	"strings"
+
+	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/message"
 )
+
+// MaskCookies masks the named cookies, in Cookie and in Set-Cookie fields.
+func MaskCookies(names ...string) *Rule {
+	set := NewNames(names...)
+	r := &Rule{Option: "MaskCookies", Given: slices.Clone(names), values: true}
+	for _, name := range names {
+		if !fields.IsToken(name) {
+			r.Err = errors.Join(r.Err, fmt.Errorf("MaskCookies: %q is not the name of a cookie", name))
+		}
+	}
+	r.Found = func(i int) uint64 { return set.Found(r.Given[i]) }
+	r.mask = func(m *message.Message, with Replacement) error {
+		eachValue(m, func(name, value string) string {
+			switch {
+			case strings.EqualFold(name, "Cookie"):
+				return Cookies(value, set, with)
+			case strings.EqualFold(name, "Set-Cookie"):
+				return SetCookie(value, set, with)
+			}
+			return value
+		})
+		return nil
+	}
+	return r
+}
 
 // Cookies masks the named cookies in a Cookie field value, "" where none is left.
 func Cookies(value string, names Names, r Replacement) string {

@@ -8,7 +8,7 @@ import (
 
 // events masks a stream of server-sent events. The data of an event is one piece, the
 // value of every other line another.
-func (r *Rule) events(f media.Format, body []byte) ([]byte, error) {
+func (w *Walk) events(f media.Format, body []byte) ([]byte, error) {
 	e := edit{doc: body}
 	f.Kind = media.Lines
 	var block []media.EventLine
@@ -17,12 +17,12 @@ func (r *Rule) events(f media.Format, body []byte) ([]byte, error) {
 			block = append(block, l)
 			continue
 		}
-		if err := r.event(f, &e, block); err != nil {
+		if err := w.event(f, &e, block); err != nil {
 			return nil, err
 		}
 		block = block[:0]
 	}
-	if err := r.event(f, &e, block); err != nil {
+	if err := w.event(f, &e, block); err != nil {
 		return nil, err
 	}
 	return e.done(), nil
@@ -31,7 +31,7 @@ func (r *Rule) events(f media.Format, body []byte) ([]byte, error) {
 // event masks the lines of a block. The lines of masked data take the places of the
 // lines they were made of; there may be fewer of them, where a value of several lines was
 // masked.
-func (r *Rule) event(f media.Format, e *edit, block []media.EventLine) error {
+func (w *Walk) event(f media.Format, e *edit, block []media.EventLine) error {
 	isData := func(l media.EventLine) bool { return string(e.doc[l.Start:l.Name]) == "data" }
 	var data [][]byte
 	for _, l := range block {
@@ -40,14 +40,14 @@ func (r *Rule) event(f media.Format, e *edit, block []media.EventLine) error {
 		}
 	}
 	text := bytes.Join(data, []byte("\n"))
-	masked, err := r.leaf(Leaf{Format: f, Text: text})
+	masked, err := w.leaf(Leaf{Format: f, Text: text})
 	if err != nil {
 		return err
 	}
 	changed, left := !bytes.Equal(masked, text), len(data)
 	for _, l := range block {
 		if !isData(l) {
-			if err := r.eventLine(f, e, l); err != nil {
+			if err := w.eventLine(f, e, l); err != nil {
 				return err
 			}
 			continue
@@ -75,23 +75,23 @@ func (r *Rule) event(f media.Format, e *edit, block []media.EventLine) error {
 // eventLine masks a line that is no data: its value, and the name of what is no field of an
 // event. A line that begins like JSON is one piece: it is of an answer that only says that it
 // is a stream.
-func (r *Rule) eventLine(f media.Format, e *edit, l media.EventLine) error {
+func (w *Walk) eventLine(f media.Format, e *edit, l media.EventLine) error {
 	switch string(e.doc[l.Start:l.Name]) {
 	case "", "event", "id", "retry":
-		return r.line(f, e, l.Value, l.End, false)
+		return w.line(f, e, l.Value, l.End, false)
 	}
 	if LooksLikeJSON(e.doc[l.Start:l.End]) {
-		return r.line(f, e, l.Start, l.End, true)
+		return w.line(f, e, l.Start, l.End, true)
 	}
-	if err := r.line(f, e, l.Start, l.Value, true); err != nil {
+	if err := w.line(f, e, l.Start, l.Value, true); err != nil {
 		return err
 	}
-	return r.line(f, e, l.Value, l.End, true)
+	return w.line(f, e, l.Value, l.End, true)
 }
 
 // line masks doc[start:end], which is in one line, and stays so.
-func (r *Rule) line(f media.Format, e *edit, start, end int, stray bool) error {
-	masked, err := r.leaf(Leaf{Format: f, Text: e.doc[start:end], Stray: stray})
+func (w *Walk) line(f media.Format, e *edit, start, end int, stray bool) error {
+	masked, err := w.leaf(Leaf{Format: f, Text: e.doc[start:end], Stray: stray})
 	if err == nil {
 		e.change(start, end, bytes.ReplaceAll(masked, []byte("\n"), []byte(" ")))
 	}

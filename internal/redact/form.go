@@ -2,90 +2,37 @@ package redact
 
 import (
 	"bytes"
+	"errors"
 	"net/url"
-	"strings"
-	"sync/atomic"
+	"slices"
 
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
 )
 
-// Names are names of fields, parameters, cookies or elements, in any case, each with the
-// number of times that it was found.
-type Names map[string]*atomic.Uint64
-
-// NewNames returns the set of names.
-func NewNames(names ...string) Names {
-	n := make(Names, len(names))
-	for _, name := range names {
-		n[strings.ToLower(name)] = new(atomic.Uint64)
+// MaskForm masks the named fields of forms.
+func MaskForm(names ...string) *Rule {
+	set := NewNames(names...)
+	r := &Rule{Option: "MaskForm", Given: slices.Clone(names), values: true, reads: true, covers: isForm, hides: set.HasField}
+	if set[""] != nil {
+		r.Err = errors.New("MaskForm: empty name")
 	}
-	return n
+	r.Found = func(i int) uint64 { return set.Found(r.Given[i]) }
+	r.mask = func(m *message.Message, with Replacement) error {
+		walk := Walk{
+			Looks: isForm,
+			Leaf:  func(l Leaf) ([]byte, error) { return Form(l.Text, set, with), nil },
+			Part:  func(name string) (Replacement, bool) { return with, set.HasField(name) },
+		}
+		return walk.message(r.Option, m)
+	}
+	return r
 }
 
-// Has reports whether name is one of n, and counts that it was found.
-func (n Names) Has(name string) bool {
-	found, ok := n[strings.ToLower(name)]
-	if ok {
-		found.Add(1)
-	}
-	return ok
-}
-
-// Found returns how often name was found.
-func (n Names) Found(name string) uint64 { return n[strings.ToLower(name)].Load() }
-
-// HasField reports whether the name of a field is one of n, or has one of them in front of a
-// bracket, as email[] and email[home] have: PHP, Rails and qs read these as values of email.
-func (n Names) HasField(name string) bool {
-	base, _, bracketed := strings.Cut(name, "[")
-	return n.Has(name) || bracketed && n.Has(base)
-}
-
-// URL masks the query of a URL that is written as u, a fragment that looks like one, and the
-// parameters of the segments of its path.
-func URL(u string, names Names, r Replacement) string {
-	start, end := PathOf(u)
-	before, fragment, found := strings.Cut(u[end:], "#")
-	masked := u[:start] + PathParameters(u[start:end], names, r)
-	if query, ok := strings.CutPrefix(before, "?"); ok {
-		if query = string(Form([]byte(query), names, r)); query != "" || before == "?" {
-			masked += "?" + query
-		}
-	} else {
-		masked += string(Form([]byte(before), names, r))
-	}
-	if found {
-		masked += "#" + string(Form([]byte(fragment), names, r))
-	}
-	return masked
-}
-
-// PathParameters masks the values of the named parameters of path segments, which stand behind
-// semicolons (RFC 3986 section 3.3), such as the jsessionid of servlets.
-func PathParameters(escaped string, names Names, r Replacement) string {
-	e := edit{doc: []byte(escaped)}
-	for at := 0; at < len(escaped); {
-		i := strings.IndexByte(escaped[at:], ';')
-		if i < 0 {
-			break
-		}
-		start := at + i
-		end := len(escaped)
-		if i := strings.IndexAny(escaped[start+1:], ";/"); i >= 0 {
-			end = start + 1 + i
-		}
-		name, value, _ := strings.Cut(escaped[start+1:end], "=")
-		if at = end; !names.HasField(unescaped(name)) {
-			continue
-		}
-		if r.drop {
-			e.replace(start, end, "")
-		} else {
-			e.replace(start, end, ";"+name+"="+url.PathEscape(r.Text(unescaped(value))))
-		}
-	}
-	return string(e.done())
-}
+// isForm reports whether MaskForm looks into a piece of a body: a form, or the field of a form that
+// comes as a part. Files and documents in such parts, and what only says that it is a form, are for
+// other rules.
+func isForm(l Leaf) bool { return l.Plain || l.Kind == media.Form && LooksLikeForm(l.Text) }
 
 // Form masks the values of the named fields of a query, or of an urlencoded form: every
 // occurrence, whatever the spelling of its name.

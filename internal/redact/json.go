@@ -3,12 +3,62 @@ package redact
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
 )
+
+const eventStream = "text/event-stream"
+
+var errStray = errors.New("a stream of events with a line that is no field of an event")
+
+// MaskJSON masks what the paths select in JSON.
+func MaskJSON(paths ...string) *Rule {
+	r := &Rule{Option: "MaskJSON", Given: slices.Clone(paths), values: true, reads: true, covers: mayBeJSON}
+	parsed := make([]*jsonpath.Path, 0, len(paths))
+	for _, path := range paths {
+		p, err := jsonpath.Parse(path)
+		if err != nil {
+			r.Err = errors.Join(r.Err, fmt.Errorf("MaskJSON: %w", err))
+			continue
+		}
+		parsed = append(parsed, p.Fold())
+	}
+	set := jsonpath.NewSet(parsed...)
+	r.Found = func(i int) uint64 { return set.Found(i) }
+	r.mask = func(m *message.Message, with Replacement) error {
+		walk := Walk{
+			Looks: func(l Leaf) bool { return l.Type == eventStream || mayBeJSON(l) },
+			Leaf: func(l Leaf) ([]byte, error) {
+				switch {
+				case l.Kind != media.Lines || LooksLikeJSON(l.Text):
+				case l.Stray:
+					return nil, errStray
+				default: // of a stream, as a rule a word
+					return l.Text, Unread(l.Text, set)
+				}
+				return JSON(l.Text, set, with)
+			},
+		}
+		return walk.message(r.Option, m)
+	}
+	return r
+}
+
+// mayBeJSON reports whether MaskJSON looks into a piece of a body.
+func mayBeJSON(l Leaf) bool {
+	switch l.Kind {
+	case media.JSON, media.Records, media.Events:
+		return true
+	}
+	return len(l.Text) == 0 && l.Kind <= media.Lines || LooksLikeJSON(l.Text) ||
+		l.Coding != "" && l.Kind == media.Lines
+}
 
 // JSON replaces every value of doc that a path of set selects. Where a member occurs
 // several times every occurrence is replaced. Masked takes the place of a value of any

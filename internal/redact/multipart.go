@@ -20,7 +20,7 @@ const disposition = "Content-Disposition"
 var names = regexp.MustCompile(`(?i)(^|[;\s])name(\*[0-9]*\*?)?\s*=`)
 
 // multipart masks the parts of a body, each by its own format.
-func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error) {
+func (w *Walk) multipart(f media.Format, body []byte, level int) ([]byte, error) {
 	e := edit{doc: body}
 	behind := 0 // the line behind the last part
 	for p, err := range media.Parts(body, f.Boundary) {
@@ -28,11 +28,11 @@ func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error)
 			return nil, err
 		}
 		if behind == 0 {
-			if err := r.around(&e, 0, p.Delimiter); err != nil {
+			if err := w.around(&e, 0, p.Delimiter); err != nil {
 				return nil, err
 			}
 		}
-		if err := r.part(&e, f, p, level); err != nil {
+		if err := w.part(&e, f, p, level); err != nil {
 			return nil, err
 		}
 		behind = p.Next
@@ -40,11 +40,11 @@ func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error)
 	last := "--" + f.Boundary + "--"
 	if behind == 0 { // there is no part
 		behind = bytes.Index(body, []byte(last))
-		if err := r.around(&e, 0, behind); err != nil {
+		if err := w.around(&e, 0, behind); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.around(&e, behind+len(last), len(body)); err != nil {
+	if err := w.around(&e, behind+len(last), len(body)); err != nil {
 		return nil, err
 	}
 	return e.done(), nil
@@ -52,12 +52,12 @@ func (r *Rule) multipart(f media.Format, body []byte, level int) ([]byte, error)
 
 // around masks doc[from:to], which is before the first part or behind the last: text that
 // is in no part, but is sent.
-func (r *Rule) around(e *edit, from, to int) error {
+func (w *Walk) around(e *edit, from, to int) error {
 	text := e.doc[from:to]
 	if len(bytes.TrimSpace(text)) == 0 {
 		return nil
 	}
-	masked, err := r.leaf(Leaf{Format: media.Of("text/plain"), Text: text})
+	masked, err := w.leaf(Leaf{Format: media.Of("text/plain"), Text: text})
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (r *Rule) around(e *edit, from, to int) error {
 	return nil
 }
 
-func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
+func (w *Walk) part(e *edit, f media.Format, p *media.Part, level int) error {
 	h, err := partHeader(e.doc, f, p)
 	if err != nil {
 		return err
@@ -73,8 +73,8 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 	content := e.doc[p.Content:p.End]
 	var masked []byte
 	with, hit := Replacement{}, false
-	if r.Part != nil && f.Named {
-		with, hit = r.Part(h.params["name"])
+	if w.Part != nil && f.Named {
+		with, hit = w.Part(h.params["name"])
 	}
 	switch {
 	case hit && with.drop:
@@ -83,9 +83,9 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 	case hit:
 		masked = []byte(with.Text(string(content)))
 	case h.coding != "" || h.plain:
-		masked, err = r.leaf(Leaf{Format: h.format, Text: content, Coding: h.coding, Plain: h.plain})
+		masked, err = w.leaf(Leaf{Format: h.format, Text: content, Coding: h.coding, Plain: h.plain})
 	default:
-		masked, err = r.body(h.format, content, level+1)
+		masked, err = w.body(h.format, content, level+1)
 	}
 	if err != nil {
 		return err
@@ -93,15 +93,15 @@ func (r *Rule) part(e *edit, f media.Format, p *media.Part, level int) error {
 	for _, field := range p.Header {
 		switch value := e.doc[field.Value:field.End]; {
 		case field.Is(e.doc, disposition):
-			if err := r.disposition(e, field, h, with, hit); err != nil {
+			if err := w.disposition(e, field, h, with, hit); err != nil {
 				return err
 			}
 		case string(masked) != string(content) && field.Is(e.doc, "Content-Length"):
 			e.replace(field.Value, field.End, strconv.Itoa(len(masked)))
 		case string(masked) != string(content) && isDigest(field, e.doc):
 			e.replace(field.Line, field.Next, "")
-		case r.Text != nil && !field.Is(e.doc, "Content-Type"):
-			e.change(field.Value, field.End, r.Text(value))
+		case w.Text != nil && !field.Is(e.doc, "Content-Type"):
+			e.change(field.Value, field.End, w.Text(value))
 		}
 	}
 	if p.End == p.Next && len(masked) > 0 { // it was empty: the line break before the delimiter is that of the header
@@ -174,8 +174,8 @@ func partHeader(doc []byte, f media.Format, p *media.Part) (h header, err error)
 }
 
 // disposition masks the file name of a part that is masked, and what Text finds.
-func (r *Rule) disposition(e *edit, field media.PartField, h header, with Replacement, hit bool) error {
-	if !hit && r.Text == nil {
+func (w *Walk) disposition(e *edit, field media.PartField, h header, with Replacement, hit bool) error {
+	if !hit && w.Text == nil {
 		return nil
 	}
 	changed := false
@@ -184,8 +184,8 @@ func (r *Rule) disposition(e *edit, field media.PartField, h header, with Replac
 		switch {
 		case hit && key == "filename":
 			masked = with.Text(value)
-		case r.Text != nil:
-			masked = string(r.Text([]byte(value)))
+		case w.Text != nil:
+			masked = string(w.Text([]byte(value)))
 		}
 		if masked != value {
 			h.params[key], changed = masked, true

@@ -7,22 +7,42 @@
 // do header fields. What cannot be read to its end is an error: it may hide anything.
 package redact
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/goshadow/shadow/internal/token"
+)
 
 // Masked stands in the place of a value that was redacted.
 const Masked = "[masked]"
 
 // Replacement is what takes the place of a value. The zero value is Masked.
 type Replacement struct {
+	Name string // of the constructor in the root; empty for the zero value, which is Redact
+	Err  error  // what is wrong with its arguments
+
 	drop  bool
 	token Tokenizer
 }
 
+// String names the constructor.
+func (r Replacement) String() string { return cmp.Or(r.Name, "Redact") }
+
 // Drop leaves nothing: a member goes with its name, a field with its separator.
-func Drop() Replacement { return Replacement{drop: true} }
+func Drop() Replacement { return Replacement{Name: "Drop", drop: true} }
 
 // Tokens puts in the place of a value what t makes of it.
 func Tokens(t Tokenizer) Replacement { return Replacement{token: t} }
+
+// Tokenize puts tokens under a key in the places of values. It keeps no reference to the key.
+func Tokenize(key []byte) Replacement {
+	t, err := token.New(key)
+	if err != nil {
+		return Replacement{Name: "Tokenize", Err: fmt.Errorf("Tokenize: %w", err)}
+	}
+	return Replacement{Name: "Tokenize", token: t}
+}
 
 // Tokenizer makes tokens, equal ones of equal values. It is safe for concurrent use.
 type Tokenizer interface {

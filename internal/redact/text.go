@@ -9,6 +9,7 @@ import (
 
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
 )
 
 // Finder finds what is to be hidden in a text.
@@ -162,4 +163,34 @@ func (t *Texts) URL(u string) string {
 		out.WriteByte(rest[i])
 		rest = rest[i+1:]
 	}
+}
+
+// url masks the URL of m.
+func (t *Texts) url(m *message.Message) {
+	if m.URL == nil {
+		return
+	}
+	u := *m.URL
+	if masked := t.URL(u.EscapedPath()); masked != u.EscapedPath() {
+		setPath(&u, masked)
+	}
+	if plain := t.String(u.Path); plain != u.Path { // over several segments
+		u.Path, u.RawPath = plain, ""
+	}
+	u.Opaque, u.RawQuery = t.URL(u.Opaque), strings.TrimPrefix(t.URL("?"+u.RawQuery), "?")
+	maskFragment(&u, t.URL)
+	m.URL = &u
+}
+
+// leaf masks a piece of a body.
+func (t *Texts) leaf(l Leaf) ([]byte, error) {
+	switch {
+	case l.Kind == media.JSON:
+		return t.JSON(l.Text)
+	case l.Kind == media.XML:
+		return t.XML(l.Text)
+	case l.Kind == media.Form && !LooksLikeJSON(l.Text):
+		return []byte(strings.TrimPrefix(t.URL("?"+string(l.Text)), "?")), nil
+	}
+	return t.Lines(l.Text)
 }

@@ -2,9 +2,7 @@ package redact
 
 import (
 	"net/url"
-	"path"
 	"strings"
-	"sync/atomic"
 
 	"github.com/goshadow/shadow/internal/media"
 )
@@ -102,122 +100,6 @@ func decoded(text string, at int) (c byte, level, end int) {
 	return '%', 0, at + 1
 }
 
-// Path is a pattern of paths in the notation of http.ServeMux, whose wildcards are what
-// is masked.
-type Path struct {
-	pattern  string
-	segments []string // "" is a wildcard
-	rest     bool     // the last wildcard is all that follows
-	subtree  bool     // it ends in a slash: what follows stays
-	found    atomic.Uint64
-}
-
-// Found returns how many paths p has matched.
-func (p *Path) Found() uint64 { return p.found.Load() }
-
-// ParsePath reads the path of a pattern, whose syntax is known to be right. Ok is false
-// where it has no wildcard.
-func ParsePath(pattern string) (p *Path, ok bool) {
-	at := strings.IndexByte(pattern, '/')
-	p = &Path{pattern: pattern[at:]}
-	for segment := range strings.SplitSeq(pattern[at+1:], "/") {
-		switch {
-		case segment == "{$}":
-			continue
-		case strings.HasPrefix(segment, "{"):
-			p.rest = strings.HasSuffix(segment, "...}")
-			segment, ok = "", true
-		case segment == "": // the last one
-			p.subtree = true
-			continue
-		default:
-			segment = unescaped(segment)
-		}
-		p.segments = append(p.segments, segment)
-	}
-	return p, ok
-}
-
-// match marks the segments of a path that p masks. It returns false where p is not about
-// that path. What is behind a ';' is a parameter to some (RFC 3986 section 3.3).
-func (p *Path) match(segments []string, masked []bool) bool {
-	n := len(p.segments)
-	if len(segments) < n || len(segments) > n && !p.rest && !p.subtree {
-		return false
-	}
-	for i, literal := range p.segments {
-		segment := unescaped(segments[i])
-		plain, _, _ := strings.Cut(segment, ";")
-		if literal != "" && !strings.EqualFold(segment, literal) && !strings.EqualFold(plain, literal) {
-			return false
-		}
-	}
-	for i := range segments {
-		masked[i] = masked[i] || i < n && p.segments[i] == "" || i >= n && p.rest
-	}
-	p.found.Add(1)
-	return true
-}
-
-func unescaped(segment string) string {
-	if plain, err := url.PathUnescape(segment); err == nil {
-		return plain
-	}
-	return segment
-}
-
-// Paths are patterns that are applied together.
-type Paths []*Path
-
-// Mask masks an escaped path by all patterns that are about it, and returns the first of
-// these, "" where none is. Letters match in any case, dot segments and doubled slashes
-// are taken away first (as http.ServeMux does), and a slash at the end does not count: a
-// router of another kind may be as lenient. One that decodes a path before it looks at its
-// slashes sees another path: where no pattern is about that which is written, they are
-// applied to that one.
-func (p Paths) Mask(escaped string, r Replacement) (masked, pattern string) {
-	if !strings.HasPrefix(escaped, "/") {
-		return escaped, ""
-	}
-	if masked, pattern = p.mask(escaped, r); pattern != "" {
-		return masked, pattern
-	}
-	if masked, pattern = p.mask(separators.Replace(escaped), r); pattern != "" {
-		return masked, pattern
-	}
-	return escaped, ""
-}
-
-// separators are spellings of what paths are cut and cleaned by.
-var separators = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", `\`, "/", "%2e", ".", "%2E", ".")
-
-func (p Paths) mask(escaped string, r Replacement) (masked, pattern string) {
-	segments := strings.Split(path.Clean(escaped)[1:], "/")
-	hidden := make([]bool, len(segments))
-	for _, one := range p {
-		if one.match(segments, hidden) && pattern == "" {
-			pattern = one.pattern
-		}
-	}
-	if pattern == "" {
-		return escaped, ""
-	}
-	out := make([]string, 0, len(segments))
-	for i, segment := range segments {
-		switch {
-		case !hidden[i] || segment == "":
-			out = append(out, segment)
-		case !r.drop:
-			out = append(out, url.PathEscape(r.Text(unescaped(segment))))
-		}
-	}
-	masked = "/" + strings.Join(out, "/")
-	if strings.HasSuffix(escaped, "/") && masked != "/" {
-		masked += "/"
-	}
-	return masked, pattern
-}
-
 // PathOf finds the path of a URL as it is written in a header field value: behind the
 // host, or behind "url=" (Refresh). What has neither a host nor a slash at its beginning
 // is no URL.
@@ -233,4 +115,28 @@ func PathOf(u string) (start, end int) {
 		return 0, 0
 	}
 	return start, start + strings.IndexAny(u[start:]+"?", "?#")
+}
+
+// setPath gives u the path that is escaped like that.
+func setPath(u *url.URL, escaped string) {
+	plain, err := url.PathUnescape(escaped)
+	if err != nil {
+		plain = escaped
+	}
+	u.Path, u.RawPath = plain, ""
+	if u.EscapedPath() != escaped {
+		u.RawPath = escaped
+	}
+}
+
+// maskFragment gives u the fragment that mask makes of its own.
+func maskFragment(u *url.URL, mask func(string) string) {
+	masked := mask(u.EscapedFragment())
+	if masked == u.EscapedFragment() {
+		return
+	}
+	u.Fragment, u.RawFragment = masked, masked
+	if plain, err := url.PathUnescape(masked); err == nil {
+		u.Fragment = plain
+	}
 }

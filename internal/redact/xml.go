@@ -4,11 +4,38 @@ import (
 	"bytes"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
 )
+
+// MaskXML masks the named elements and attributes of XML.
+func MaskXML(names ...string) *Rule {
+	set := NewNames(names...)
+	r := &Rule{Option: "MaskXML", Given: slices.Clone(names), values: true, reads: true, covers: mayBeXML}
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, " :/@<>") {
+			r.Err = errors.Join(r.Err, fmt.Errorf("MaskXML: %q is not the name of an element or attribute without prefix", name))
+		}
+	}
+	r.Found = func(i int) uint64 { return set.Found(r.Given[i]) }
+	r.mask = func(m *message.Message, with Replacement) error {
+		walk := Walk{Looks: mayBeXML, Leaf: func(l Leaf) ([]byte, error) { return XML(l.Text, set, with) }}
+		return walk.message(r.Option, m)
+	}
+	return r
+}
+
+// mayBeXML reports whether MaskXML looks into a piece of a body.
+func mayBeXML(l Leaf) bool {
+	if l.Kind == media.XML || l.Kind <= media.Lines && len(l.Text) == 0 {
+		return true
+	}
+	return (l.Kind <= media.Lines || l.Kind == media.Form) && LooksLikeXML(l.Text)
+}
 
 var errSubset = errors.New("XML with a document type that declares things, which may hold values")
 
@@ -142,33 +169,6 @@ func (x *markup) nested(text []byte) ([]byte, error) {
 		return []byte(x.r.Text(string(text))), nil
 	}
 	return masked[len(open) : len(masked)-len(shut)], nil
-}
-
-// hinted reports whether text may hold an element or attribute with one of the names: one
-// stands there like that of a tag, as it is or escaped, or before an equals sign.
-func (n Names) hinted(text []byte) bool {
-	if bytes.IndexByte(text, '<') < 0 && !bytes.Contains(text, []byte("lt;")) && bytes.IndexByte(text, '&') < 0 {
-		return false
-	}
-	lower := bytes.ToLower(text)
-	for name := range n {
-		for rest := lower; ; {
-			i := bytes.Index(rest, []byte(name))
-			if i < 0 || name == "" {
-				break
-			}
-			behind := bytes.TrimLeft(rest[i+len(name):], " \t\r\n")
-			space := len(behind) < len(rest)-i-len(name)
-			if i > 0 && strings.IndexByte("</:;?!", rest[i-1]) >= 0 && (len(behind) == 0 || space || strings.IndexByte("/>&=", behind[0]) >= 0) {
-				return true
-			}
-			if i > 0 && strings.IndexByte(" \t\r\n\"':", rest[i-1]) >= 0 && len(behind) > 0 && behind[0] == '=' {
-				return true
-			}
-			rest = rest[i+1:]
-		}
-	}
-	return false
 }
 
 // attributes masks those of a start tag that have one of the names, or all of a tag that

@@ -1,4 +1,4 @@
-package shadow
+package redact
 
 import (
 	"bytes"
@@ -13,56 +13,27 @@ import (
 	"github.com/goshadow/shadow/internal/detect"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
-	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/message"
 )
 
-// DetectorKind is a sort of value that can be told by what it looks like, wherever it
-// stands. It is a low-cardinality string, fit for a metric. What each of them finds and
-// misses is measured on a labelled corpus: see docs/detectors.md.
-type DetectorKind string
-
-// The kinds of detectors.
-const (
-	DetectCard       DetectorKind = "card"        // payment card numbers: prefix of a network, length and check digit (ISO/IEC 7812)
-	DetectEmail      DetectorKind = "email"       // e-mail addresses (RFC 5321)
-	DetectPhone      DetectorKind = "phone"       // international phone numbers (ITU-T E.164), and national ones that cannot be anything else
-	DetectIBAN       DetectorKind = "iban"        // bank account numbers (ISO 13616)
-	DetectNationalID DetectorKind = "national-id" // numbers of persons in some twenty countries, as far as they have a check or a strict shape
-	DetectJWT        DetectorKind = "jwt"         // JSON Web Tokens (RFC 7519)
-	DetectBearer     DetectorKind = "bearer"      // credentials behind Bearer (RFC 6750) and Basic (RFC 7617)
-	DetectAPIKey     DetectorKind = "api-key"     // keys of services that mark theirs by a prefix: AWS, GitHub, GitLab, Slack, Stripe, Google and others
-	DetectPrivateKey DetectorKind = "private-key" // PEM blocks of private keys (RFC 7468)
-	DetectIP         DetectorKind = "ip"          // public IP addresses; private ones name nobody
-)
-
-// MaskDetected replaces whatever looks like one of kinds, or of all where none is given, by
-// "[masked]": in the values of header and trailer fields, in the path and the query of
-// URLs, and in bodies. It looks through percent-encoding, escapes of JSON and character
-// references. JSON stays JSON: a number in which something is found becomes a string, or
-// what MaskWith makes of it.
-//
-// A detector knows a value by its shape alone. It is a net below the rules that name places
-// (MaskJSON, MaskHeaders, MaskQuery), not a substitute: a name, a street or a number
-// without a check digit is not found, and now and then an ordinary number looks like one
-// of a card.
-//
-// Multipart bodies are read part by part. A body that is Truncated, that says it is JSON and
-// is not, whose parts are encoded or cannot be told apart, or that is in UTF-16, is an error,
-// and so is one that is no text and holds a finding, since nothing in it can be replaced.
-// Images, audio, video and fonts are left alone.
-func MaskDetected(kinds ...DetectorKind) Masker {
-	m := &maskDetected{}
-	m.kinds, m.err = kindsOf("MaskDetected", kinds)
-	return m
+// MaskDetected masks what looks like one of the kinds, wherever it stands.
+func MaskDetected(kinds ...string) *Rule {
+	r := &Rule{Option: "MaskDetected", values: true, reads: true, covers: isTextual, texts: true}
+	set, err := KindsOf("MaskDetected", kinds)
+	r.Err = err
+	r.mask = func(m *message.Message, with Replacement) error {
+		return (&detected{r: with, kinds: set}).mask(m)
+	}
+	return r
 }
 
-// kindsOf is the set of kinds, all where there are none.
-func kindsOf(where string, kinds []DetectorKind) (set detect.Kinds, err error) {
+// KindsOf returns the set of kinds, all where there are none.
+func KindsOf(where string, kinds []string) (set detect.Kinds, err error) {
 	if len(kinds) == 0 {
 		return detect.All, nil
 	}
 	for _, kind := range kinds {
-		k, ok := detect.Named(string(kind))
+		k, ok := detect.Named(kind)
 		if !ok {
 			err = errors.Join(err, fmt.Errorf("%s: %q is no DetectorKind", where, kind))
 			continue
@@ -72,28 +43,12 @@ func kindsOf(where string, kinds []DetectorKind) (set detect.Kinds, err error) {
 	return set, err
 }
 
-type maskDetected struct {
-	replacing
+type detected struct {
+	r     Replacement
 	kinds detect.Kinds
-	err   error
 }
 
-func (m *maskDetected) Fault() error { return m.err }
-
-func (m *maskDetected) with(r redact.Replacement) Masker {
-	changed := *m
-	changed.r = r
-	return &changed
-}
-
-func (m *maskDetected) covers(l redact.Leaf) bool {
-	return l.Kind != media.Multipart && (l.Kind > media.Bytes || redact.IsText(l.Text))
-}
-
-func (m *maskDetected) Mask(msg *Message) error {
-	if m.err != nil {
-		return m.err
-	}
+func (m *detected) mask(msg *message.Message) error {
 	if err := m.fields(msg.Header); err != nil {
 		return err
 	}
@@ -106,7 +61,7 @@ func (m *maskDetected) Mask(msg *Message) error {
 	return m.body(msg)
 }
 
-func (m *maskDetected) fields(h http.Header) error {
+func (m *detected) fields(h http.Header) error {
 	for name, values := range h {
 		if framing[http.CanonicalHeaderKey(name)] {
 			continue
@@ -131,7 +86,7 @@ func (m *maskDetected) fields(h http.Header) error {
 	return nil
 }
 
-func (m *maskDetected) url(msg *Message) error {
+func (m *detected) url(msg *message.Message) error {
 	if msg.URL == nil {
 		return nil
 	}
@@ -164,36 +119,37 @@ func (m *maskDetected) url(msg *Message) error {
 			return err
 		}
 		if user != u.User.String() {
-			u.User = url.User(maskedText)
+			u.User = url.User(Masked)
 		}
 	}
 	msg.URL = &u
 	return nil
 }
 
-func (m *maskDetected) body(msg *Message) error {
+func (m *detected) body(msg *message.Message) error {
 	var failed error
-	err := maskBody("MaskDetected", msg, m, redact.Rule{
+	walk := Walk{
 		Looks: searched,
-		Leaf:  func(l redact.Leaf) ([]byte, error) { return m.rewrite(l.Text, leafReading(l)) },
+		Leaf:  func(l Leaf) ([]byte, error) { return m.rewrite(l.Text, leafReading(l)) },
 		Text: func(text []byte) []byte {
 			masked, err := m.rewrite(text, asText)
 			failed = errors.Join(failed, err)
 			return masked
 		},
-	})
+	}
+	err := walk.message("MaskDetected", msg)
 	return errors.Join(err, failed)
 }
 
 // text is rewrite for a string.
-func (m *maskDetected) text(s string, r reading) (string, error) {
+func (m *detected) text(s string, r reading) (string, error) {
 	if s == "" {
 		return s, nil
 	}
 	text := []byte(s)
 	masked, err := m.rewrite(text, r)
 	if err != nil {
-		return "", fmt.Errorf("shadow: MaskDetected: %w", err)
+		return "", &Error{"MaskDetected", err}
 	}
 	if bytes.Equal(masked, text) {
 		return s, nil
@@ -205,14 +161,14 @@ func (m *maskDetected) text(s string, r reading) (string, error) {
 // like one once that is gone. Tokens look like what they stand for: they are made once.
 //
 // JSON that is a value in JSON or in a form is masked as what it is.
-func (m *maskDetected) rewrite(text []byte, r reading) ([]byte, error) {
+func (m *detected) rewrite(text []byte, r reading) ([]byte, error) {
 	return m.within(text, r, 0)
 }
 
 // within is rewrite for text that is inside of so many other documents.
-func (m *maskDetected) within(text []byte, r reading, inside int) (_ []byte, err error) {
+func (m *detected) within(text []byte, r reading, inside int) (_ []byte, err error) {
 	var nested [][2]int // where there are values that were masked by themselves
-	if r.nested != nil && inside < redact.MaxNesting {
+	if r.nested != nil && inside < MaxNesting {
 		text, nested, err = r.nested(text, func(inner []byte) ([]byte, error) { return m.within(inner, asJSON, inside+1) })
 		if err != nil {
 			return nil, err
@@ -229,7 +185,7 @@ func (m *maskDetected) within(text []byte, r reading, inside int) (_ []byte, err
 		if err != nil || len(found) == 0 {
 			return text, err
 		}
-		out := make([]byte, 0, len(text)+len(found)*len(`""`+maskedText))
+		out := make([]byte, 0, len(text)+len(found)*len(`""`+Masked))
 		copied := 0
 		number, other := m.r.Number(""), r.write(m.r.Text(""))
 		for _, f := range found {
@@ -269,9 +225,9 @@ const (
 )
 
 var (
-	asJSON  = reading{jsonText, readJSON, writeJSON, detect.JSON, redact.NestedJSON}
+	asJSON  = reading{jsonText, readJSON, writeJSON, detect.JSON, NestedJSON}
 	asText  = reading{anyText, readText, writeText, findText, nil}
-	asURL   = reading{formText, readForm, url.QueryEscape, findForm, redact.NestedForm} // a form too
+	asURL   = reading{formText, readForm, url.QueryEscape, findForm, NestedForm} // a form too
 	asPath  = reading{anyText, readPath, url.PathEscape, findForm, nil}
 	asBytes = reading{anyText, nil, nil, findNone, nil} // which is an error, not a finding
 )
@@ -308,19 +264,19 @@ func fieldReading(name string) reading {
 
 // searched reports whether detectors look into a piece of a body: all but pictures, sound and
 // fonts.
-func searched(l redact.Leaf) bool {
+func searched(l Leaf) bool {
 	major, _, _ := strings.Cut(l.Type, "/")
 	return major != "image" && major != "audio" && major != "video" && major != "font" || l.Kind == media.XML
 }
 
 // leafReading is how a piece of a body is read that the gate has let pass.
-func leafReading(l redact.Leaf) reading {
+func leafReading(l Leaf) reading {
 	switch {
-	case l.Kind == media.JSON || redact.LooksLikeJSON(l.Text) && jsonscan.Valid(l.Text, 0) == nil:
+	case l.Kind == media.JSON || LooksLikeJSON(l.Text) && jsonscan.Valid(l.Text, 0) == nil:
 		return asJSON
 	case l.Kind == media.Form:
 		return asURL
-	case l.Kind > media.Bytes || redact.IsText(l.Text):
+	case l.Kind > media.Bytes || IsText(l.Text):
 		return asText
 	}
 	return asBytes

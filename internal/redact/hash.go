@@ -1,4 +1,4 @@
-package shadow
+package redact
 
 import (
 	"crypto/hmac"
@@ -7,14 +7,15 @@ import (
 	"encoding/hex"
 )
 
-// hasher makes the tokens of Hash.
-type hasher struct{ key [sha256.Size]byte }
-
-func newHasher() *hasher {
+// Hash puts hashes in the places of values, under a key that this call makes.
+func Hash() Replacement {
 	h := &hasher{}
 	rand.Read(h.key[:]) // never fails
-	return h
+	return Replacement{Name: "Hash", token: h}
 }
+
+// hasher makes the tokens of Hash.
+type hasher struct{ key [sha256.Size]byte }
 
 // Text hashes a text.
 func (h *hasher) Text(s string) string {

@@ -1,14 +1,67 @@
-package shadow
+package redact
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
-	"github.com/goshadow/shadow/internal/redact"
-	"github.com/goshadow/shadow/internal/target"
+	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/message"
 )
+
+// DropCredentials removes the fields and parameters that carry credentials, and the user
+// information of URLs.
+func DropCredentials() *Rule { return maskCredentials("DropCredentials", Drop()) }
+
+// MaskCredentials replaces them by Masked.
+func MaskCredentials() *Rule { return maskCredentials("record mask", Replacement{}) }
+
+func maskCredentials(option string, with Replacement) *Rule {
+	r := &Rule{Option: option, with: with}
+	r.mask = func(m *message.Message, with Replacement) error {
+		withoutUsers(m)
+		for _, h := range [...]http.Header{m.Header, m.Trailer} {
+			for name, values := range h {
+				if credentialNames.Has(name) {
+					maskField(h, name, values, with)
+					continue
+				}
+				for i, v := range values {
+					if masked := WithoutUser(v); masked != v {
+						values = slices.Clone(values) // they may be shared with another message
+						values[i], h[name] = masked, values
+					}
+				}
+			}
+		}
+		maskQuery(m, credentialParameters, with)
+		return nil
+	}
+	return r
+}
+
+// withoutUsers removes the user information from the URL of m, and from the URLs in its query and
+// its fragment.
+func withoutUsers(m *message.Message) {
+	u := m.URL
+	if u == nil {
+		return
+	}
+	opaque, query := WithoutUser(u.Opaque), WithoutUserInQuery(u.RawQuery)
+	if u.User != nil || opaque != u.Opaque || query != u.RawQuery || u.Fragment != "" {
+		u := *u
+		u.User, u.Opaque, u.RawQuery = nil, opaque, query
+		maskFragment(&u, WithoutUser)
+		m.URL = &u
+	}
+}
+
+// IsCredential reports whether the field with that name, in its usual spelling, carries credentials.
+func IsCredential(name string) bool {
+	_, found := slices.BinarySearch(credentials[:], name)
+	return found
+}
+
+var credentialNames = fields.NewNames(credentials[:]...)
 
 // credentials are the fields that DropCredentials removes and that the record mask blanks,
 // in order: those of RFC 9110, RFC 6265, RFC 9440 and RFC 9449, and what gateways, clouds
@@ -41,7 +94,7 @@ var credentials = [...]string{
 	"Refresh-Token",
 	"Set-Cookie",
 	"Set-Cookie2",
-	forceHeader,
+	"Shadow-Force",
 	"Ssl-Client-Cert",
 	"Teleport-Jwt-Assertion",
 	"X-Access-Token",
@@ -104,7 +157,7 @@ var credentials = [...]string{
 // credentialParameters are the parameters of queries that carry credentials, which
 // DropCredentials removes and the record mask blanks. Names that programs use for other things
 // as well, such as key, token, code and ticket, are not among them: see MaskQuery.
-var credentialParameters = redact.NewNames(
+var credentialParameters = NewNames(
 	// OAuth 2.0 and OpenID Connect: RFC 6749, RFC 6750 section 2.3, RFC 7523, OpenID Connect Core
 	// and RP-Initiated Logout. OAuth 1.0: RFC 5849 section 3.1.
 	"access_token", "refresh_token", "id_token", "id_token_hint", "client_secret", "client_assertion", "assertion", "code_verifier",
@@ -125,78 +178,3 @@ var credentialParameters = redact.NewNames(
 	// Sessions: Jakarta Servlet section 7.1.3 (as a parameter of the path), PHP session.name, ASP.NET
 	"jsessionid", "phpsessid", "aspsessionid", "sessionid", "session_id", "session_token", "csrf_token", "csrftoken", "xsrf_token",
 )
-
-func isCredential(name string) bool {
-	_, found := slices.BinarySearch(credentials[:], name)
-	return found
-}
-
-// EventCredentials is that a copy was sent, with the credentials of the request, to a Remote
-// target that has the host the request was for: as a rule that of the primary. It is told
-// once.
-const EventCredentials EventKind = "credentials"
-
-// credentials looks at what is sent as h: it notes which fields with credentials the
-// target does not get as they came, and complains once where it gets them although it may
-// be the primary itself. What host the primary has is known from its requests only.
-func (a *attempt) credentials(h http.Header) {
-	if a.target.URL == "" && a.target.Masker == nil {
-		return
-	}
-	var kept []string
-	for name, values := range a.in.Header {
-		switch {
-		case len(values) == 0 || !isCredential(name):
-		case slices.Equal(values, h[name]):
-			kept = append(kept, name)
-		case a.target.Masker != nil:
-			a.lost = append(a.lost, name)
-		}
-	}
-	if a.target.URL == "" || len(kept) == 0 || a.m.warned.Load() {
-		return
-	}
-	base, err := target.ParseURL(a.target.URL)
-	if err != nil || !strings.EqualFold(base.Host, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
-		return
-	}
-	slices.Sort(kept)
-	a.m.notify(Event{Kind: EventCredentials, ID: a.j.id, Route: a.route, Text: fmt.Sprintf(
-		"copies go to the host that the requests were for, with their credentials (%s): is target %q the primary? Its Masker should begin with DropCredentials",
-		strings.Join(kept, ", "), a.target.Name)})
-}
-
-// note says of an answer that refuses the copy for want of credentials which it was not
-// given.
-func (a *attempt) note(answer *Message, primary int) string {
-	status := answer.StatusCode
-	if len(a.lost) == 0 || status == primary || status != http.StatusUnauthorized && status != http.StatusForbidden {
-		return ""
-	}
-	slices.Sort(a.lost)
-	return fmt.Sprintf("credentials were not forwarded: %s; give the copy its own with SetHeader", strings.Join(a.lost, ", "))
-}
-
-// advise logs what New can see of targets on the network that are sent more than they
-// should be, and of reports: alone is that a Target.Masker hides values and nothing else does.
-func (m *Mirror) advise(alone bool) {
-	if alone && len(m.listeners) > 0 {
-		m.log().Warn(fmt.Sprintf("shadow: what the Masker of target %q hides from it is reported in full: give these rules to WithMasker, which is for all that leaves, or to WithRecordMasker", m.target.Name))
-	}
-	for _, t := range []*Target{&m.target, m.control} {
-		if t == nil || t.URL == "" {
-			continue
-		}
-		switch masks, ok := t.Masker.(*maskAll); {
-		case !ok:
-			m.log().Warn(fmt.Sprintf("shadow: target %q is on the network and has no Masker: it is sent everything as it came, credentials included", t.Name))
-		case m.copiesBodies() && !masks.looks():
-			m.log().Warn(fmt.Sprintf("shadow: target %q is sent bodies as they came: no rule of its Masker is about bodies. Name what is sensitive with MaskJSON and its like, or say AllowBodies(\"*/*\")", t.Name))
-		}
-	}
-}
-
-// copiesBodies tells whether requests are copied that have a body as a rule.
-func (m *Mirror) copiesBodies() bool {
-	return m.copies(http.MethodPost) || m.copies(http.MethodPut) || m.copies(http.MethodPatch)
-}

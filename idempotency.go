@@ -1,4 +1,4 @@
-package target
+package shadow
 
 import (
 	"crypto/sha256"

@@ -1,4 +1,4 @@
-package target
+package shadow
 
 import (
 	"context"
@@ -28,16 +28,7 @@ func post(t *testing.T) *http.Request {
 	return r
 }
 
-// toServer returns the Remote for srv.
-func toServer(t *testing.T, srv *httptest.Server) *Remote {
-	base, err := ParseURL(srv.URL)
-	require.NoError(t, err)
-	r := NewRemote(base, nil, 64)
-	t.Cleanup(r.CloseIdleConnections)
-	return r
-}
-
-func askRemote(t *testing.T, r *Remote) error {
+func askRemote(t *testing.T, r *remote) error {
 	resp, err := r.RoundTrip(post(t))
 	if err != nil {
 		return err
@@ -86,9 +77,10 @@ func TestASilentHTTP2ConnectionIsDropped(t *testing.T) {
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	defer srv.Close()
-	r := toServer(t, srv)
+	r := newRemote(&Target{URL: srv.URL})
+	defer r.CloseIdleConnections()
 	require.Positive(t, r.own.HTTP2.SendPingTimeout)
-	require.Less(t, r.own.HTTP2.SendPingTimeout+r.own.HTTP2.PingTimeout, 10*time.Second, "the default Timeout of a copy")
+	require.Less(t, r.own.HTTP2.SendPingTimeout+r.own.HTTP2.PingTimeout, defaultTimeout)
 	r.own.HTTP2.SendPingTimeout, r.own.HTTP2.PingTimeout = 20*time.Millisecond, time.Second
 	r.own.TLSClientConfig = &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 
@@ -137,8 +129,8 @@ func (c *worn) Write(p []byte) (int, error) {
 
 func (c *worn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if c.stale.Load() { // also where the server was faster than Close
-		return 0, io.EOF
+	if err != nil && c.stale.Load() {
+		err = io.EOF
 	}
 	return n, err
 }
@@ -155,7 +147,8 @@ func TestACopyOnAStaleConnectionArrivesAtMostOnce(t *testing.T) {
 				}
 			}))
 			defer srv.Close()
-			r := toServer(t, srv)
+			r := newRemote(&Target{URL: srv.URL})
+			defer r.CloseIdleConnections()
 			var conns []*worn
 			r.own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)

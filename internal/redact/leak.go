@@ -1,0 +1,219 @@
+package redact
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goshadow/shadow/internal/detect"
+	"github.com/goshadow/shadow/internal/jsonscan"
+	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
+	"github.com/goshadow/shadow/internal/pointer"
+)
+
+// Part is a message in which leaks are looked for, and what it is called: " of the request".
+type Part struct {
+	Name string
+	Of   *message.Message // nil: there is none
+}
+
+// Reported returns the part of a record that m is. If its body is not there as a whole, no more of
+// it is reported.
+func Reported(name string, m *message.Message) Part {
+	if m != nil && m.Truncated {
+		whole := *m
+		whole.Truncated = false
+		m = &whole
+	}
+	return Part{name, m}
+}
+
+// Sent returns the part of a copy that came from the request in: out, with the header h. A field
+// that the request came without, and a credential with another value, are the copy's own.
+func Sent(in, out *message.Message, h http.Header) Part {
+	m := *out
+	m.Header = make(http.Header, len(h))
+	for name, values := range h {
+		before, came := in.Header[name]
+		own := !came || IsCredential(http.CanonicalHeaderKey(name)) && !slices.Equal(before, values)
+		if !own {
+			m.Header[name] = values
+		}
+	}
+	return Part{Of: &m}
+}
+
+// Leaks are what was found in messages that had been masked.
+type Leaks struct {
+	Counts map[detect.Kind]int
+	First  detect.Kind
+	Place  string // of the first: a pointer as in Diff.Path, and the part it is in
+
+	kinds  detect.Kinds
+	unread error // why a body could not be looked into
+}
+
+// FindLeaks looks for kinds in parts. It returns nil if nothing was found, and then an error if it
+// could not look into a body.
+func FindLeaks(kinds detect.Kinds, parts ...Part) (*Leaks, error) {
+	l := &Leaks{kinds: kinds}
+	for _, p := range parts {
+		if p.Of != nil {
+			l.search(p)
+		}
+	}
+	switch {
+	case len(l.Counts) > 0:
+		return l, nil
+	case l.unread != nil:
+		return nil, &Error{"WithLeakCheck", l.unread}
+	}
+	return nil, nil
+}
+
+// look looks into text, which is read as r says. Place is the pointer to its offset at.
+func (l *Leaks) look(part string, text []byte, r reading, place func(at int) string) {
+	if r.find == nil || len(text) == 0 {
+		return
+	}
+	found, err := r.find(nil, text, l.kinds)
+	if err != nil { // it is not what it says it is
+		found = findRaw(nil, text, l.kinds)
+	}
+	for _, f := range found {
+		if l.Counts == nil {
+			l.Counts, l.First, l.Place = map[detect.Kind]int{}, f.Kind, place(f.Start)+part
+		}
+		l.Counts[f.Kind]++
+	}
+}
+
+// search looks into all of a message.
+func (l *Leaks) search(p Part) {
+	msg := p.Of
+	l.fields(p.Name, "/header/", msg.Header)
+	l.fields(p.Name, "/trailer/", msg.Trailer)
+	if u := msg.URL; u != nil {
+		whole := func(name string) func(int) string { return func(int) string { return name } }
+		if u.User != nil {
+			l.look(p.Name, []byte(u.User.String()), asURL, whole("/user"))
+		}
+		l.look(p.Name, []byte(u.EscapedPath()), asURL, whole("/path"))
+		l.look(p.Name, []byte(u.Opaque), asURL, whole("/path"))
+		l.look(p.Name, []byte(u.EscapedFragment()), asURL, whole("/fragment"))
+		l.look(p.Name, []byte(u.RawQuery), asURL, func(at int) string { return "/query" + l.field(u.RawQuery, at) })
+	}
+	l.body(p)
+}
+
+// body looks into the body of a message, through the gate of the masks.
+func (l *Leaks) body(p Part) {
+	kind, record := media.Of(p.Of.Header.Get("Content-Type")).Kind, 0
+	_, err := (&Walk{
+		Looks: searched,
+		Leaf: func(leaf Leaf) ([]byte, error) {
+			r, prefix := leafReading(leaf), "/body"
+			switch kind {
+			case media.Records:
+				prefix += "/" + strconv.Itoa(record)
+				record++
+			case media.Multipart, media.Events: // whose names are in no pointer
+				r.structure = anyText
+			}
+			l.look(p.Name, leaf.Text, r, func(at int) string { return prefix + l.inText(leaf.Text, r, at) })
+			return leaf.Text, nil
+		},
+		Text: func(text []byte) []byte {
+			l.look(p.Name, text, asText, func(int) string { return "/body" })
+			return text
+		},
+	}).open(p.Of)
+	if err != nil {
+		l.unread = err
+		l.look(p.Name, p.Of.Body, asBytes, func(int) string { return "/body" })
+	}
+}
+
+func (l *Leaks) fields(part, prefix string, h http.Header) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		if framing[http.CanonicalHeaderKey(name)] {
+			continue
+		}
+		for _, v := range h[name] {
+			l.look(part, []byte(v), fieldReading(name), func(int) string { return prefix + l.token(name) })
+		}
+	}
+}
+
+// inText is the pointer to what stands at offset at of a piece of a body, as far as that has
+// names in it.
+func (l *Leaks) inText(text []byte, r reading, at int) string {
+	switch r.structure {
+	case jsonText:
+		return l.inJSON(text, at)
+	case formText:
+		return l.field(string(text), at)
+	}
+	return ""
+}
+
+// inJSON is the pointer to the value around offset at of doc, or to the object of which a
+// member has its name there. It goes so many levels deep and no further.
+func (l *Leaks) inJSON(doc []byte, at int) string {
+	const levels = 32
+	if jsonscan.Valid(doc, 0) != nil {
+		return ""
+	}
+	var path strings.Builder
+	i := jsonscan.Space(doc, 0)
+	for range levels {
+		if doc[i] != '{' && doc[i] != '[' {
+			break
+		}
+		c := jsonscan.Open(doc, i)
+		for c.Next(doc) {
+			if c.End, _ = jsonscan.Value(doc, c.Start, 0); at < c.End {
+				break
+			}
+		}
+		if at < c.Start {
+			break
+		}
+		name := strconv.Itoa(c.Index)
+		if c.Object() {
+			name = l.token(string(jsonscan.AppendUnquote(nil, doc[c.Name:c.NameEnd])))
+		}
+		path.WriteString("/" + name)
+		i = c.Start
+	}
+	return path.String()
+}
+
+// field is the token of the field of a form around offset at, empty where the name itself
+// is found.
+func (l *Leaks) field(form string, at int) string {
+	start := strings.LastIndexByte(form[:at], '&') + 1
+	name, _, _ := strings.Cut(form[start:], "&")
+	name, _, ok := strings.Cut(name, "=")
+	if !ok || at < start+len(name) {
+		return ""
+	}
+	if plain, err := url.QueryUnescape(name); err == nil {
+		name = plain
+	}
+	return "/" + l.token(name)
+}
+
+// token makes of a name a token of a pointer that can be shown. One that is long, or looks
+// like what is looked for, is a value itself.
+func (l *Leaks) token(name string) string {
+	const longest = 64
+	if len(name) > longest || len(detect.Text(nil, []byte(name), l.kinds)) > 0 {
+		return Masked
+	}
+	return pointer.Escape(strings.ToValidUTF8(name, "\uFFFD"))
+}

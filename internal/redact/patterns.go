@@ -1,0 +1,69 @@
+package redact
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync/atomic"
+
+	"github.com/goshadow/shadow/internal/media"
+	"github.com/goshadow/shadow/internal/message"
+)
+
+// MaskPatterns masks what the expressions match, wherever text is.
+func MaskPatterns(patterns ...*regexp.Regexp) *Rule {
+	r := &Rule{Option: "MaskPatterns", values: true, reads: true, covers: isTextual, texts: true}
+	find := make(expressions, len(patterns))
+	for i, p := range patterns {
+		if p == nil {
+			r.Err = errors.Join(r.Err, fmt.Errorf("MaskPatterns: argument %d: nil", i+1))
+			continue
+		}
+		find[i] = &expression{Regexp: p}
+		r.Given = append(r.Given, p.String())
+	}
+	r.Found = func(i int) uint64 { return find[i].found.Load() }
+	r.mask = func(m *message.Message, with Replacement) error {
+		texts := &Texts{Finder: find, Replacement: with}
+		texts.url(m)
+		eachValue(m, func(name, value string) string {
+			if framing[http.CanonicalHeaderKey(name)] {
+				return value
+			}
+			if strings.IndexByte(value, '%') >= 0 {
+				return texts.URL(value)
+			}
+			return texts.String(value)
+		})
+		walk := Walk{Looks: isTextual, Leaf: texts.leaf, Text: texts.Text}
+		return walk.message(r.Option, m)
+	}
+	return r
+}
+
+// isTextual reports whether rules about texts look into a piece of a body.
+func isTextual(l Leaf) bool {
+	return l.Kind != media.Multipart && (l.Kind > media.Bytes || IsText(l.Text))
+}
+
+// expression is a pattern and how many matches it had.
+type expression struct {
+	*regexp.Regexp
+	found atomic.Uint64
+}
+
+// expressions finds what any of them matches.
+type expressions []*expression
+
+func (list expressions) Find(spans [][2]int, text []byte) [][2]int {
+	for _, p := range list {
+		found := p.FindAllIndex(text, -1)
+		p.found.Add(uint64(len(found)))
+		for _, at := range found {
+			spans = append(spans, [2]int{at[0], at[1]})
+		}
+	}
+	return spans
+}
