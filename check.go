@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,6 +16,8 @@ import (
 
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/message"
+	"github.com/goshadow/shadow/internal/target"
 )
 
 // CheckOptions say what Mirror.Check asks the target for. The zero value is HEAD /.
@@ -132,14 +135,13 @@ type probe struct {
 // probe sends msg, marked and masked.
 func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 	t := &m.target
-	_, here := t.Transport.(*handlerTransport)
-	p := &probe{m: m, id: newID(), here: here}
+	p := &probe{m: m, id: mark.NewID(), here: t.local()}
 	if m.requestID != "" {
 		msg.Header[m.requestID] = []string{p.id}
 	}
-	host := msg.Host
+	in := *msg
 	if t.Masker != nil {
-		if err := m.guard("Masker", func() error { return t.Masker.Mask(msg) }); err != nil || !valid(msg) {
+		if err := m.guard("Masker", func() error { return t.Masker.Mask(msg) }); err != nil || !target.Valid((*message.Message)(msg)) {
 			p.err = errMask
 			return p
 		}
@@ -149,8 +151,8 @@ func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 		p.sent = http.Header{}
 	}
 	fields.StripHopByHop(p.sent)
-	var store [marks]string
-	bag := mark.Set(p.sent, p.id, m.nonce(t), &store)
+	var store [mark.Fields]string
+	bag := mark.Set(p.sent, p.id, m.loops.Nonce(false), &store)
 	p.sent[mark.Check] = []string{p.id}
 
 	// The context is fresh, as that of a copy: of ctx it has the end alone.
@@ -158,14 +160,13 @@ func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 	own, cancel := context.WithTimeoutCause(base, t.timeout(), ErrTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
+	probe := target.Copy{Network: t.URL != "", In: (*message.Message)(&in), Out: message.Message(*msg)}
+	probe.Out.Header = p.sent
 	p.at = time.Now()
 	p.err = m.guard("Transport", func() error {
-		resp, err := t.Transport.RoundTrip(outgoing(own, msg, t.host(host, msg.Host), p.sent, nil, 0))
-		switch {
-		case err != nil:
+		resp, err := target.Send(t.Transport, probe.Request(own))
+		if err != nil {
 			return err
-		case resp == nil:
-			return ErrTransport
 		}
 		p.took = time.Since(p.at)
 		p.status, p.header = resp.StatusCode, resp.Header
@@ -173,7 +174,7 @@ func (m *Mirror) probe(ctx context.Context, msg *Message) *probe {
 			return nil
 		}
 		defer resp.Body.Close()
-		_, _ = drain(resp.Body, m.maxBody) // so that the connection can be used again
+		_, _ = io.CopyN(io.Discard, resp.Body, m.maxBody+1) // so that the connection can be used again
 		return nil
 	})
 	switch {
@@ -206,7 +207,7 @@ func (p *probe) reachable() CheckItem {
 	case errors.Is(p.err, errMask):
 		i.set(VerdictFail, "Target.Masker failed on a request without a body", "Every copy would be lost as "+string(ReasonMaskFailed)+": correct the Masker")
 	case p.err != nil:
-		i.set(VerdictFail, quiet(p.err).Error(), "See that it runs, and that name, port, TLS and network policy let this process in")
+		i.set(VerdictFail, target.Quiet(p.err).Error(), "See that it runs, and that name, port, TLS and network policy let this process in")
 	case p.status >= http.StatusInternalServerError:
 		i.set(VerdictFail, i.Text, "See its log, or check another path")
 	}
@@ -215,7 +216,7 @@ func (p *probe) reachable() CheckItem {
 
 func (p *probe) loop() CheckItem {
 	i := p.item("loop", func(i *CheckItem) { i.Text = "the probe did not come back to this mirror, and no copy did" })
-	if n := p.m.loops.n.Load(); n > 0 {
+	if n := p.m.loops.Count(); n > 0 {
 		i.set(VerdictFail, fmt.Sprintf("%d copies came back to this mirror, probes included: the target is the mirrored service itself, or passes copies on to it", n),
 			"Point the target at the candidate; a candidate that calls this service must not pass on "+mark.Mirror)
 	}
@@ -307,7 +308,7 @@ func (m *Mirror) checkMasking() CheckItem {
 		targets = append(targets, m.control)
 	}
 	for _, t := range targets {
-		_, local := t.Transport.(*handlerTransport)
+		local := t.local()
 		remote := t.URL != ""
 		switch {
 		case local && t.Masker == nil:

@@ -26,6 +26,7 @@ import (
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
+	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
 
@@ -219,7 +220,7 @@ func (m *Mirror) run(j *job) {
 	case !room:
 		claimed, end = j.claim(), codeBytesFull
 		return
-	case !valid(res.Request):
+	case !target.Valid((*message.Message)(res.Request)):
 		claimed, end = j.claim(), codeInvalid
 		return
 	}

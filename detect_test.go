@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/policy"
 	"github.com/goshadow/shadow/shadowtest"
 )
 
@@ -110,7 +111,7 @@ func TestANumberThatIsDetectedBecomesAString(t *testing.T) {
 
 // A token stands for the value, however that is written where it was found.
 func TestWhatIsDetectedIsReplacedAsMaskWithSays(t *testing.T) {
-	policy := `{"version":1,"rules":[{"name":"a","replace":%q,"detect":["card","email"]}]}`
+	file := `{"version":1,"rules":[{"name":"a","replace":%q,"detect":["card","email"]}]}`
 	body := `{"card":4111111111111111,"text":"4111111111111111","mail":"ann\u0040example.com"}`
 	seen := map[string]string{}
 	for replace, want := range map[string]string{
@@ -119,7 +120,7 @@ func TestWhatIsDetectedIsReplacedAsMaskWithSays(t *testing.T) {
 		"hash":     `^{"card":"([0-9a-f]{16})","text":"([0-9a-f]{16})","mail":"([0-9a-f]{16})"}$`,
 		"tokenize": `^{"card":([1-9][0-9]{15}),"text":"([1-9][0-9]{15})","mail":"([^"@]+@[^"@]+)"}$`,
 	} {
-		rules, err := shadow.ParsePolicy(fmt.Appendf(nil, policy, replace), key)
+		rules, err := policy.Parse(fmt.Appendf(nil, file, replace), key)
 		require.NoError(t, err, replace)
 		m := masked(t, rules, "/ann@example.com?m=ann%40example.com", http.Header{"Content-Type": {"application/json"}, "X-M": {"ann@example.com"}}, body)
 		require.Regexp(t, want, string(m.Body))

@@ -96,7 +96,7 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 		step(name, w, VerdictPass, "%s", fine)
 	}
 
-	unless(m.own(r), "return", codeLoop, "it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")
+	unless(m.loops.Own(r), "return", codeLoop, "it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")
 	stops := m.stops.Load()
 	unless(stops&limit.Closed != 0, "running", codeShutDown, "neither Shutdown nor Close was called", "Shutdown or Close was called")
 	unless(stops&limit.Disabled != 0, "enabled", codeDisabled, "on", "SetEnabled(false) was called")

@@ -27,6 +27,8 @@ var (
 	rest         = mirrortest.Rest
 	sleeping     = mirrortest.Sleeping
 	failingWith  = mirrortest.FailingWith
+	printed      = mirrortest.Printed
+	spellings    = mirrortest.Spellings
 )
 
 var ok, fine, broken, hung = mirrortest.OK, mirrortest.Fine, mirrortest.Broken, mirrortest.Hung

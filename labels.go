@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
 )
@@ -8,7 +9,7 @@ import (
 // newLabels returns what names routes, strata and correlation IDs, by the rules of maskers that
 // are about them.
 func newLabels(c *config, maskers []Masker) *route.Labels {
-	l := &route.Labels{Methods: c.methods, Named: c.route != nil, RequestID: c.requestID, NewID: newID}
+	l := &route.Labels{Methods: c.methods, Named: c.route != nil, RequestID: c.requestID, NewID: mark.NewID}
 	paths, texts, ids := redact.All("", nil, rulesOf(maskers)...).Labels(c.requestID)
 	if len(paths) > 0 {
 		l.Pattern = func(path string) string {

@@ -62,7 +62,7 @@ func (m *Mirror) Stats() Stats {
 		Dropped:     map[Reason]uint64{},
 		QueuedBytes: m.pool.Held(),
 		Unreported:  m.unreported.Load(),
-		Loops:       m.loops.n.Load(),
+		Loops:       m.loops.Count(),
 	}
 	var ended []uint64
 	ended, s.Queued, s.Running = m.queue.Counts(make([]uint64, 0, numCodes))

@@ -266,7 +266,7 @@ func (m *Mirror) recordResult(t *Target, j *job, r reply, err error) {
 // spend counts what the copy of a has used since it was sent.
 func (a *attempt) spend(sent time.Time) {
 	var cpu time.Duration
-	if _, ok := a.target.Transport.(*handlerTransport); ok {
+	if a.target.local() {
 		cpu = time.Since(sent)
 	}
 	a.m.limits.Spend(a.m.limited(a.target), a.size, cpu)

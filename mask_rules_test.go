@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/policy"
 )
 
 // key is one for Tokenize.
@@ -226,8 +227,8 @@ func TestMaskWith(t *testing.T) {
 // A mask that New would refuse masks nothing, and says so.
 func TestAFaultyMaskFailsWhateverItIsGiven(t *testing.T) {
 	for _, m := range []shadow.Masker{
-		shadow.MaskWith(nil, shadow.MaskJSON("$.a")), shadow.MaskWith(shadow.Drop(), nil), shadow.MaskWith(shadow.Drop(), (*shadow.Policy)(nil)),
-		shadow.MaskAll((*shadow.Policy)(nil)), shadow.MaskWith(shadow.Drop(), shadow.DropCredentials()),
+		shadow.MaskWith(nil, shadow.MaskJSON("$.a")), shadow.MaskWith(shadow.Drop(), nil), shadow.MaskWith(shadow.Drop(), (*policy.Policy)(nil)),
+		shadow.MaskAll((*policy.Policy)(nil)), shadow.MaskWith(shadow.Drop(), shadow.DropCredentials()),
 	} {
 		assert.Error(t, m.Mask(&shadow.Message{Header: field("Content-Type", "application/json"), Body: []byte("{}")}))
 		_, err := shadow.New(candidate(), shadow.WithMasker(m))

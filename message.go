@@ -12,6 +12,7 @@ import (
 	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/guard"
+	"github.com/goshadow/shadow/internal/mark"
 )
 
 // request fills msg, and u for it, with the request of j, whose body was transferred as
@@ -26,7 +27,7 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) (room boo
 	}
 	*msg = Message{
 		Method: j.method, URL: u, Host: j.host, Proto: j.proto,
-		Header: j.header.Header(marks), Size: int64(len(raw)),
+		Header: j.header.Header(mark.Fields), Size: int64(len(raw)),
 	}
 	if len(j.trailer) > 0 {
 		msg.Trailer = j.trailer.Header(0)
@@ -107,11 +108,6 @@ func (m *Message) withoutBody() *Message {
 		without.Body, without.Truncated = nil, true
 	}
 	return &without
-}
-
-// valid reports whether a request can be sent.
-func valid(msg *Message) bool {
-	return fields.IsToken(msg.Method) && msg.URL != nil && msg.URL.Opaque == "" && fields.Valid(msg.Header) && fields.Valid(msg.Trailer)
 }
 
 // resultError is an error of a Result. Go-cmp can compare it, whatever it wraps.

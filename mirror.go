@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,122 @@ import (
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
+	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
+
+// Target is where copies go: a candidate, or the control.
+type Target struct {
+	// Name identifies the target in results, spans and metrics. It must not be empty.
+	Name string
+	// URL is the base URL, http or https, of a target on the network. The path of a request
+	// is appended to its path as it is. The Host of a copy is that of the URL, unless the
+	// Masker sets another one in Message.Host. The original goes in X-Forwarded-Host, the
+	// scheme in X-Forwarded-Proto, and the address of the client in X-Forwarded-For, unless
+	// the request came with these fields.
+	//
+	// A copy is sent at most once. There is one exception, with HTTP/2: net/http repeats a
+	// request once that the server rejects with PROTOCOL_ERROR.
+	URL string
+	// Transport performs the copy. With a URL it may be any client that reaches the host of
+	// the URL, such as an http.Transport with a client certificate or one that dials a Unix
+	// socket, and nil is a client of its own: see Remote. It should not decode content
+	// (DisableCompression). The Mirror does not close its connections.
+	//
+	// Without a URL it must not be nil, and reaches the target by itself: a copy of a server
+	// request has the scheme, host and path that the client asked for.
+	Transport http.RoundTripper
+	// Timeout limits a copy from when it was due (the primary has answered, or with Parallel
+	// the request body is complete) to the last byte of the answer; 0 is 10 s. A copy that
+	// waited in the queue for that long is not sent: ReasonExpired.
+	Timeout time.Duration
+	// Masker shapes what this target is sent, after the maskers of WithMasker: its own
+	// credentials, tokens. It does not shape what is reported. After an error of it nothing is
+	// sent.
+	Masker Masker
+	// Isolated is the user's word that what the target writes reaches nobody: it has a store of
+	// its own, works for a test tenant, or its writes are stopped. Otherwise a candidate is
+	// sent only requests with a safe method (RFC 9110 section 9.2.1), and New fails if
+	// WithMethods names another one. A control is then not asked those.
+	Isolated bool
+	// Discard sends the copy, but neither keeps nor compares the answer: its outcome
+	// is Uncompared.
+	Discard bool
+}
+
+// InProcess returns a target in this process. Its Masker is nil, and WithMasker does not shape what
+// it is sent, which has not left the trust domain. The context of a copy is fresh and has a
+// deadline. A handler that ignores it keeps its place among the running copies until it returns.
+func InProcess(name string, h http.Handler) Target {
+	return Target{Name: name, Transport: HandlerTransport(h)}
+}
+
+// Remote returns a target on the network with URL baseURL and Masker DropCredentials. See
+// Target.URL.
+//
+// Its connections are its own: HTTP/1.1 or HTTP/2, no proxy from the environment, no
+// redirects followed, no content decoded on the way. A silent HTTP/2 connection is found by a
+// ping. After a copy that got no answer within its Timeout no idle connection is used again.
+func Remote(name, baseURL string) Target {
+	return Target{Name: name, URL: baseURL, Masker: DropCredentials()}
+}
+
+// HandlerTransport serves requests by calling h on the caller's goroutine, and gives h what a
+// server does: deadlines, full duplex and CloseNotify do nothing, the temporary files of a
+// form are removed. The answer is held in memory until it is read; of a copy, no more than a
+// Mirror keeps of one body. A panic of h becomes an error that is ErrPanic, also after h has
+// begun to answer. An answer that contradicts its Content-Length becomes an error that is
+// io.ErrUnexpectedEOF. 1xx answers, flushes and connections to hijack do not exist here.
+func HandlerTransport(h http.Handler) http.RoundTripper {
+	if isNil(h) {
+		h = nil
+	}
+	return &target.Handler{H: h}
+}
+
+// local reports whether t is in this process: InProcess or HandlerTransport made it.
+func (t *Target) local() bool {
+	_, ok := t.Transport.(*target.Handler)
+	return ok && t.URL == ""
+}
+
+func (t *Target) timeout() time.Duration { return cmp.Or(t.Timeout, defaultTimeout) }
+
+// check reports the faults of t to c. Where is "target" or "control".
+func (t *Target) check(c *config, where string) {
+	if t.Name == "" {
+		c.fail("%s: empty Name", where)
+	}
+	if t.Timeout < 0 {
+		c.fail("%s %q: negative Timeout %v", where, t.Name, t.Timeout)
+	}
+	name := fmt.Sprintf("%s %q: Transport", where, t.Name)
+	_, bare := t.Transport.(*http.Transport)
+	switch {
+	case t.URL == "" && bare && !isNil(t.Transport):
+		c.fail("%s: an http.Transport would send the copies to the host that the client asked for, the primary: set URL", name)
+	case t.URL == "" && t.Transport == nil:
+		c.fail("%s: nil, and no URL", name)
+	case t.URL == "" || t.Transport != nil:
+		check(c, name, t.Transport)
+	}
+	if t.URL != "" {
+		if _, err := target.ParseURL(t.URL); err != nil {
+			c.errs = append(c.errs, fmt.Errorf("shadow: %s %q: %w", where, t.Name, err))
+		}
+	}
+	if t.Masker != nil {
+		check(c, fmt.Sprintf("%s %q: Masker", where, t.Name), t.Masker)
+	}
+}
+
+// connect gives t the Transport that reaches its URL, which check has accepted.
+func (t *Target) connect() {
+	if t.URL != "" {
+		base, _ := target.ParseURL(t.URL)
+		t.Transport = target.NewRemote(base, t.Transport, defaultRemoteConcurrency)
+	}
+}
 
 // Mirror copies the traffic of what it wraps to a target. It is made by New and safe
 // for concurrent use; one Mirror may wrap many handlers and transports, which then
@@ -54,7 +169,7 @@ type Mirror struct {
 	coverage  coverage
 	foreign   bool      // the Sampler runs code of the user's
 	apart     sync.Pool // of *apart
-	loops     loops
+	loops     target.Loops
 
 	unreported atomic.Uint64
 	finished   atomic.Uint64 // results, up to which unused rules are not reported
@@ -84,12 +199,11 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	for _, t := range []*Target{&c.target, c.control} {
 		if t != nil {
 			t.Masker = c.masksFor(t)
-		}
-		if t != nil && t.URL != "" {
-			t.Transport = newRemote(t)
+			t.connect()
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), loops: newLoops(), episodes: episodes()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), episodes: episodes()}
+	m.loops.Init()
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
 	m.answered = completeResult(m.base)
 	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
@@ -254,7 +368,7 @@ func (m *Mirror) closeIdle() {
 // comes first, and the marks of other mirrors when the header is copied: see snapshot. It
 // notes in d what the Sampler said.
 func (m *Mirror) decide(r *http.Request, d *drawn) code {
-	if m.returned(r) {
+	if m.loops.Returned(r) {
 		return codeLoop
 	}
 	stops := m.stops.Load()

@@ -21,36 +21,32 @@ import (
 	"github.com/goshadow/shadow/internal/redact"
 )
 
-// What a Mirror does where no option says otherwise.
+// The table of defaults: what New uses where no option says otherwise. docs/operations.md shows
+// it, and a test compares them.
 const (
-	defaultTimeout           = 10 * time.Second
-	defaultConcurrency       = 8  // of in-process targets
-	defaultRemoteConcurrency = 64 // of all other targets
+	defaultTimeout           = 10 * time.Second // of Target.Timeout
+	defaultConcurrency       = 8                // of a target in process
+	defaultRemoteConcurrency = 64               // of any other target
 	defaultQueue             = 256
 	defaultQueueBytes        = 64 << 20
-	defaultMaxBody           = 1 << 20
+	defaultMaxBody           = 1 << 20 // or defaultQueueBytes, if WithQueue sets less
+	defaultControlRate       = whole
 	defaultRequestID         = "X-Request-Id"
-
-	defaultBreakerFailures = 0.5
-	defaultBreakerWindow   = 10 * time.Second
-	defaultBreakerMin      = 20
-	defaultBreakerPause    = 10 * time.Second
-	defaultBreakerProbes   = 3
-	defaultSheddingWait    = 500 * time.Microsecond
-	defaultSheddingHeap    = 0.8
-	defaultOverhead        = time.Millisecond
-	defaultOverheadWindow  = 10 * time.Second
-	defaultOverheadMin     = 1000
-	defaultOverheadPause   = 30 * time.Second
+	defaultTiming            = AfterPrimary
 )
 
-// defaultMethods are the safe methods (RFC 9110 section 9.2.1) but TRACE.
-var defaultMethods = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions}
+// The rest of the table. Zero fields of the options that users give have these values too.
+var (
+	defaultMethods  = [...]string{http.MethodGet, http.MethodHead, http.MethodOptions} // safe (RFC 9110 section 9.2.1), without TRACE
+	defaultBreaker  = BreakerOptions{Failures: 0.5, Window: 10 * time.Second, Min: 20, Pause: 10 * time.Second, Probes: 3}
+	defaultShedding = LoadSheddingOptions{Wait: 500 * time.Microsecond, Heap: 0.8}
+	defaultOverhead = OverheadOptions{P99: time.Millisecond, Window: 10 * time.Second, Min: 1000, Pause: 30 * time.Second}
+)
 
-// Option configures a Mirror. Options are applied in order. Where one value is set twice
-// the last one wins, so that a preset can be overridden; WithMasker, WithRecordMasker,
-// WithReporter and WithContextKeys add to what is there. An invalid value is an error of New, also where a
-// later option overrides it.
+// Option configures a Mirror. Options are applied in order. The last one that sets a value
+// wins, so that a preset can be overridden. WithMasker, WithRecordMasker, WithReporter and
+// WithContextKeys add to what is there. An invalid value is an error of New, even if a later
+// option overrides it.
 type Option interface{ apply(*config) }
 
 type optionFunc func(*config)
@@ -284,9 +280,7 @@ func WithReporter(r ...Reporter) Option {
 // WithMethods are "_OTHER".
 func WithRoute(route func(*http.Request) string) Option {
 	return optionFunc(func(c *config) {
-		if route == nil {
-			c.fail("WithRoute: nil function")
-		}
+		check(c, "WithRoute", route)
 		c.route = route
 	})
 }
@@ -395,9 +389,7 @@ func WithRequestID(header string) Option {
 // default is slog.Default() at the time; slog.New(slog.DiscardHandler) logs nothing.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) {
-		if isNil(l) {
-			c.fail("WithLogger: nil logger")
-		}
+		check(c, "WithLogger", l)
 		c.logger = l
 	})
 }
@@ -406,9 +398,7 @@ func WithLogger(l *slog.Logger) Option {
 // span of the primary. The default is no spans.
 func WithTracerProvider(tp trace.TracerProvider) Option {
 	return optionFunc(func(c *config) {
-		if isNil(tp) {
-			c.fail("WithTracerProvider: nil provider")
-		}
+		check(c, "WithTracerProvider", tp)
 		c.tracer = tp
 	})
 }
@@ -416,9 +406,7 @@ func WithTracerProvider(tp trace.TracerProvider) Option {
 // WithMeterProvider records metrics. The default is none. See docs/telemetry.md.
 func WithMeterProvider(mp metric.MeterProvider) Option {
 	return optionFunc(func(c *config) {
-		if isNil(mp) {
-			c.fail("WithMeterProvider: nil provider")
-		}
+		check(c, "WithMeterProvider", mp)
 		c.meter = mp
 	})
 }
@@ -428,49 +416,47 @@ func WithMeterProvider(mp metric.MeterProvider) Option {
 // trace headers are never sent to a shadow: its spans are not part of that trace.
 func WithPropagator(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) {
-		if isNil(p) {
-			c.fail("WithPropagator: nil propagator")
-		}
+		check(c, "WithPropagator", p)
 		c.propagator = p
 	})
 }
 
+// The faults of numbers. A fault is not an error of its own: New reports all of them at once.
+
 func (c *config) positive(name string, n int64) {
-	if n <= 0 {
-		c.fail("%s: %d is not a positive number", name, n)
-	}
+	c.want(n > 0, name, n, "not a positive number")
 }
 
 func (c *config) notNegative(name string, n int64) {
-	if n < 0 {
-		c.fail("%s: %d is negative", name, n)
-	}
+	c.want(n >= 0, name, n, "negative")
 }
 
-// share complains about what is no share of something; 0 is the default.
+// share checks a share; 0 is the default.
 func (c *config) share(name string, p float64) {
-	if !(p >= 0 && p <= 1) { // NaN too
-		c.fail("%s: %v is not between 0 and 1", name, p)
-	}
+	c.want(p >= 0 && p <= 1, name, p, "not between 0 and 1") // nor is NaN
 }
 
-// The spans of time that an option can name. A window that is shorter than the ticks of
-// clocks and timers could not be kept.
+// The longest time that an option can name, and the shortest window: clocks and timers do not
+// keep one that is shorter than their ticks.
 const (
 	shortestWindow = time.Second
 	longestSpan    = 366 * 24 * time.Hour
 )
 
+// span checks a duration; 0 is the default.
 func (c *config) span(name string, d time.Duration) {
-	if d < 0 || d > longestSpan {
-		c.fail("%s: %v is not between 0 and %v", name, d, longestSpan)
-	}
+	c.want(d >= 0 && d <= longestSpan, name, d, fmt.Sprintf("not between 0 and %v", longestSpan))
 }
 
-// window complains about a window of time; 0 is the default.
+// window checks a window of time; 0 is the default.
 func (c *config) window(name string, d time.Duration) {
-	if d != 0 && (d < shortestWindow || d > longestSpan) {
-		c.fail("%s: %v is not between %v and %v", name, d, shortestWindow, longestSpan)
+	c.want(d == 0 || d >= shortestWindow && d <= longestSpan, name, d, fmt.Sprintf("not between %v and %v", shortestWindow, longestSpan))
+}
+
+// want records a fault of v unless ok.
+func (c *config) want(ok bool, name string, v any, fault string) {
+	if !ok {
+		c.fail("%s: %v is %s", name, v, fault)
 	}
 }
 
@@ -493,6 +479,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
 		target:     target,
 		methods:    defaultMethods[:],
+		timing:     defaultTiming,
 		queue:      defaultQueue,
 		queueBytes: defaultQueueBytes,
 		requestID:  defaultRequestID,
@@ -527,20 +514,17 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	if c.name == "" {
 		c.name = target.Name
 	}
-	c.controlShare = cmp.Or(c.controlShare, whole)
-	b, s, o := &c.breaker, &c.shedding, &c.overhead
-	b.Failures, b.Window, b.Min = cmp.Or(b.Failures, defaultBreakerFailures), cmp.Or(b.Window, defaultBreakerWindow), cmp.Or(b.Min, defaultBreakerMin)
-	b.Pause, b.Probes = cmp.Or(b.Pause, defaultBreakerPause), cmp.Or(b.Probes, defaultBreakerProbes)
-	s.Wait, s.Heap = cmp.Or(s.Wait, defaultSheddingWait), cmp.Or(s.Heap, defaultSheddingHeap)
-	o.P99, o.Window = cmp.Or(o.P99, defaultOverhead), cmp.Or(o.Window, defaultOverheadWindow)
-	o.Min, o.Pause = cmp.Or(o.Min, defaultOverheadMin), cmp.Or(o.Pause, defaultOverheadPause)
+	c.controlShare = cmp.Or(c.controlShare, defaultControlRate)
+	orDefaults(&c.breaker, defaultBreaker)
+	orDefaults(&c.shedding, defaultShedding)
+	orDefaults(&c.overhead, defaultOverhead)
 	c.maxBody = cmp.Or(c.maxBody, min(defaultMaxBody, c.queueBytes))
 	if c.comparator == nil {
 		c.comparator, _ = NewComparator(CompareOptions{})
 	}
 	if c.concurrency == 0 {
 		c.concurrency = defaultRemoteConcurrency
-		if _, ok := target.Transport.(*handlerTransport); ok {
+		if target.local() {
 			c.concurrency = defaultConcurrency
 		}
 	}
@@ -548,4 +532,14 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		c.propagator = propagation.TraceContext{}
 	}
 	return c, nil
+}
+
+// orDefaults gives the zero fields of options their default.
+func orDefaults[T any](options *T, defaults T) {
+	to, from := reflect.ValueOf(options).Elem(), reflect.ValueOf(defaults)
+	for i := range to.NumField() {
+		if to.Field(i).IsZero() {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
 }

@@ -1,16 +1,12 @@
 package shadow_test
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"os"
@@ -41,11 +37,10 @@ var printable = map[string]struct {
 	"Event":               {shadow.Event{}, []string{"Kind", "Mirror", "Target", "ID", "Route", "Text"}}, // all of it is made to be shown
 	"Stats":               {shadow.Stats{}, []string{"Skipped", "Dropped", "Targets", "Breaker"}},        // reasons, and names of targets
 	"RuleUse":             {shadow.RuleUse{}, []string{"Option", "Path"}},                                // what the user configured
+	"ControlDiffs":        {shadow.ControlDiffs{}, []string{"Path", "Kind", "Class"}},
 	"CompareOptions":      {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies", "MediaTypes"}},
 	"Tolerance":           {shadow.Tolerance{}, nil},
 	"RateVar":             {&shadow.RateVar{}, nil},
-	"Touch":               {shadow.Touch{}, []string{"Rule", "Place"}}, // made to be shown
-	"Policy":              {(*shadow.Policy)(nil), nil},                // see TestTheKeyIsGivenByTheProgram
 	"BreakerOptions":      {shadow.BreakerOptions{}, nil},
 	"LoadSheddingOptions": {shadow.LoadSheddingOptions{}, nil},
 	"OverheadOptions":     {shadow.OverheadOptions{}, nil},
@@ -151,41 +146,8 @@ type telling struct{ Secret string }
 
 func (telling) RoundTrip(*http.Request) (*http.Response, error) { return nil, errors.New("no") }
 
-// printed is v as fmt, slog and encoding/json write it.
-func printed(t *testing.T, v any) string {
-	var out bytes.Buffer
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%10.3v", "%t"} {
-		fmt.Fprintf(&out, verb+"\n", v)
-	}
-	fmt.Fprintln(&out, v, []any{v}, struct{ V any }{v}, errors.Join(fmt.Errorf("%v", v)))
-	for _, h := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
-		slog.New(h).Info("m", "v", v, slog.Any("list", []any{v}), slog.Group("g", "v", v))
-	}
-	for _, one := range []any{v, []any{v}, map[string]any{"v": v}} {
-		text, err := json.Marshal(one)
-		var functions *json.UnsupportedTypeError // options hold some
-		if !errors.As(err, &functions) {
-			require.NoError(t, err)
-		}
-		out.Write(text)
-	}
-	return out.String()
-}
-
 // secrets are spellings of "secret" in what fmt and encoding/json write.
 var secrets = regexp.MustCompile(`(?i:s3cret)|` + spellings("secret").String())
-
-// spellings matches word as text, in hexadecimal, as bytes and in base64, which spells it in
-// three ways.
-func spellings(word string) *regexp.Regexp {
-	hexadecimal := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%#v", []byte(word)), "[]byte{"), "}")
-	list := []string{"(?i:" + word + "|" + hex.EncodeToString([]byte(word)) + "|" + hexadecimal + ")", strings.Trim(fmt.Sprint([]byte(word)), "[]")}
-	for before := range 3 {
-		text := base64.StdEncoding.EncodeToString([]byte("123"[:before] + word))
-		list = append(list, regexp.QuoteMeta(text[(8*before+5)/6:8*(before+len(word))/6])) // the characters that are of word alone
-	}
-	return regexp.MustCompile(strings.Join(list, "|"))
-}
 
 func TestNothingPrintsWhatItHolds(t *testing.T) {
 	names := exportedTypes(t)

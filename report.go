@@ -13,6 +13,7 @@ import (
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/pointer"
+	"github.com/goshadow/shadow/internal/target"
 )
 
 // LogReporter logs results to l; nil is slog.Default() at the time. It is made to be
@@ -74,7 +75,7 @@ func (l *logReporter) count(r *Result) uint64 {
 			h.WriteByte(0)
 		}
 	}
-	write(r.Mirror, r.Target, r.Route, string(r.Outcome), errorType(r.Err))
+	write(r.Mirror, r.Target, r.Route, string(r.Outcome), target.ErrorType(r.Err))
 	if r.Shadow != nil && r.Primary != nil && r.Shadow.StatusCode != r.Primary.StatusCode {
 		write(strconv.Itoa(r.Primary.StatusCode), strconv.Itoa(r.Shadow.StatusCode))
 	}

@@ -55,6 +55,7 @@ import (
 	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/target"
 )
 
 // Message is an HTTP request or response as plain data. It is owned by whoever holds
@@ -209,7 +210,7 @@ type ControlDiffs struct{ Diffs []Diff }
 
 // Errors of a Result. Match them with errors.Is.
 var (
-	ErrTimeout = errors.New("shadow: no answer within the target's timeout")
+	ErrTimeout = target.ErrTimeout
 	ErrPanic   = guard.ErrPanic
 	ErrExited  = errors.New("shadow: goroutine exited without an answer")
 	ErrBody    = errors.New("shadow: body cannot be compared")
@@ -218,7 +219,7 @@ var (
 	ErrWithheld = errors.New("shadow: the record could not be masked: its content is withheld")
 	// ErrTransport stands for an error of the Transport whose text might quote the answer.
 	// Errors.Is and errors.As see the Transport's own behind it.
-	ErrTransport = errors.New("shadow: the transport failed")
+	ErrTransport = target.ErrTransport
 )
 
 // Sampler decides which requests are copied. The request waits for Sample, before the
@@ -338,6 +339,29 @@ type EventKind string
 // get out although it was masked, and was stopped: see WithLeakCheck. Page somebody: a mask has
 // a hole.
 const EventLeak EventKind = "leak"
+
+// EventSideEffect says that a copy was about to write, or has written, where only real requests
+// may: the answer of the target, or of the control, has the header field Shadow-Side-Effect. Page
+// somebody: the next copy may not be stopped.
+//
+// middleware.ReadOnly sets the field to http on the requests that it refuses. A guard of your own
+// sets it to http for a request or sql for a statement:
+//
+//	w.Header().Set("Shadow-Side-Effect", "sql")
+//
+// A service that calls others passes on the field of their answers. Each such answer is one event,
+// and each value of the field one count of the metric shadow.side_effects. Zero proves nothing
+// unless a guard is installed.
+const EventSideEffect EventKind = "side-effect"
+
+// EventLoop says that copies come back to the Mirror that sent them: its target is the mirrored
+// service itself, or passes the copies on to it. Matches with such a target prove nothing.
+// Stats.Loops counts those copies. The event is repeated once a minute as long as they come.
+//
+// A Mirror recognizes its copies by the header field Shadow-Mirror, which holds a random value. A
+// target that calls the mirrored service for another purpose must not pass this field on. The
+// copies to a control are marked differently: a control may be the mirrored service.
+const EventLoop EventKind = "loop"
 
 // EventMaskFailed says that a copy was not sent, or the content of a result not reported, because a
 // mask could not do its work. It is reported once for each rule, with the cause if the rule is built

@@ -2,11 +2,8 @@ package shadow
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"io"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -492,7 +489,7 @@ func (m *Mirror) snapshot(j *job, r *http.Request) code {
 		}
 	}
 	if j.id == "" {
-		j.id, j.minted = newID(), m.requestID != ""
+		j.id, j.minted = mark.NewID(), m.requestID != ""
 	}
 	j.method, j.host, j.proto, j.url = r.Method, r.Host, r.Proto, *r.URL
 	if j.method == "" {
@@ -511,16 +508,6 @@ func (m *Mirror) snapshot(j *job, r *http.Request) code {
 
 // maxID is how much of an inbound request ID serves as correlation ID.
 const maxID = 128
-
-// newID returns 128 random bits in hex, the form of a W3C trace ID.
-func newID() string {
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:], rand.Uint64())
-	binary.LittleEndian.PutUint64(b[8:], rand.Uint64())
-	var s [32]byte
-	hex.Encode(s[:], b[:])
-	return string(s[:])
-}
 
 // primaryResult hands the primary's response to a copy that runs at the same time (Parallel).
 // Copies of AfterPrimary share one that is complete: Mirror.answered.
@@ -563,21 +550,6 @@ func completeResult(base context.Context) *primaryResult {
 
 // unwanted reports whether the copy has ended before the primary, whose response nobody needs.
 func (p *primaryResult) unwanted() bool { return p.drop != nil && p.released.Load() }
-
-// pace is called before more is taken of the copy's answer, of which size bytes have come. An
-// answer that is no longer kept waits here until the primary has answered, because then it is
-// known how much of it is of use. The error says that ctx ended first.
-func (p *primaryResult) pace(ctx context.Context, size int64) error {
-	if p == nil || size <= p.ahead { // a HandlerTransport on its own has none
-		return nil
-	}
-	select {
-	case <-p.answered:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
 
 // result returns the code that the primary ended with. Answered is false while it runs.
 func (p *primaryResult) result() (c code, answered bool) {

@@ -22,6 +22,7 @@ import (
 	"os/signal"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/policy"
 )
 
 //go:embed privacy.json
@@ -32,7 +33,7 @@ var privacy []byte
 const tokenKey = "not a secret, for once"
 
 // newMirror is the wiring: the rules shape all that leaves, what is sent and what is reported.
-func newMirror(rules *shadow.Policy, candidate string, reporter shadow.Reporter) (*shadow.Mirror, error) {
+func newMirror(rules *policy.Policy, candidate string, reporter shadow.Reporter) (*shadow.Mirror, error) {
 	target := shadow.Remote("v2", candidate)
 	target.Isolated = true // it has a store of its own, so it may be sent a POST
 	return shadow.New(target,
@@ -70,14 +71,14 @@ func run(ctx context.Context, args []string, stdout io.Writer) error {
 			return err
 		}
 	}
-	rules, err := shadow.ParsePolicy(file, []byte(tokenKey))
+	rules, err := policy.Parse(file, []byte(tokenKey))
 	if err != nil {
 		return err
 	}
 	return demonstrate(ctx, rules, stdout)
 }
 
-func demonstrate(ctx context.Context, rules *shadow.Policy, stdout io.Writer) error {
+func demonstrate(ctx context.Context, rules *policy.Policy, stdout io.Writer) error {
 	received := make(chan *shadow.Message, 1)
 	candidate := httptest.NewServer(keeping(received))
 	defer candidate.Close()

@@ -39,12 +39,17 @@ const (
 	SideEffectSQL  = "sql"
 )
 
-// SideEffectKind is the kind that a value of the field SideEffect names, fit for a metric.
-func SideEffectKind(value string) string {
-	if slices.Contains(SideEffects[:], value) {
-		return value
+// SideEffectsOf returns the kinds of side effects that the header of an answer reports, fit for a
+// metric.
+func SideEffectsOf(h http.Header) []string {
+	var kinds []string
+	for _, kind := range h[SideEffect] {
+		if !slices.Contains(SideEffects[:], kind) {
+			kind = "_OTHER" // the semantic conventions' name for an unknown value
+		}
+		kinds = append(kinds, kind)
 	}
-	return "_OTHER" // as the semantic conventions call what is not known
+	return kinds
 }
 
 // foreign are the headers by which other mirroring tools mark their copies.

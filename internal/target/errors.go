@@ -1,4 +1,4 @@
-package shadow
+package target
 
 import (
 	"context"
@@ -14,10 +14,17 @@ import (
 	"github.com/goshadow/shadow/internal/guard"
 )
 
-// quiet returns an error whose text quotes neither what the target answered, as those of
-// net/http do where they cannot read it, nor the URL of the copy, as those of http.Client
-// do: err itself where that is so, else one that stands for it.
-func quiet(err error) error {
+var (
+	// ErrTimeout is the cause with which the context of a copy ends at its deadline.
+	ErrTimeout = errors.New("shadow: no answer within the target's timeout")
+	// ErrTransport stands for an error of a Transport whose text is not shown.
+	ErrTransport = errors.New("shadow: the transport failed")
+)
+
+// Quiet returns an error whose text quotes neither the answer of the target, as the errors of
+// net/http do, nor the URL of the copy, as those of http.Client do. It is err itself if its text
+// quotes neither.
+func Quiet(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -27,8 +34,8 @@ func quiet(err error) error {
 	return err
 }
 
-// say is as much of the text of err as may be shown: what the network, TLS and the
-// context say. Of any other error it is the type, and what can be said of the error in it.
+// say returns as much of the text of err as may be shown: what the network, TLS and the context
+// report. Of any other error it returns the type, and what say returns of the wrapped error.
 func say(err error) string {
 	switch e := err.(type) {
 	case nil:
@@ -61,8 +68,8 @@ func say(err error) string {
 	return text
 }
 
-// quietError is an error of a Transport whose text may hold anything. It can be matched,
-// but does not show.
+// quietError is an error of a Transport whose own text may quote anything. errors.Is and
+// errors.As see the error behind it.
 type quietError struct {
 	err  error
 	text string
@@ -73,3 +80,18 @@ func (e *quietError) Format(s fmt.State, _ rune) { io.WriteString(s, e.text) }
 
 func (e *quietError) Is(target error) bool { return target == ErrTransport || errors.Is(e.err, target) }
 func (e *quietError) As(target any) bool   { return errors.As(e.err, target) }
+
+// ErrorType returns a name of low cardinality for err, which ended a copy.
+func ErrorType(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, ErrTimeout):
+		return "timeout"
+	case errors.Is(err, guard.ErrPanic):
+		return "panic"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	}
+	return "transport"
+}

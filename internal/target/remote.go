@@ -1,4 +1,6 @@
-package shadow
+// Package target is the client side of a copy: the request that a target is sent, the transports to
+// a target on the network or in this process, and what is taken of its answer.
+package target
 
 import (
 	"context"
@@ -13,20 +15,9 @@ import (
 	"time"
 )
 
-// Remote is a target on the network: its URL is baseURL, and its Masker is DropCredentials.
-// See Target.URL.
-//
-// Its connections are its own: HTTP/1.1 or HTTP/2, no proxy from the environment, no
-// redirects followed, no content decoded on the way. A connection that went silent is given
-// up: with HTTP/2 it is asked with a ping, and after a copy that came to its Timeout without
-// an answer no idle connection is used again.
-func Remote(name, baseURL string) Target {
-	return Target{Name: name, URL: baseURL, Masker: DropCredentials()}
-}
-
-// base parses the URL of t.
-func (t *Target) base() (*url.URL, error) {
-	base, err := url.Parse(t.URL)
+// ParseURL parses the base URL of a target. Its errors quote no password.
+func ParseURL(raw string) (*url.URL, error) {
+	base, err := url.Parse(raw)
 	var broken *url.Error
 	switch {
 	case errors.As(err, &broken):
@@ -34,37 +25,28 @@ func (t *Target) base() (*url.URL, error) {
 	case base.User != nil:
 		return nil, fmt.Errorf("base URL of host %q: credentials belong in Target.Masker: SetHeader(\"Authorization\", …)", base.Host)
 	case base.Scheme != "http" && base.Scheme != "https":
-		return nil, fmt.Errorf("base URL %q: the scheme must be http or https", t.URL)
+		return nil, fmt.Errorf("base URL %q: the scheme must be http or https", raw)
 	case base.Host == "":
-		return nil, fmt.Errorf("base URL %q: no host", t.URL)
+		return nil, fmt.Errorf("base URL %q: no host", raw)
 	case base.RawQuery != "" || base.Fragment != "":
-		return nil, fmt.Errorf("base URL %q: a query or fragment has no meaning here", t.URL)
+		return nil, fmt.Errorf("base URL %q: a query or fragment has no meaning here", raw)
 	}
 	return base, nil
 }
 
-// host is the Host of a copy of a request for host, from which the Masker has made masked. It
-// is empty where it is that of the URL.
-func (t *Target) host(host, masked string) string {
-	if t.URL != "" && host == masked {
-		return ""
-	}
-	return masked
-}
-
-// remote sends copies to a base URL, each at most once.
-type remote struct {
+// Remote sends copies to a base URL, each at most once. It is safe for concurrent use.
+type Remote struct {
 	base   *url.URL
 	client http.RoundTripper
-	own    *http.Transport // client, where the library made it; else nil
+	own    *http.Transport // client, if NewRemote made it; else nil
 }
 
-// newRemote returns what sends the copies to t, which has a valid URL.
-func newRemote(t *Target) *remote {
-	r := &remote{client: t.Transport}
-	r.base, _ = t.base()
-	if r.client == nil {
-		r.own = newClient()
+// NewRemote returns the Remote for base, which ParseURL has accepted. A nil client stands for one
+// of its own that keeps at most idle connections.
+func NewRemote(base *url.URL, client http.RoundTripper, idle int) *Remote {
+	r := &Remote{base: base, client: client}
+	if client == nil {
+		r.own = newClient(idle)
 		r.client = r.own
 	}
 	return r
@@ -77,7 +59,9 @@ const (
 	pingTimeout = 3 * time.Second
 )
 
-func newClient() *http.Transport {
+// newClient returns a client that takes nothing from the environment, follows no redirects and
+// decodes no content.
+func newClient(idle int) *http.Transport {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -91,23 +75,24 @@ func newClient() *http.Transport {
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		DisableCompression:     true,
-		MaxIdleConns:           defaultRemoteConcurrency,
-		MaxIdleConnsPerHost:    defaultRemoteConcurrency,
+		MaxIdleConns:           idle,
+		MaxIdleConnsPerHost:    idle,
 		IdleConnTimeout:        30 * time.Second,
 		MaxResponseHeaderBytes: maxResponseHeader,
 	}
 }
 
-// CloseIdleConnections closes those of a client that the library made. Any other one may be
-// in use elsewhere.
-func (r *remote) CloseIdleConnections() {
+// CloseIdleConnections closes the idle connections of a client that NewRemote made. Any other
+// client may be in use elsewhere.
+func (r *Remote) CloseIdleConnections() {
 	if r.own != nil {
 		r.own.CloseIdleConnections()
 	}
 }
 
-func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
-	ctx, stop := context.WithCancelCause(req.Context()) // ends with that of the copy
+// RoundTrip sends req to the base URL. An empty Host stands for that of the base URL.
+func (r *Remote) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx, stop := context.WithCancelCause(req.Context()) // ends with the context of the copy
 	once := &once{stop: stop}
 	out := req.WithContext(httptrace.WithClientTrace(ctx, once.trace()))
 	if out.Host == "" {
@@ -136,26 +121,26 @@ func (r *remote) RoundTrip(req *http.Request) (*http.Response, error) {
 
 var errOnce = errors.New("shadow: the connection was closed before an answer came; the copy may have been executed and is not sent again")
 
-// once keeps net/http from sending a copy a second time, as it does with requests that it
-// holds for idempotent if a connection that was used before is closed before the answer.
-// Where nothing was written of the copy it is sent on another connection.
+// once prevents net/http from sending a copy a second time. net/http does so with a request that
+// it considers idempotent if a reused connection is closed before the answer. A copy of which
+// nothing was written may be sent on another connection.
 //
-// HTTP/2 sends again only what the server says that it has not processed (RFC 9113 sections
-// 6.8 and 8.7), or rejects with PROTOCOL_ERROR.
+// Over HTTP/2 net/http repeats only what the server has not processed (RFC 9113 sections 6.8
+// and 8.7), or has rejected with PROTOCOL_ERROR.
 type once struct {
 	stop    context.CancelCauseFunc
 	stopped atomic.Bool
 
-	conn   *countedConn // of the attempt; nil where somebody else made it
-	before int64        // its writes before the attempt
+	conn   *countedConn // of the current attempt; nil if another package dialled it
+	before int64        // writes to conn before the attempt
 	tried  bool         // there was an attempt
 
-	wrote    atomic.Bool // the header of the attempt was written, perhaps into a buffer
-	answered atomic.Bool // the attempt was answered, or is of HTTP/2
+	wrote    atomic.Bool // the attempt has written its header, perhaps into a buffer
+	answered atomic.Bool // the attempt was answered, or uses HTTP/2
 }
 
-// trace returns the hooks by which o follows the attempts. GotConn is called by RoundTrip,
-// before anything is written.
+// trace returns the hooks by which o follows the attempts. RoundTrip calls GotConn before it
+// writes anything.
 func (o *once) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) {
@@ -183,7 +168,7 @@ func (o *once) trace() *httptrace.ClientTrace {
 	}
 }
 
-// written reports whether something of the attempt may have been written.
+// written reports whether a part of the attempt may have been written.
 func (o *once) written() bool {
 	if o.conn != nil {
 		return o.conn.writes.Load() > o.before
@@ -191,14 +176,14 @@ func (o *once) written() bool {
 	return o.wrote.Load()
 }
 
-// countedConn counts the writes that may be of a request.
+// countedConn counts the writes that may belong to a request.
 type countedConn struct {
 	net.Conn
 	writes atomic.Int64
 }
 
-// minRequest is less than the bytes of any copy: its marks alone are longer. What TLS says
-// when it closes a connection is shorter.
+// minRequest is less than the bytes of any copy: its marks alone are longer. The alert with
+// which TLS closes a connection is shorter.
 const minRequest = 100
 
 func (c *countedConn) Write(p []byte) (int, error) {

@@ -1,4 +1,4 @@
-package shadow
+package target
 
 import (
 	"context"
@@ -28,7 +28,16 @@ func post(t *testing.T) *http.Request {
 	return r
 }
 
-func askRemote(t *testing.T, r *remote) error {
+// toServer returns the Remote for srv.
+func toServer(t *testing.T, srv *httptest.Server) *Remote {
+	base, err := ParseURL(srv.URL)
+	require.NoError(t, err)
+	r := NewRemote(base, nil, 64)
+	t.Cleanup(r.CloseIdleConnections)
+	return r
+}
+
+func askRemote(t *testing.T, r *Remote) error {
 	resp, err := r.RoundTrip(post(t))
 	if err != nil {
 		return err
@@ -77,10 +86,9 @@ func TestASilentHTTP2ConnectionIsDropped(t *testing.T) {
 	srv.EnableHTTP2 = true
 	srv.StartTLS()
 	defer srv.Close()
-	r := newRemote(&Target{URL: srv.URL})
-	defer r.CloseIdleConnections()
+	r := toServer(t, srv)
 	require.Positive(t, r.own.HTTP2.SendPingTimeout)
-	require.Less(t, r.own.HTTP2.SendPingTimeout+r.own.HTTP2.PingTimeout, defaultTimeout)
+	require.Less(t, r.own.HTTP2.SendPingTimeout+r.own.HTTP2.PingTimeout, 10*time.Second, "the default Timeout of a copy")
 	r.own.HTTP2.SendPingTimeout, r.own.HTTP2.PingTimeout = 20*time.Millisecond, time.Second
 	r.own.TLSClientConfig = &tls.Config{RootCAs: srv.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs}
 
@@ -129,8 +137,8 @@ func (c *worn) Write(p []byte) (int, error) {
 
 func (c *worn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if err != nil && c.stale.Load() {
-		err = io.EOF
+	if c.stale.Load() { // also where the server was faster than Close
+		return 0, io.EOF
 	}
 	return n, err
 }
@@ -147,8 +155,7 @@ func TestACopyOnAStaleConnectionArrivesAtMostOnce(t *testing.T) {
 				}
 			}))
 			defer srv.Close()
-			r := newRemote(&Target{URL: srv.URL})
-			defer r.CloseIdleConnections()
+			r := toServer(t, srv)
 			var conns []*worn
 			r.own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)

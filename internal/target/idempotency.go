@@ -1,4 +1,4 @@
-package shadow
+package target
 
 import (
 	"crypto/sha256"

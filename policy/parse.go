@@ -1,4 +1,4 @@
-package shadow
+package policy
 
 import (
 	"errors"
@@ -9,27 +9,29 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
-// ParsePolicy reads a policy. Key is that of Tokenize, and may be nil where no rule makes
-// tokens. It never stands in the file: who may read the rules must not be able to undo them.
+// Parse reads a policy. Key is the key of shadow.Tokenize; it may be nil if no rule makes
+// tokens. The key is never in the file: whoever may read the rules must not be able to undo
+// them.
 //
-// The error names everything that is wrong with the file (errors.Join), one fault a line,
-// each behind its place as line:column, counted from 1 in characters. What is not known is a
-// fault too: a member that is spelt wrong would mask nothing.
-func ParsePolicy(file, key []byte) (*Policy, error) {
-	r := policyReader{
+// The error names every fault of the file (errors.Join), one in a line, each after its place as
+// line:column, counted from 1 in characters. An unknown member is a fault too: a misspelt one
+// would mask nothing.
+func Parse(file, key []byte) (*Policy, error) {
+	r := reader{
 		doc:   file,
 		names: map[string]bool{credentialsRule: true},
-		replacements: map[string]Replacement{
-			"redact": Redact(), "drop": Drop(), "hash": Hash(), "tokenize": Tokenize(key),
+		replacements: map[string]shadow.Replacement{
+			"redact": shadow.Redact(), "drop": shadow.Drop(), "hash": shadow.Hash(), "tokenize": shadow.Tokenize(key),
 		},
 	}
 	var p *Policy
 	var syntax *jsonscan.SyntaxError
-	if errors.As(jsonscan.Valid(file, maxPolicyDepth), &syntax) {
+	if errors.As(jsonscan.Valid(file, maxDepth), &syntax) {
 		r.fail(syntax.Offset, "%s", syntax.Msg)
 	} else {
 		p = r.policy(jsonscan.Space(file, 0))
@@ -40,30 +42,30 @@ func ParsePolicy(file, key []byte) (*Policy, error) {
 	return p, nil
 }
 
-// maxPolicyDepth is more levels than a policy has.
-const maxPolicyDepth = 16
+// maxDepth is how deeply a file may be nested: deeper than any valid policy.
+const maxDepth = 16
 
-// policyReader turns a document that is known to be JSON into a Policy.
-type policyReader struct {
+// reader turns a document that is valid JSON into a Policy.
+type reader struct {
 	doc          []byte
-	replacements map[string]Replacement
+	replacements map[string]shadow.Replacement
 	names        map[string]bool // of the rules so far
-	faults       []policyFault
+	faults       []fault
 }
 
-// policyFault is what is wrong at an offset.
-type policyFault struct {
+// fault is what is wrong at an offset of the document.
+type fault struct {
 	at   int
 	text string
 }
 
-func (r *policyReader) fail(at int, format string, args ...any) {
-	r.faults = append(r.faults, policyFault{at, fmt.Sprintf(format, args...)})
+func (r *reader) fail(at int, format string, args ...any) {
+	r.faults = append(r.faults, fault{at, fmt.Sprintf(format, args...)})
 }
 
 // err is all faults, in the order of the document.
-func (r *policyReader) err() error {
-	slices.SortStableFunc(r.faults, func(a, b policyFault) int { return a.at - b.at })
+func (r *reader) err() error {
+	slices.SortStableFunc(r.faults, func(a, b fault) int { return a.at - b.at })
 	var errs []error
 	for _, f := range r.faults {
 		before := r.doc[:f.at]
@@ -74,10 +76,10 @@ func (r *policyReader) err() error {
 	return errors.Join(errs...)
 }
 
-// members calls read for each member of the object at at: its name, and where name and
-// value are. Ok is false where there is no object. That, and a name that comes twice, is
-// a fault.
-func (r *policyReader) members(at int, what string, read func(name string, nameAt, at int)) (ok bool) {
+// members calls read for each member of the object at at, with its name and the offsets of name
+// and value. It reports whether there is an object. If there is none, or a name comes twice,
+// that is a fault.
+func (r *reader) members(at int, what string, read func(name string, nameAt, at int)) (ok bool) {
 	if r.doc[at] != '{' {
 		r.fail(at, "%s must be an object", what)
 		return false
@@ -95,8 +97,8 @@ func (r *policyReader) members(at int, what string, read func(name string, nameA
 	return true
 }
 
-// elements calls read with where each element of the array at at is.
-func (r *policyReader) elements(at int, what string, read func(at int)) {
+// elements calls read with the offset of each element of the array at at.
+func (r *reader) elements(at int, what string, read func(at int)) {
 	if r.doc[at] != '[' {
 		r.fail(at, "%s must be an array", what)
 		return
@@ -107,7 +109,7 @@ func (r *policyReader) elements(at int, what string, read func(at int)) {
 }
 
 // text returns the string at at.
-func (r *policyReader) text(at int, what string) (s string, ok bool) {
+func (r *reader) text(at int, what string) (s string, ok bool) {
 	if r.doc[at] != '"' {
 		r.fail(at, "%s must be a string", what)
 		return "", false
@@ -116,8 +118,8 @@ func (r *policyReader) text(at int, what string) (s string, ok bool) {
 	return string(jsonscan.AppendUnquote(nil, r.doc[at:end])), true
 }
 
-// choice returns the string at at, which must be one of some.
-func (r *policyReader) choice(at int, what string, of ...string) string {
+// choice returns the string at at, which must be in the list of.
+func (r *reader) choice(at int, what string, of ...string) string {
 	s, ok := r.text(at, what)
 	if ok && !slices.Contains(of, s) {
 		r.fail(at, "%s is %q: it must be one of %s", what, s, strings.Join(of, ", "))
@@ -125,10 +127,9 @@ func (r *policyReader) choice(at int, what string, of ...string) string {
 	return s
 }
 
-func (r *policyReader) policy(at int) *Policy {
-	p := &Policy{}
+func (r *reader) policy(at int) *Policy {
 	version, keep := false, false
-	var rules []policyRule
+	var rules []rule
 	var allowed []string
 	ok := r.members(at, "a policy", func(name string, nameAt, at int) {
 		switch name {
@@ -151,54 +152,45 @@ func (r *policyReader) policy(at int) *Policy {
 		r.fail(at, "version is missing: it must be 1")
 	}
 	if !keep {
-		p.add(credentialsRule, DropCredentials())
+		rules = slices.Insert(rules, 0, rule{credentialsRule, shadow.DropCredentials()})
 	}
-	for _, rule := range rules {
-		p.add(rule.name, rule.maskers...)
-	}
-	var all []Masker
-	for _, rule := range p.rules {
-		all = append(all, rule.maskers...)
-	}
-	all = append(all, AllowBodies(allowed...))
-	p.masker = newMaskAll("policy", all)
-	return p
+	return newPolicy(rules, allowed)
 }
 
-// bodies returns the media types that are allowed to pass.
-func (r *policyReader) bodies(at int) (allowed []string) {
+// bodies returns the media types that are allowed to pass unread.
+func (r *reader) bodies(at int) (allowed []string) {
 	r.members(at, "bodies", func(name string, nameAt, at int) {
 		if name != "allow" {
 			r.fail(nameAt, "bodies has no member %q: it has allow", name)
 			return
 		}
-		allowed = r.entries(at, name, named(AllowBodies))
+		allowed = r.entries(at, name, named(shadow.AllowBodies))
 	})
 	return allowed
 }
 
 // rule returns the rule at at.
-func (r *policyReader) rule(at int) (rule policyRule) {
+func (r *reader) rule(at int) (one rule) {
 	faults := len(r.faults)
 	replace, replaceAt, hasName := "redact", at, false
-	var maskers []Masker
+	var maskers []shadow.Masker
 	ok := r.members(at, "a rule", func(member string, memberAt, at int) {
 		switch member {
 		case "name":
-			rule.name, hasName = r.name(at), true
+			one.name, hasName = r.name(at), true
 		case "note":
 			r.text(at, member)
 		case "replace":
 			replace, replaceAt = r.choice(at, member, "redact", "drop", "hash", "tokenize"), at
 		default:
-			mask, ok := policyPlaces[member]
+			mask, ok := places[member]
 			if !ok {
 				r.fail(memberAt, "a rule has no member %q: it has name, note, replace and %s", member, placeNames())
 				return
 			}
 			if entries := r.entries(at, member, mask); len(entries) > 0 {
-				one, _ := mask(entries) // each of them is right
-				maskers = append(maskers, one)
+				masker, _ := mask(entries) // each entry is valid
+				maskers = append(maskers, masker)
 			}
 		}
 	})
@@ -206,20 +198,19 @@ func (r *policyReader) rule(at int) (rule policyRule) {
 		r.fail(at, "a rule has no name")
 	}
 	if len(maskers) == 0 && len(r.faults) == faults {
-		r.fail(at, "rule %q is about nothing: give it one of %s", rule.name, placeNames())
+		r.fail(at, "rule %q is about nothing: give it one of %s", one.name, placeNames())
 	}
 	if with, ok := r.replacements[replace]; ok {
-		all := MaskWith(with, maskers...)
-		if err := composite.Fault(fmt.Sprintf("rule %q", rule.name), all); err != nil {
+		one.masker = shadow.MaskWith(with, maskers...)
+		if err := composite.Fault(fmt.Sprintf("rule %q", one.name), one.masker); err != nil {
 			r.fail(replaceAt, "%v", err)
 		}
-		rule.maskers = []Masker{all}
 	}
-	return rule
+	return one
 }
 
-// name returns the name of a rule, which none before it may have.
-func (r *policyReader) name(at int) string {
+// name returns the name of a rule, which must differ from all before it.
+func (r *reader) name(at int) string {
 	name, ok := r.text(at, "name")
 	switch {
 	case !ok:
@@ -232,8 +223,8 @@ func (r *policyReader) name(at int) string {
 	return name
 }
 
-// entries returns the strings of the array at at, each of which must be one that mask takes.
-func (r *policyReader) entries(at int, member string, mask func([]string) (Masker, error)) (entries []string) {
+// entries returns the strings of the array at at. Mask must take each of them.
+func (r *reader) entries(at int, member string, mask func([]string) (shadow.Masker, error)) (entries []string) {
 	r.elements(at, member, func(at int) {
 		entry, ok := r.text(at, "an entry of "+member)
 		if !ok {
@@ -257,27 +248,27 @@ func (r *policyReader) entries(at int, member string, mask func([]string) (Maske
 	return entries
 }
 
-// policyPlaces are the members of a rule that say where values are, or what they look like.
-var policyPlaces = map[string]func([]string) (Masker, error){
-	"headers":  named(MaskHeaders),
-	"cookies":  named(MaskCookies),
-	"query":    named(MaskQuery),
-	"path":     named(MaskPath),
-	"form":     named(MaskForm),
-	"json":     named(MaskJSON),
-	"xml":      named(MaskXML),
+// places maps the members of a rule that select values to constructors of their maskers.
+var places = map[string]func([]string) (shadow.Masker, error){
+	"headers":  named(shadow.MaskHeaders),
+	"cookies":  named(shadow.MaskCookies),
+	"query":    named(shadow.MaskQuery),
+	"path":     named(shadow.MaskPath),
+	"form":     named(shadow.MaskForm),
+	"json":     named(shadow.MaskJSON),
+	"xml":      named(shadow.MaskXML),
 	"patterns": matching,
 	"detect":   detecting,
 }
 
-func placeNames() string { return strings.Join(slices.Sorted(maps.Keys(policyPlaces)), ", ") }
+func placeNames() string { return strings.Join(slices.Sorted(maps.Keys(places)), ", ") }
 
-// named is a constructor whose faults the Masker tells.
-func named(mask func(...string) Masker) func([]string) (Masker, error) {
-	return func(entries []string) (Masker, error) { return mask(entries...), nil }
+// named is a constructor whose faults the shadow.Masker tells.
+func named(mask func(...string) shadow.Masker) func([]string) (shadow.Masker, error) {
+	return func(entries []string) (shadow.Masker, error) { return mask(entries...), nil }
 }
 
-func matching(expressions []string) (Masker, error) {
+func matching(expressions []string) (shadow.Masker, error) {
 	var patterns []*regexp.Regexp
 	for _, e := range expressions {
 		p, err := regexp.Compile(e)
@@ -286,13 +277,13 @@ func matching(expressions []string) (Masker, error) {
 		}
 		patterns = append(patterns, p)
 	}
-	return MaskPatterns(patterns...), nil
+	return shadow.MaskPatterns(patterns...), nil
 }
 
-func detecting(kinds []string) (Masker, error) {
-	var list []DetectorKind
+func detecting(kinds []string) (shadow.Masker, error) {
+	var list []shadow.DetectorKind
 	for _, kind := range kinds {
-		list = append(list, DetectorKind(kind))
+		list = append(list, shadow.DetectorKind(kind))
 	}
-	return MaskDetected(list...), nil
+	return shadow.MaskDetected(list...), nil
 }

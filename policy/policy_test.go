@@ -1,4 +1,4 @@
-package shadow_test
+package policy_test
 
 import (
 	"context"
@@ -16,13 +16,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mirrortest"
+	"github.com/goshadow/shadow/policy"
 )
 
-func parsePolicy(t testing.TB, file string) *shadow.Policy {
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func parsePolicy(t testing.TB, file string) *policy.Policy {
 	t.Helper()
-	p, err := shadow.ParsePolicy([]byte(file), policyKey)
+	p, err := policy.Parse([]byte(file), policyKey)
 	require.NoError(t, err)
 	return p
 }
@@ -86,16 +91,16 @@ func TestEveryPlaceIsMaskedAndExplained(t *testing.T) {
 			m := request(t, "POST", "http://x.example/", "")
 			c.plant(m)
 			want := m.Clone()
-			touches, err := p.Explain(m)
+			changes, err := p.Explain(m)
 			require.NoError(t, err)
 			assert.Equal(t, want, m, "Explain leaves the message alone")
-			assert.Equal(t, []shadow.Touch{{Rule: c.rule, Place: place}}, touches)
+			assert.Equal(t, []policy.Change{{Rule: c.rule, Place: place}}, changes)
 
 			require.NoError(t, p.Mask(m))
 			assert.NotContains(t, allOf(m), "secret")
-			touches, err = p.Explain(m)
+			changes, err = p.Explain(m)
 			require.NoError(t, err)
-			assert.Empty(t, touches, "what is masked is not touched again")
+			assert.Empty(t, changes, "what is masked is not touched again")
 		})
 	}
 	for contentType, text := range map[string]string{
@@ -105,10 +110,10 @@ func TestEveryPlaceIsMaskedAndExplained(t *testing.T) {
 	} {
 		m := request(t, "POST", "http://x.example/", "")
 		body(contentType, text)(m)
-		touches, err := p.Explain(m)
+		changes, err := p.Explain(m)
 		require.NoError(t, err)
-		require.Len(t, touches, 1, contentType)
-		assert.True(t, strings.HasPrefix(touches[0].Place, "/body/"), touches[0].Place)
+		require.Len(t, changes, 1, contentType)
+		assert.True(t, strings.HasPrefix(changes[0].Place, "/body/"), changes[0].Place)
 		require.NoError(t, p.Mask(m))
 		assert.NotContains(t, allOf(m), "secret")
 	}
@@ -165,12 +170,12 @@ func TestEqualValuesStayEqualWhereverTheyStand(t *testing.T) {
 
 func TestRulesApplyInTheirOrder(t *testing.T) {
 	m := request(t, "POST", "http://x.example/", `{"a":"v@x.example"}`)
-	touches, err := parsePolicy(t, policyOf(
+	changes, err := parsePolicy(t, policyOf(
 		`{"name": "first", "json": ["$.a"], "replace": "drop"}`,
 		`{"name": "second", "json": ["$..a"]}`,
 	)).Explain(m)
 	require.NoError(t, err)
-	assert.Equal(t, []shadow.Touch{{Rule: "first", Place: "/body/a"}}, touches)
+	assert.Equal(t, []policy.Change{{Rule: "first", Place: "/body/a"}}, changes)
 }
 
 func TestExplainTellsPlacesAndNoValues(t *testing.T) {
@@ -184,13 +189,13 @@ func TestExplainTellsPlacesAndNoValues(t *testing.T) {
 		"byAddress": {"bob@post.net": {"email": "bob@post.net"}},
 		"a/b": [{"email": "none"}, {"email": "ada@post.net"}]}`)
 	m.Header.Set("Authorization", "Bearer x")
-	touches, err := p.Explain(m)
+	changes, err := p.Explain(m)
 	require.NoError(t, err)
 	var got []string
-	for _, touch := range touches {
-		got = append(got, touch.Rule+": "+touch.Place)
+	for _, change := range changes {
+		got = append(got, change.Rule+": "+change.Place)
 		for _, value := range []string{"ada", "bob", "eve", "post.net"} {
-			assert.NotContains(t, touch.Place, value)
+			assert.NotContains(t, change.Place, value)
 		}
 	}
 	assert.Empty(t, cmp.Diff([]string{
@@ -215,12 +220,12 @@ func TestANameThatIsAValueIsNotShown(t *testing.T) {
 		{"name": "second", "patterns": ["[a-z]+@post.net"]}]}`)
 	m := request(t, "POST", "http://x.example/?ada@post.net=1&b=2", `{"ada@post.net": {"eve@post.net": {"name": "Ada"}}}`)
 	m.Header.Set("Cookie", "ada@post.net=1; b=2")
-	touches, err := p.Explain(m)
+	changes, err := p.Explain(m)
 	require.NoError(t, err)
-	assert.ElementsMatch(t, []shadow.Touch{
+	assert.ElementsMatch(t, []policy.Change{
 		{Rule: "first", Place: "/query/*"}, {Rule: "first", Place: "/body/*"},
 		{Rule: "second", Place: "/query/*"}, {Rule: "second", Place: "/header/Cookie/*"}, {Rule: "second", Place: "/body/*"},
-	}, touches)
+	}, changes)
 }
 
 // Names that are values come several times, are numbers, and end up as one.
@@ -242,10 +247,10 @@ func TestExplainShowsNoNameThatWasReplaced(t *testing.T) {
 			m.Header.Set("Content-Type", contentType)
 			m.Header.Set("Cookie", "sid=secret; secret; secret=1; x=secret")
 			m.Header["Set-Cookie"] = []string{"secret=1; Path=/secret", "secret"}
-			touches, err := p.Explain(m)
+			changes, err := p.Explain(m)
 			require.NoError(t, err)
-			require.NotEmpty(t, touches)
-			assert.NotRegexp(t, "secret|4111", fmt.Sprint(touches), "%s %s", replace, contentType)
+			require.NotEmpty(t, changes)
+			assert.NotRegexp(t, "secret|4111", fmt.Sprint(changes), "%s %s", replace, contentType)
 		}
 	}
 }
@@ -257,9 +262,9 @@ func TestABodyThatNoRuleLooksIntoStaysUnlessItIsAllowed(t *testing.T) {
 	m.Header.Set("X-User", "ada")
 	p := parsePolicy(t, policyOf(headers))
 	require.ErrorContains(t, p.Mask(m.Clone()), "no rule looks into a body")
-	touches, err := p.Explain(m)
+	changes, err := p.Explain(m)
 	require.ErrorContains(t, err, "no rule looks into a body")
-	assert.Equal(t, []shadow.Touch{{Rule: "who", Place: "/header/X-User"}}, touches)
+	assert.Equal(t, []policy.Change{{Rule: "who", Place: "/header/X-User"}}, changes)
 
 	for _, types := range []string{"application/json", "application/*", "*/*"} {
 		p = parsePolicy(t, `{"version": 1, "rules": [`+headers+`], "bodies": {"allow": ["image/png", "`+types+`"]}}`)
@@ -282,8 +287,26 @@ func TestAPolicyIsPartOfOtherMasks(t *testing.T) {
 	assert.Equal(t, "Bearer its own", m.Header.Get("Authorization"))
 
 	assert.Error(t, shadow.MaskWith(shadow.Drop(), p).Mask(m), "its rules say what takes the place of values")
-	_, err := shadow.New(shadow.Remote("v2", "http://v2.example"), shadow.WithMasker((*shadow.Policy)(nil)))
+	_, err := shadow.New(shadow.Remote("v2", "http://v2.example"), shadow.WithMasker((*policy.Policy)(nil)))
 	assert.ErrorContains(t, err, "nil")
+}
+
+// A Policy that Parse did not make masks nothing, and says so.
+func TestAPolicyIsMadeByParse(t *testing.T) {
+	empty := new(policy.Policy)
+	assert.ErrorContains(t, empty.Mask(&shadow.Message{}), "not made by Parse")
+	_, err := empty.Explain(&shadow.Message{})
+	assert.ErrorContains(t, err, "not made by Parse")
+	_, err = shadow.New(shadow.Remote("v2", "http://v2.example"), shadow.WithMasker(empty))
+	assert.ErrorContains(t, err, "*policy.Policy: argument 1: nil")
+}
+
+// Its rules are among those of the Mirror.
+func TestTheRulesOfAPolicyAreCounted(t *testing.T) {
+	m, err := shadow.New(shadow.Remote("v2", "http://v2.example"), shadow.WithMasker(parsePolicy(t, policyOf(`{"name": "a", "json": ["$.a"], "headers": ["X-User"]}`))))
+	require.NoError(t, err)
+	defer m.Close()
+	assert.ElementsMatch(t, []shadow.RuleUse{{Option: "MaskJSON", Path: "$.a"}, {Option: "MaskHeaders", Path: "X-User"}}, m.Rules())
 }
 
 // A body that a rule must look into and cannot is neither sent nor shown.
@@ -291,10 +314,10 @@ func TestAnErrorNamesTheRuleAndNoValue(t *testing.T) {
 	p := parsePolicy(t, policyOf(`{"name": "headers", "headers": ["X-User"]}`, `{"name": "members", "json": ["$.a"]}`))
 	m := request(t, "POST", "http://x.example/", `{"a": "secret", "b": secret}`)
 	m.Header.Set("X-User", "ada")
-	touches, err := p.Explain(m)
+	changes, err := p.Explain(m)
 	require.ErrorContains(t, err, `policy rule "members": shadow: MaskJSON: `)
 	assert.NotContains(t, err.Error(), "secret")
-	assert.Equal(t, []shadow.Touch{{Rule: "headers", Place: "/header/X-User"}}, touches, "what was touched before")
+	assert.Equal(t, []policy.Change{{Rule: "headers", Place: "/header/X-User"}}, changes, "what was touched before")
 	assert.ErrorContains(t, p.Mask(m), "shadow: MaskJSON: ")
 }
 
@@ -344,20 +367,20 @@ func mustUnescape(t *testing.T, s string) string {
 func TestTheKeyIsGivenByTheProgram(t *testing.T) {
 	tokens := policyOf(`{"name": "a", "json": ["$.a"], "replace": "tokenize"}`)
 	for _, short := range []string{"", "hunter2"} {
-		_, err := shadow.ParsePolicy([]byte(tokens), []byte(short))
+		_, err := policy.Parse([]byte(tokens), []byte(short))
 		require.ErrorContains(t, err, fmt.Sprintf(`policy:1:68: rule "a": MaskWith: Tokenize: a key of %d bytes is too short`, len(short)))
 		assert.NotContains(t, err.Error(), "hunter")
 	}
 	for _, replace := range []string{"redact", "drop", "hash"} {
-		_, err := shadow.ParsePolicy([]byte(policyOf(`{"name": "a", "json": ["$.a"], "replace": "`+replace+`"}`)), nil)
+		_, err := policy.Parse([]byte(policyOf(`{"name": "a", "json": ["$.a"], "replace": "`+replace+`"}`)), nil)
 		assert.NoError(t, err, "no rule needs it")
 	}
-	keyed, err := shadow.ParsePolicy([]byte(tokens), []byte("hunter2 hunter2 hunter2")) // no word of a built-in rule
+	keyed, err := policy.Parse([]byte(tokens), []byte("hunter2 hunter2 hunter2")) // no word of a built-in rule
 	require.NoError(t, err)
 	for _, p := range []any{keyed, *keyed} {
-		assert.NotRegexp(t, spellings("hunter2"), printed(t, p))
+		assert.NotRegexp(t, mirrortest.Spellings("hunter2"), mirrortest.Printed(t, p))
 	}
-	_, err = shadow.ParsePolicy([]byte(`{"version": 1, "key": "AAAA"}`), nil)
+	_, err = policy.Parse([]byte(`{"version": 1, "key": "AAAA"}`), nil)
 	assert.ErrorContains(t, err, `1:16: a policy has no member "key"`)
 }
 
@@ -372,8 +395,8 @@ func TestThePolicyOfTheDocumentationIsValid(t *testing.T) {
 	parsePolicy(t, strings.ReplaceAll(file, "//\t", ""))
 }
 
-func ExampleParsePolicy() {
-	_, err := shadow.ParsePolicy([]byte(`{
+func ExampleParse() {
+	_, err := policy.Parse([]byte(`{
   "version": 1,
   "rules": [
     {"name": "contacts", "jsonpath": ["$..email"]},
@@ -388,7 +411,7 @@ func ExampleParsePolicy() {
 }
 
 func ExamplePolicy_Explain() {
-	rules, err := shadow.ParsePolicy([]byte(`{
+	rules, err := policy.Parse([]byte(`{
   "version": 1,
   "rules": [
     {"name": "contacts", "query": ["email"], "json": ["$..email"]},
@@ -399,13 +422,13 @@ func ExamplePolicy_Explain() {
 		fmt.Println(err)
 		return
 	}
-	touches, err := rules.Explain(&shadow.Message{
+	changes, err := rules.Explain(&shadow.Message{
 		Method: "POST",
 		URL:    &url.URL{Path: "/patients", RawQuery: "email=ada@lovelace.example"},
 		Header: http.Header{"Authorization": {"Bearer 17a3f0"}, "Content-Type": {"application/json"}},
 		Body:   []byte(`{"email":"ada@lovelace.example","visits":[{"diagnosis":"J45"}]}`),
 	})
-	for _, t := range touches {
+	for _, t := range changes {
 		fmt.Println(t.Rule, t.Place)
 	}
 	fmt.Println(err)
@@ -417,13 +440,13 @@ func ExamplePolicy_Explain() {
 	// <nil>
 }
 
-func FuzzParsePolicy(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	f.Add(everywhere)
 	f.Add(`{"version": 1}`)
 	f.Add(`{"version": 1, "rules": [{"name": "a", "json": ["$["]}]}`)
 	f.Add(`{"version": 1, "rules": [{"name": 1, "replace": null, "json": {}}], "bodies": []}`)
 	f.Fuzz(func(t *testing.T, file string) {
-		p, err := shadow.ParsePolicy([]byte(file), policyKey)
+		p, err := policy.Parse([]byte(file), policyKey)
 		require.NotEqual(t, p == nil, err == nil)
 		if err != nil {
 			assert.Regexp(t, `^shadow: policy:[0-9]+:[0-9]+: `, err.Error())
@@ -496,7 +519,7 @@ func TestEveryFaultIsReportedWithItsPlace(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, err := shadow.ParsePolicy([]byte(c.file), policyKey)
+			p, err := policy.Parse([]byte(c.file), policyKey)
 			require.Error(t, err)
 			assert.Nil(t, p)
 			got := strings.Split(err.Error(), "\n")
@@ -509,7 +532,7 @@ func TestEveryFaultIsReportedWithItsPlace(t *testing.T) {
 }
 
 func TestAMinimalPolicyDropsCredentials(t *testing.T) {
-	p, err := shadow.ParsePolicy([]byte(`{"version": 1}`), nil)
+	p, err := policy.Parse([]byte(`{"version": 1}`), nil)
 	require.NoError(t, err)
 	m := request(t, "GET", "http://ada:pw@x.example/", "")
 	m.Header.Set("Authorization", "Bearer secret")
@@ -518,7 +541,7 @@ func TestAMinimalPolicyDropsCredentials(t *testing.T) {
 	assert.Nil(t, m.URL.User)
 	assert.Equal(t, http.Header{"Accept": {"*/*"}}, m.Header)
 
-	p, err = shadow.ParsePolicy([]byte(`{"version": 1, "credentials": "keep"}`), nil)
+	p, err = policy.Parse([]byte(`{"version": 1, "credentials": "keep"}`), nil)
 	require.NoError(t, err)
 	m.Header.Set("Authorization", "Bearer secret")
 	require.NoError(t, p.Mask(m))
@@ -538,10 +561,10 @@ func FuzzExplain(f *testing.F) {
 		}
 		masked := m.Clone()
 		failed := p.Mask(masked)
-		touches, err := p.Explain(m)
+		changes, err := p.Explain(m)
 		require.Equal(t, failed == nil, err == nil)
 		if err == nil {
-			assert.Equal(t, allOf(m) == allOf(masked), len(touches) == 0, "%v", touches)
+			assert.Equal(t, allOf(m) == allOf(masked), len(changes) == 0, "%v", changes)
 		}
 	})
 }
