@@ -125,193 +125,176 @@ func (j *job) size() int64 {
 		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.decision.Stratum))
 }
 
-// run takes j to its Result. It is the queue's worker.
+// run takes j to its Result. It is the queue's worker. Exactly one of run and giveUp claims the
+// job and counts how it ended, even if user code calls runtime.Goexit.
 func (m *Mirror) run(j *job) {
-	var all struct { // in one allocation
-		Result
-		url       url.URL
-		request   Message
-		candidate attempt
-		pass      limit.Copy
-		late      sync.WaitGroup // giveUp, if the timer has begun it
-	}
-	res := &all.Result
-	j.pass = &all.pass
+	c := m.newCopyRun(j)
+	returned := false
+	defer c.releaseControl()
+	defer c.settle()
+	defer c.awaitControl()
+	defer func() {
+		if !returned {
+			c.fail(recover())
+		}
+	}()
+	c.stages()
+	returned = true
+}
+
+// copyRun is a job in the hands of its worker. Once giveUp has claimed the job it reads res,
+// which the worker leaves as it is then.
+type copyRun struct {
+	m        *Mirror
+	j        *job
+	deadline time.Time
+
+	res     Result
+	url     url.URL // of request
+	request Message
+	raw     []byte // the body of the request as transferred
+	answers *answers
+	end     code // how the copy ended, where that is not an Outcome
+	claimed bool // by the worker
+
+	admitted  limit.Copy
+	candidate attempt
+	control   *controlAttempt // nil if the control is not asked
+
+	late sync.WaitGroup // for giveUp, if its timer has gone off
+}
+
+// answers are where the answers are kept: in one allocation, and none for a Mirror that nobody
+// observes.
+type answers struct{ primary, shadow Message }
+
+// newCopyRun returns the run of j, with what is known before the first stage.
+func (m *Mirror) newCopyRun(j *job) *copyRun {
+	c := &copyRun{m: m, j: j, deadline: j.deadline(&m.target)}
+	j.pass = &c.admitted
 	if !j.minted {
 		j.id = m.labels.ID(j.id)
 	}
-	*res = Result{
+	c.res = Result{
 		Exchange: Exchange{ID: j.id},
 		Mirror:   m.name, Target: m.target.Name,
 		Start: j.start, Queued: time.Since(j.due),
 		Stratum: m.labels.Stratum(j.decision.Stratum),
 	}
 	if p := j.decision.Probability; p > 0 && p <= 1 { // else it is none, or not known
-		res.Probability = p
+		c.res.Probability = p
 	}
-	var control *second
-	defer func() {
-		if control != nil { // its goroutine is part of this worker, however late it is
-			<-control.done
-			control.buf.Release()
-		}
-	}()
-	// Whoever claims j settles it. What ends this goroutine half-way, a Goexit in user
-	// code or a fault of our own, is settled on the way out, where user code may do so again.
-	claimed, end, deadline := false, code(0), j.deadline(&m.target)
-	defer func() {
-		j.release()
-		all.candidate.buf.Release()
-		if !claimed { // giveUp settles it
-			return
-		}
-		j.releasePrimary()
-		if end == 0 {
-			end = codeOf(cmp.Or(res.Outcome, Failed))
-		}
-		m.settle(j, res.Route, end)
-	}()
-	defer func() {
-		if control != nil && control.wait() {
-			control.buf.Release()
-		}
-	}()
-	defer func() {
-		err := ErrExited
-		if v := recover(); v != nil {
-			p := guard.New("Mirror", v)
-			m.logPanic(p)
-			err = p
-		}
-		claimed = claimed || j.claim()
-		if !claimed || end != 0 || res.Outcome != "" {
-			return
-		}
-		w := m.meet(j, res, new(Message), deadline)
-		m.recordResult(&m.target, j, reply{}, err)
-		switch {
-		case w != 0:
-			end = w
-		case res.Shadow != nil:
-			m.finish(j, res, Uncompared, err)
-		default:
-			m.finish(j, res, Failed, err)
-		}
-	}()
+	if !m.unobserved {
+		c.answers = new(answers)
+	}
+	return c
+}
 
-	var raw []byte
-	if j.body != nil && !m.through {
-		raw = j.body.Bytes()
+// stages is the way of a copy: prepare, admit, send, await the primary, compare, report.
+func (c *copyRun) stages() {
+	m, j := c.m, c.j
+	if c.end = c.prepare(); c.end == 0 {
+		c.end = m.admit(j)
 	}
-	room := m.request(&all.request, &all.url, j, raw)
-	res.Request = &all.request
-	var answers struct{ primary, shadow *Message }
-	if !m.unseen {
-		both := new([2]Message) // in one allocation
-		answers.primary, answers.shadow = &both[0], &both[1]
+	if c.end != 0 {
+		c.claimed = j.claim()
+		return
 	}
+	defer m.limits.Leave()
+
+	c.candidate = attempt{m: m, j: j, target: &m.target, in: &c.request, raw: c.raw, route: c.res.Route}
+	if c.answers != nil {
+		c.candidate.got = &c.answers.shadow
+	}
+	c.askControl()
+	c.late.Add(1)
+	timer := time.AfterFunc(time.Until(c.deadline), c.giveUp)
+	defer func() { // also if the candidate exits this goroutine
+		if !timer.Stop() {
+			c.late.Wait() // a report that takes long keeps this worker
+		}
+	}()
+	answer, err := c.candidate.send()
+	if c.claimed = j.claim(); !c.claimed {
+		return
+	}
+
+	if c.end = notSent(err); c.end == 0 {
+		c.end = c.awaitPrimary()
+	}
+	m.recordResult(&m.target, j, c.candidate.reply, err)
+	switch {
+	case c.end != 0:
+	case err != nil:
+		m.finish(j, &c.res, Failed, err)
+	case m.target.Discard:
+		m.finish(j, &c.res, Uncompared, nil)
+	default:
+		c.res.Shadow, c.res.Note = answer, c.candidate.note(answer, c.res.Primary.StatusCode)
+		j.copied = c.candidate.span
+		m.compare(j, &c.res, c.raw, &c.candidate, c.control)
+	}
+}
+
+// prepare builds the request of the copy, and fetches the primary's answer if there is one. A
+// code says why the copy is not sent.
+func (c *copyRun) prepare() code {
+	m, j := c.m, c.j
+	if j.body != nil && !m.passthrough {
+		c.raw = j.body.Bytes()
+	}
+	room := m.request(&c.request, &c.url, j, c.raw)
+	c.res.Request = &c.request
 	if _, answered := j.primary.result(); answered {
-		if w := m.meet(j, res, answers.primary, deadline); w != 0 {
-			claimed, end = j.claim(), w
-			return
+		if code := c.awaitPrimary(); code != 0 {
+			return code
 		}
 	}
 	switch {
 	case !room:
-		claimed, end = j.claim(), codeBytesFull
-		return
-	case !target.Valid((*message.Message)(res.Request)):
-		claimed, end = j.claim(), codeInvalid
-		return
+		return codeBytesFull
+	case !target.Valid((*message.Message)(&c.request)):
+		return codeInvalid
+	case !time.Now().Before(c.deadline):
+		return codeExpired
 	}
-	if !time.Now().Before(deadline) {
-		claimed, end = j.claim(), codeExpired
-		return
-	}
-	if w := m.admit(j); w != 0 {
-		claimed, end = j.claim(), w
-		return
-	}
-	defer m.limits.Leave()
-	all.candidate = attempt{m: m, j: j, target: &m.target, in: res.Request, raw: raw, route: res.Route, got: answers.shadow}
-	if j.pass.Control {
-		control = &second{attempt: all.candidate, done: make(chan struct{})}
-		control.target, control.got, control.in = m.control, new(Message), new(Message)
-		if m.request(control.in, new(url.URL), j, raw) { // the other one will be masked
-			go control.run()
-		} else {
-			control.err = errStarved
-			close(control.done)
-		}
-	}
-	all.late.Add(1)
-	timer := time.AfterFunc(time.Until(deadline), func() {
-		defer all.late.Done()
-		m.giveUp(j, res)
-	})
-	defer func() { // also if the candidate exits this goroutine
-		if !timer.Stop() {
-			all.late.Wait() // a report that takes long keeps this worker
-		}
-	}()
-	answer, err := all.candidate.send()
-	if claimed = j.claim(); !claimed {
-		return
-	}
+	return 0
+}
+
+// notSent returns the code for an error of send that says that nothing was sent, else 0.
+func notSent(err error) code {
 	switch {
 	case errors.Is(err, errMask):
-		end = codeMaskFailed
+		return codeMaskFailed
 	case errors.Is(err, errNoRoom):
-		end = codeBytesFull
+		return codeBytesFull
 	case errors.Is(err, errLeak):
-		end = codeLeak
-	default:
-		if w := m.meet(j, res, answers.primary, deadline); w != 0 {
-			end = w
-		}
+		return codeLeak
 	}
-	m.recordResult(&m.target, j, all.candidate.reply, err)
-	switch {
-	case end != 0:
-	case err != nil:
-		m.finish(j, res, Failed, err)
-	case m.target.Discard:
-		m.finish(j, res, Uncompared, nil)
-	default:
-		res.Shadow, res.Note = answer, all.candidate.note(answer, res.Primary.StatusCode)
-		j.copied = all.candidate.span
-		m.compare(j, res, raw, &all.candidate, control)
-	}
+	return 0
 }
 
-// settle counts how the copy of j ended, whose name of a route is empty while the primary has not
-// answered.
-func (m *Mirror) settle(j *job, name string, e code) {
-	if !m.unseen {
-		from := route.Guessed
-		if name == "" {
-			name = m.labels.Route("", j.method, &j.url)
-		} else {
-			from = m.labels.Origin(j.route, j.resp.Status)
-		}
-		m.coverage.count(name, from, e)
-	}
-	m.queue.Settle(int(e))
-}
-
-func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
-
-// meet has res tell what the primary answered, for which it waits until the deadline. It
-// tells why that is not to be compared. Msg is where the answer is kept.
-func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) code {
-	if res.Primary != nil { // they have met
+// awaitPrimary fetches the primary's answer into res, unless it is there. It waits until the
+// deadline. A code says why that answer is not to be compared.
+func (c *copyRun) awaitPrimary() code {
+	if c.res.Primary != nil {
 		return 0
 	}
-	if w := j.primary.await(deadline); w != 0 {
-		return w
+	var msg *Message
+	if c.answers != nil {
+		msg = &c.answers.primary
+	}
+	return c.m.awaitPrimary(c.j, &c.res, msg, c.deadline)
+}
+
+// awaitPrimary fetches the primary's answer to j into res, with msg as the place to keep it. A
+// Mirror that nobody observes has none.
+func (m *Mirror) awaitPrimary(j *job, res *Result, msg *Message, deadline time.Time) code {
+	if code := j.primary.await(deadline); code != 0 {
+		return code
 	}
 	res.Route = j.route
-	if m.unseen {
+	if m.unobserved {
 		return 0
 	}
 	res.Primary = m.primaryAnswer(msg, j)
@@ -322,64 +305,154 @@ func (m *Mirror) meet(j *job, res *Result, msg *Message, deadline time.Time) cod
 	return 0
 }
 
-// giveUp settles a copy that is late. Its worker stays taken until both have returned, so
-// there are never more late reports than workers.
-func (m *Mirror) giveUp(j *job, res *Result) {
+// fail ends a run that user code has ended with runtime.Goexit, or that a fault of our own has
+// ended with the panic v.
+func (c *copyRun) fail(v any) {
+	m, j, err := c.m, c.j, ErrExited
+	if v != nil {
+		p := guard.New("Mirror", v)
+		m.logPanic(p)
+		err = p
+	}
+	c.claimed = c.claimed || j.claim()
+	if !c.claimed || c.end != 0 || c.res.Outcome != "" {
+		return
+	}
+	c.end = c.awaitPrimary()
+	m.recordResult(&m.target, j, reply{}, err)
+	switch {
+	case c.end != 0:
+	case c.res.Shadow != nil:
+		m.finish(j, &c.res, Uncompared, err)
+	default:
+		m.finish(j, &c.res, Failed, err)
+	}
+}
+
+// settle releases what the copy holds, and counts how it ended where giveUp does not.
+func (c *copyRun) settle() {
+	c.j.release()
+	c.candidate.buf.Release()
+	if !c.claimed {
+		return
+	}
+	c.j.releasePrimary()
+	if c.end == 0 {
+		c.end = codeOf(cmp.Or(c.res.Outcome, Failed))
+	}
+	c.m.settle(c.j, c.res.Route, c.end)
+}
+
+// settle counts how the copy of j ended. Name is its route, empty while the primary has not
+// answered.
+func (m *Mirror) settle(j *job, name string, end code) {
+	if !m.unobserved {
+		from := route.Guessed
+		if name == "" {
+			name = m.labels.Route("", j.method, &j.url)
+		} else {
+			from = m.labels.Origin(j.route, j.resp.Status)
+		}
+		m.coverage.count(name, from, end)
+	}
+	m.queue.Settle(int(end))
+}
+
+func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
+
+// giveUp reports a copy that is late as a timeout. Its worker stays taken until both have
+// returned, so there are never more late reports than workers.
+func (c *copyRun) giveUp() {
+	defer c.late.Done()
+	m, j := c.m, c.j
 	if !j.claim() {
 		return
 	}
-	late := *res // the worker still reads res
-	end := codeFailed
-	defer func() { m.settle(j, late.Route, end) }()
+	res, end := c.res, codeFailed // a copy: the worker still reads c.res
+	defer func() { m.settle(j, res.Route, end) }()
 	defer j.releasePrimary()
-	w := m.meet(j, &late, new(Message), time.Now())
+	if res.Primary == nil {
+		if code := m.awaitPrimary(j, &res, new(Message), time.Now()); code != 0 {
+			end = code
+		}
+	}
 	m.recordResult(&m.target, j, reply{}, ErrTimeout)
-	if w != 0 {
-		end = w
+	if end != codeFailed {
 		return
 	}
-	if !m.through {
-		work := late.Request.held() + late.Primary.held()
+	if !m.passthrough {
+		work := res.Request.held() + res.Primary.held()
 		if m.pool.Reserve(work) {
 			defer m.pool.Release(work)
 		} else { // a mask that looks into bodies fails, as it should
-			late.Request, late.Primary = late.Request.withoutBody(), late.Primary.withoutBody()
+			res.Request, res.Primary = res.Request.withoutBody(), res.Primary.withoutBody()
 		}
-		late.Request, late.Primary = late.Request.Clone(), late.Primary.Clone()
+		res.Request, res.Primary = res.Request.Clone(), res.Primary.Clone()
 	}
-	m.finish(j, &late, Failed, ErrTimeout)
+	m.finish(j, &res, Failed, ErrTimeout)
 }
 
-// second is the attempt at the control, side by side with the one at the candidate.
-type second struct {
+// controlAttempt is the attempt at the control, side by side with the one at the candidate.
+type controlAttempt struct {
 	attempt
 	answer *Message
 	err    error
 	done   chan struct{}
 }
 
-func (s *second) run() {
-	defer close(s.done)
-	s.err = ErrExited
-	s.answer, s.err = s.send()
+// askControl sends the request to the control too, where the limits have chosen it.
+func (c *copyRun) askControl() {
+	if !c.admitted.Control {
+		return
+	}
+	a := &controlAttempt{attempt: c.candidate, err: errStarved, done: make(chan struct{})}
+	a.target, a.got, a.in = c.m.control, new(Message), new(Message)
+	c.control = a
+	if c.m.request(a.in, new(url.URL), c.j, c.raw) { // the other one will be masked
+		go a.run()
+	} else {
+		close(a.done)
+	}
+}
+
+func (a *controlAttempt) run() {
+	defer close(a.done)
+	a.err = ErrExited
+	a.answer, a.err = a.send()
 }
 
 // wait waits for the control until its deadline, and reports whether it is done.
-func (s *second) wait() bool {
-	expired := time.NewTimer(time.Until(s.j.deadline(s.target)))
+func (a *controlAttempt) wait() bool {
+	expired := time.NewTimer(time.Until(a.j.deadline(a.target)))
 	defer expired.Stop()
 	select {
-	case <-s.done:
-		s.m.recordResult(s.target, s.j, s.reply, s.err)
+	case <-a.done:
+		a.m.recordResult(a.target, a.j, a.reply, a.err)
 		return true
 	case <-expired.C:
-		s.m.recordResult(s.target, s.j, reply{}, ErrTimeout)
+		a.m.recordResult(a.target, a.j, reply{}, ErrTimeout)
 		return false
 	}
 }
 
+// awaitControl waits for the control until its deadline, and releases its answer.
+func (c *copyRun) awaitControl() {
+	if c.control != nil && c.control.wait() {
+		c.control.buf.Release()
+	}
+}
+
+// releaseControl waits for a control that is past its deadline: its goroutine is part of this
+// worker.
+func (c *copyRun) releaseControl() {
+	if c.control != nil {
+		<-c.control.done
+		c.control.buf.Release()
+	}
+}
+
 // compare compares the answers, takes the noise out and finishes j.
-func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, control *second) {
+func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, control *controlAttempt) {
 	starved := candidate.buf.Starved() || j.resp.Body.Starved()
 	primary := res.Primary
 	res.Primary = candidate.primary(primary)

@@ -147,29 +147,29 @@ func (t *Target) connect() {
 // For several shadows stack mirrors: each wraps what the one before it returned.
 type Mirror struct {
 	*config
-	stops     limit.Stops // why nothing is copied now
-	tally     tally
-	pool      *capture.Pool
-	decoders  chan struct{} // one for each body that is being decoded: see decode
-	queue     *queue.Queue[*job]
-	base      context.Context // of every copy; ends with the Mirror
-	answered  *primaryResult  // of every copy whose primary has answered before it
-	cancel    context.CancelFunc
-	mask      *masker // the record mask
-	labels    *route.Labels
-	ruleWords map[string]bool                             // that masks name: no secrets
-	replacers struct{ candidate, control []*redact.Rule } // of the targets
-	listeners []Reporter                                  // the reporters, and all parts that are Reporters too
-	unseen    bool                                        // nobody looks at results
-	through   bool                                        // nor at requests: what was copied is what is sent
-	answers   int64                                       // bytes kept of an answer of the primary
-	telemetry *telemetry.Telemetry
-	limits    *limit.Limits
-	episodes  []episode // of watchLosses
-	coverage  coverage
-	foreign   bool      // the Sampler runs code of the user's
-	apart     sync.Pool // of *apart
-	loops     target.Loops
+	stops         limit.Stops // why nothing is copied now
+	tally         tally
+	pool          *capture.Pool
+	decoders      chan struct{} // one for each body that is being decoded: see decode
+	queue         *queue.Queue[*job]
+	base          context.Context // of every copy; ends with the Mirror
+	answered      *primaryResult  // of every copy whose primary has answered before it
+	cancel        context.CancelFunc
+	mask          *masker // the record mask
+	labels        *route.Labels
+	ruleWords     map[string]bool                             // that masks name: no secrets
+	replacers     struct{ candidate, control []*redact.Rule } // of the targets
+	listeners     []Reporter                                  // the reporters, and all parts that are Reporters too
+	unobserved    bool                                        // nobody looks at results
+	passthrough   bool                                        // nor at requests: what was copied is what is sent
+	responseLimit int64                                       // bytes kept of an answer of the primary
+	telemetry     *telemetry.Telemetry
+	limits        *limit.Limits
+	episodes      []episode // of watchLosses
+	coverage      coverage
+	foreign       bool      // the Sampler runs code of the user's
+	apart         sync.Pool // of *apart
+	loops         target.Loops
 
 	unreported atomic.Uint64
 	finished   atomic.Uint64 // results, up to which unused rules are not reported
@@ -219,11 +219,11 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.ruleWords = ruleWords(m.Rules())
 	m.listeners = listeners(c)
 	m.foreign = c.sampler != nil && foreign(c.sampler)
-	m.unseen = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
-	m.through = m.unseen && c.target.Masker == nil && c.leakCheck == nil && c.target.URL == ""
-	m.answers = m.maxBody
-	if m.unseen {
-		m.answers = capture.Nothing
+	m.unobserved = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
+	m.passthrough = m.unobserved && c.target.Masker == nil && c.leakCheck == nil && c.target.URL == ""
+	m.responseLimit = m.maxBody
+	if m.unobserved {
+		m.responseLimit = capture.Nothing
 	}
 	m.limits = m.newLimits()
 	control := ""

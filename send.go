@@ -74,7 +74,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	c.Copy = target.Copy{Target: t.Name, Network: t.URL != "", ID: j.id, IDField: m.requestID, Minted: j.minted,
 		In: (*message.Message)(a.in), Out: message.Message(*a.in), Raw: a.raw}
 	switch {
-	case m.through:
+	case m.passthrough:
 		c.Recorded = j.body
 	case t.Masker == nil:
 		c.Out.Header = j.header.Clone().Header(mark.Fields)

@@ -95,7 +95,7 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 	}
 	s.outer = fields.Take(w.Header(), s.outerRoom[:])
 	s.writer.Start, s.writer.Outer = s.start, s.outer
-	s.writer.Init(w, r.Method, m.pool, m.answers)
+	s.writer.Init(w, r.Method, m.pool, m.responseLimit)
 	if m.timing == Parallel {
 		m.besidePrimary(&s.job, s.writer.Drop)
 		if s.body == nil {
@@ -265,7 +265,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 	c := &calling{request: r}
 	c.decision = d.Decision
 	c.resp = &c.answer
-	c.answer.Body.Init(m.pool, m.answers)
+	c.answer.Body.Init(m.pool, m.responseLimit)
 	if w := m.snapshot(&c.job, r); w != 0 {
 		m.tally.add(r, w)
 		m.lose(r, w)
@@ -315,7 +315,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 		}
 	}
 	verdict = 0
-	if !m.unseen {
+	if !m.unobserved {
 		c.resp.Header = fields.Take(resp.Header, nil)
 	}
 	if resp.Body == nil || resp.Body == http.NoBody {
@@ -323,7 +323,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 		return resp, nil
 	}
 	given := resp // resp itself would be moved to the heap
-	answer := capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.answers, func(buf capture.Buffer, end capture.End, eof bool) {
+	answer := capture.NewAnswer(resp.Body, resp.ContentLength, m.pool, m.responseLimit, func(buf capture.Buffer, end capture.End, eof bool) {
 		c.resp.Body = buf
 		if eof {
 			c.resp.Trailer = fields.Take(given.Trailer, nil)
