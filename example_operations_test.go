@@ -35,29 +35,6 @@ func ExampleMirror_Explain() {
 	//   sampler: Rate draws with probability 0.01
 }
 
-func ExampleMirror_Check() {
-	candidate := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
-	mirror, err := shadow.New(shadow.InProcess("v2", candidate), shadow.WithName("orders"))
-	if err != nil {
-		panic(err)
-	}
-	report, err := mirror.Check(context.Background(), shadow.CheckOptions{Path: "/health"})
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(report)
-	// Output:
-	// fail of orders to v2
-	// pass     reachable: it answered 200
-	// pass     loop: the probe did not come back to this mirror, and no copy did
-	// pass     correlation: in this process: the handler gets the header X-Request-Id
-	// pass     mark: in this process: IsShadow is true for its context
-	// pass     writes: only requests with a safe method are copied
-	// pass     masking: "v2" in this process: nothing leaves it
-	// fail     limits: every request is copied, and there is no budget. Begin with WithSampler(Rate(0.01)), or say with WithBudget what copies may use
-	// pass     clocks: in this process: it is the same clock
-}
-
 func ExampleMirror_Coverage() {
 	mirror, err := shadow.New(shadow.InProcess("v2", http.NotFoundHandler()), shadow.WithSampler(
 		shadow.ByRoute(map[string]shadow.Sampler{"/internal/": shadow.Rate(0)}, shadow.Rate(1))))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/middleware"
+	"github.com/goshadow/shadow/preflight"
 )
 
 // toItself returns a service whose Mirror copies to that service, and what it tells.
@@ -132,11 +133,11 @@ func TestCheckFindsALoop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, _, m, _ := toItself(t, bare)
 			m.SetEnabled(enabled)
-			report, err := m.Check(t.Context(), shadow.CheckOptions{})
+			report, err := preflight.Check(t.Context(), m, preflight.Options{})
 			require.NoError(t, err)
-			assert.Equal(t, shadow.VerdictFail, report.Verdict())
+			assert.Equal(t, preflight.Fail, report.Status())
 			assert.Equal(t, "loop", report.Items[1].Name)
-			assert.Equal(t, shadow.VerdictFail, report.Items[1].Verdict)
+			assert.Equal(t, preflight.Fail, report.Items[1].Status)
 		})
 	}
 }

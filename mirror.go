@@ -17,8 +17,10 @@ import (
 
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/guard"
+	"github.com/goshadow/shadow/internal/handle"
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
@@ -527,4 +529,48 @@ func (m *Mirror) advise(alone bool) {
 // copiesBodies reports whether requests are copied that have a body as a rule.
 func (m *Mirror) copiesBodies() bool {
 	return m.copies(http.MethodPost) || m.copies(http.MethodPut) || m.copies(http.MethodPatch)
+}
+
+// Inspect returns what package preflight checks. It is for that package alone.
+func (m *Mirror) Inspect(handle.Preflight) handle.Mirror {
+	m.mustExist("Inspect")
+	c := m.config
+	inspected := handle.Mirror{
+		Name: m.name, RequestID: m.requestID, Unsafe: c.unsafe(), Looped: m.loops.Count,
+		Concurrency: m.concurrency, Queue: c.queue, QueueBytes: m.queueBytes,
+		SamplesAll: m.samplesAll(), HasBudget: c.budget != (Budget{}),
+	}
+	for _, t := range []*Target{&m.target, m.control} {
+		if t == nil {
+			continue
+		}
+		one := handle.Target{Name: t.Name, InProcess: t.local(), Network: t.URL != "", Isolated: t.Isolated}
+		if t.Masker != nil {
+			one.Mask = func(msg *message.Message) error {
+				return m.guard("Masker", func() error { return t.Masker.Mask((*Message)(msg)) })
+			}
+		}
+		inspected.Targets = append(inspected.Targets, one)
+	}
+	for _, limit := range []struct {
+		option string
+		off    bool
+	}{{"WithBreaker", c.breaker.Off}, {"WithLoadShedding", c.shedding.Off}, {"WithOverhead", c.overhead.Off}} {
+		if limit.off {
+			inspected.LimitsOff = append(inspected.LimitsOff, limit.option)
+		}
+	}
+	slices.Sort(inspected.LimitsOff)
+	probe := target.Probe{
+		Target: m.target.Name, Transport: m.target.Transport, Network: m.target.URL != "", IDField: m.requestID, Nonce: m.loops.Nonce(false),
+		MaxBody: m.maxBody, Timeout: m.target.timeout(), Late: ErrTimeout, Mask: inspected.Targets[0].Mask,
+	}
+	inspected.Probe = func(ctx context.Context, msg *message.Message) handle.Answer { return probe.Send(ctx, msg, m.guard) }
+	return inspected
+}
+
+// samplesAll reports whether the Sampler is known to sample every request.
+func (m *Mirror) samplesAll() bool {
+	s, ok := m.sampler.(interface{ all() bool })
+	return m.sampler == nil || ok && s.all()
 }

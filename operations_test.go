@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/preflight"
 )
 
 // named are the values of the constants of the package that have one of the types.
@@ -64,7 +65,7 @@ func TestTheManualOfOperationsHasEveryReasonEventAndItem(t *testing.T) {
 	assert.ElementsMatch(t, named(t, "Reason"), rows(t, "Reasons"))
 	assert.ElementsMatch(t, named(t, "EventKind"), rows(t, "Events"))
 	m, _ := mirror(t, shadow.InProcess("v2", text("ok")))
-	report, err := m.Check(t.Context(), shadow.CheckOptions{})
+	report, err := preflight.Check(t.Context(), m, preflight.Options{})
 	require.NoError(t, err)
 	var items []string
 	for _, i := range report.Items {

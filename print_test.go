@@ -53,9 +53,6 @@ var printable = map[string]struct {
 	"Decision":            {shadow.Decision{}, []string{"Stratum"}},                                       // as a route
 	"Explanation":         {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
 	"Step":                {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
-	"CheckOptions":        {shadow.CheckOptions{}, []string{"Method", "Path", "Host"}},                            // what the user asks for
-	"CheckReport":         {shadow.CheckReport{}, []string{"Mirror", "Target", "Verdict", "Name", "Text", "Fix"}}, // made to be shown
-	"CheckItem":           {shadow.CheckItem{}, []string{"Verdict", "Name", "Text", "Fix"}},
 	"RouteCoverage":       {shadow.RouteCoverage{}, []string{"Route", "Lost", "Passed", "Why"}}, // made to be shown
 	"AdaptiveOptions":     {shadow.AdaptiveOptions{}, nil},
 	"AdaptiveSampler":     {&shadow.AdaptiveSampler{}, nil},

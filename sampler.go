@@ -106,6 +106,7 @@ func (s faultySampler) Fault() error                  { return s.err }
 type fixedRate share
 
 func (r fixedRate) Sample(*http.Request) Decision { return share(r).decide() }
+func (r fixedRate) all() bool                     { return share(r) == whole }
 
 // RateVar is a Rate that can be changed while requests are served. The zero value
 // samples nothing. It is safe for concurrent use and must not be copied.
@@ -132,6 +133,7 @@ func (v *RateVar) Get() float64 { return math.Float64frombits(v.p.Load()) }
 func (v *RateVar) Sample(*http.Request) Decision { return v.share().decide() }
 
 func (v *RateVar) share() share { return share(v.s.Load()) }
+func (v *RateVar) all() bool    { return v.share() == whole }
 
 // ByKey samples the share p of all keys: a request is sampled if its key is. The same
 // key decides alike in every process and at every time, and keys that are sampled at

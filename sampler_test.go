@@ -570,7 +570,7 @@ func TestNotCopiedCostsNoAllocation(t *testing.T) {
 		"budget":      {spent, get(), shadow.ReasonBudget},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w http.ResponseWriter = handle{}
+			var w http.ResponseWriter = noWriter{}
 			same := true
 			h := c.m.Handler(http.HandlerFunc(func(gotW http.ResponseWriter, gotR *http.Request) { same = same && gotW == w && gotR == c.r }))
 			resp := &http.Response{StatusCode: 200, Body: http.NoBody}
@@ -588,12 +588,12 @@ func TestNotCopiedCostsNoAllocation(t *testing.T) {
 	}
 }
 
-// handle is a ResponseWriter that can be compared and allocates nothing.
-type handle struct{}
+// noWriter is a ResponseWriter that can be compared and allocates nothing.
+type noWriter struct{}
 
-func (handle) Header() http.Header         { return nil }
-func (handle) Write(p []byte) (int, error) { return len(p), nil }
-func (handle) WriteHeader(int)             {}
+func (noWriter) Header() http.Header         { return nil }
+func (noWriter) Write(p []byte) (int, error) { return len(p), nil }
+func (noWriter) WriteHeader(int)             {}
 
 func counted(m *shadow.Mirror, reason shadow.Reason) uint64 {
 	s := m.Stats()

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/handle"
 )
 
 // Who drops the error of New hears of it when the program is wired, in a sentence, and not
@@ -26,7 +27,7 @@ func TestANilMirrorPanicsWhenItIsWired(t *testing.T) {
 		"Stats":      func() { m.Stats() },
 		"Coverage":   func() { m.Coverage() },
 		"Explain":    func() { m.Explain(get()) },
-		"Check":      func() { m.Check(t.Context(), shadow.CheckOptions{}) },
+		"Inspect":    func() { m.Inspect(handle.Preflight{}) },
 		"Drain":      func() { m.Drain(t.Context()) },
 		"Shutdown":   func() { m.Shutdown(t.Context()) },
 		"Close":      func() { m.Close() },

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/preflight"
 )
 
 func TestAMethodThatWritesNeedsATargetThatIsIsolated(t *testing.T) {
@@ -100,7 +101,7 @@ func TestARequestThatAsksForAnotherMethodIsTakenForOneOfThatMethod(t *testing.T)
 func TestExplainAndCheckSayWhereCopiesWrite(t *testing.T) {
 	ask := func(opts ...shadow.Option) (explained, checked string) {
 		m, _ := mirror(t, shadow.InProcess("v2", ok), opts...)
-		report, err := m.Check(t.Context(), shadow.CheckOptions{})
+		report, err := preflight.Check(t.Context(), m, preflight.Options{})
 		require.NoError(t, err)
 		for _, i := range report.Items {
 			if i.Name == "writes" {

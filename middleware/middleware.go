@@ -40,8 +40,8 @@ import (
 // trusted that panics or calls runtime.Goexit. A peer that passes on what its own clients send, such as an
 // edge proxy, deserves trust only if it removes their marks.
 //
-// The answer to a copy is not touched. That to the probe of shadow.Mirror.Check, which is
-// marked as a copy is, carries its field Shadow-Check: so it sees that marks get through.
+// The answer to a copy is not touched. The answer to the probe of preflight.Check, which is
+// marked as a copy is, carries its field Shadow-Check: so Check sees that marks get through.
 //
 // The marks are on a shallow copy of the server's Request, with the same Body and
 // ResponseWriter. What the handler inside changes there in place, the middleware around

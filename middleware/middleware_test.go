@@ -564,7 +564,7 @@ func FuzzAStrangerCannotMark(f *testing.F) {
 	})
 }
 
-// Mirror.Check sees by it that its marks get through. Nobody else's answer is touched.
+// preflight.Check sees by it that its marks get through. Nobody else's answer is touched.
 func TestTheProbeOfACheckIsAnsweredWhereThePeerIsTrusted(t *testing.T) {
 	for _, c := range []struct {
 		name    string

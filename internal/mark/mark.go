@@ -14,7 +14,7 @@ import (
 )
 
 // Header carries the correlation ID of a copy. BaggageMember is the key that travels
-// on beyond the first hop (W3C Baggage). Check is on the probe of Mirror.Check, and on the
+// on beyond the first hop (W3C Baggage). Check is on the probe of preflight.Check, and on the
 // answer of who knows it for a copy: a field of its own, as answers to copies are not touched. Mirror holds a random value
 // by which a mirror knows its own copies when they come back to it. It marks nothing for
 // anybody else, so Strip leaves it.
