@@ -3,6 +3,7 @@ package shadow_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -144,3 +145,73 @@ func TestShutdownWithinACopyDoesNotWaitForItself(t *testing.T) {
 		}
 	}
 }
+
+// User code on the goroutine of a copy does not wait for itself with a context that never ends,
+// wherever it is called from. Other goroutines wait.
+func TestAWaitWithoutEndWithinACopyReturns(t *testing.T) {
+	endless := map[string]func() context.Context{
+		"Background":     context.Background,
+		"never canceled": func() context.Context { return context.WithoutCancel(t.Context()) },
+		"cancelable": func() context.Context {
+			ctx, cancel := context.WithCancel(context.Background())
+			t.Cleanup(cancel)
+			return ctx
+		},
+	}
+	for name, ctx := range endless {
+		for _, where := range []string{"Reporter", "late Reporter", "Comparator", "Masker", "candidate", "control", "ReportEvent"} {
+			for call, wait := range map[string]func(*shadow.Mirror, context.Context) error{"Drain": (*shadow.Mirror).Drain, "Shutdown": (*shadow.Mirror).Shutdown} {
+				t.Run(call+" in a "+where+", "+name, func(t *testing.T) {
+					var m *limited
+					var once sync.Once
+					called := false
+					at := func(place string) {
+						if place == where {
+							once.Do(func() { called = true; assert.ErrorContains(t, wait(m.Mirror, ctx()), "which cannot wait for itself") })
+						}
+					}
+					handler := func(place string) shadow.Target {
+						return shadow.InProcess(place, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+							at(place)
+							if where == "late Reporter" {
+								time.Sleep(time.Minute)
+							}
+							if where == "ReportEvent" {
+								w.Header().Set("Shadow-Side-Effect", "http")
+							}
+							fine(w, r)
+						}))
+					}
+					candidate := handler("candidate")
+					candidate.Masker = shadow.MaskerFunc(func(*shadow.Message) error { at("Masker"); return nil })
+					inBubble(t, fine, candidate, func(t *testing.T, l *limited) {
+						m = l
+						getFrom(m.Front, "/")
+						m.Pass(2 * time.Minute)
+						assert.True(t, called)
+						assert.Zero(t, m.Stats().Running)
+					}, shadow.WithControl(handler("control")),
+						shadow.WithComparator(shadow.ComparatorFunc(func(*shadow.Exchange) []shadow.Diff { at("Comparator"); return nil })),
+						shadow.WithReporter(reporterOf{func() { at("Reporter"); at("late Reporter") }, func() { at("ReportEvent") }}))
+				})
+			}
+		}
+	}
+	inBubble(t, fine, shadow.InProcess("v2", http.HandlerFunc(slow)), func(t *testing.T, m *limited) {
+		getFrom(m.Front, "/")
+		began := time.Now()
+		m.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { // on the goroutine of another request
+			assert.NoError(t, m.Drain(context.Background()))
+		})).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+		assert.Equal(t, time.Second, time.Since(began))
+		assert.NoError(t, m.Shutdown(context.Background()))
+		assert.Equal(t, 2*time.Second, time.Since(began))
+	})
+}
+
+// reporterOf calls functions.
+type reporterOf struct{ report, event func() }
+
+func (r reporterOf) Report(context.Context, *shadow.Result) error { r.report(); return nil }
+
+func (r reporterOf) ReportEvent(context.Context, *shadow.Event) error { r.event(); return nil }

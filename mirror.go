@@ -271,22 +271,28 @@ func (m *Mirror) Enabled() bool {
 // returned, or, with Parallel, at which its request was read: a client may have the answer
 // of a long response a little before.
 //
-// Called with the context that the Mirror has given to a Reporter or to a handler in process
-// it would wait for its own caller, so it returns an error at once. With another context such
-// a caller waits until that ends.
+// A Reporter, Comparator, Masker or in-process handler that calls Drain would wait for itself. It
+// gets an error at once if it passes the context that the Mirror gave to it, or one without a
+// deadline; with a deadline it waits until then. A goroutine that it has started and waits for is
+// not recognized: pass it the context of the Mirror.
 func (m *Mirror) Drain(ctx context.Context) error {
 	m.mustExist("Drain")
 	return m.await(ctx, m.queue.Idle())
 }
 
-// await waits for idle, or returns why it does not.
+// await waits for idle, or returns why it does not. Where ctx has no deadline it looks at the stack:
+// a copy that waited for itself would keep its worker for ever.
 func (m *Mirror) await(ctx context.Context, idle <-chan struct{}) error {
 	select {
 	case <-idle:
 		return nil
 	default:
 	}
-	if ctx.Value(within{m}) != nil {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, ends := ctx.Deadline()
+	if ctx.Value(within{m}) != nil || !ends && guard.Running((*Mirror).run, (*copyRun).giveUp, (*controlAttempt).run) {
 		return errWithin
 	}
 	select {
@@ -300,16 +306,15 @@ func (m *Mirror) await(ctx context.Context, idle <-chan struct{}) error {
 // within is the key of a value in every context that m gives to user code.
 type within struct{ m *Mirror }
 
-var errWithin = errors.New("shadow: called with the context of a copy under way, which cannot wait for itself")
+var errWithin = errors.New("shadow: called by a copy under way, which cannot wait for itself")
 
 // Shutdown stops copying, waits until every copy under way has been reported, and
 // flushes the reporters that can be flushed. Primaries go on being served. If ctx ends
 // first, copies that wait are dropped as ReasonShutDown, those that run are cancelled,
 // and the error is that of ctx. It may be called again.
 //
-// Called with the context that the Mirror has given to a Reporter or to a handler in process
-// it does not wait for its own caller: it drops and cancels at once, and returns an error.
-// With another context such a caller, a Comparator or a Masker waits until that ends.
+// A Reporter, Comparator, Masker or in-process handler that calls Shutdown would wait for itself:
+// see Drain. Where Drain returns an error at once, Shutdown drops and cancels at once too.
 func (m *Mirror) Shutdown(ctx context.Context) error {
 	m.mustExist("Shutdown")
 	m.stops.Set(limit.Closed, true)
