@@ -1,7 +1,6 @@
 package shadow
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/tls"
 	"errors"
@@ -17,12 +16,12 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/message"
-	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
@@ -64,10 +63,10 @@ type job struct {
 	pool *capture.Pool
 	held int64 // bytes of the pool for all but the bodies and the answer
 
-	before   time.Duration // from start until the primary was called
-	overhead time.Duration // of the Mirror on the request, where metrics are recorded
-	found    Comparison    // from compare to finish: where the values of the differences are
-	pass     *limit.Copy   // from run on
+	before   time.Duration       // from start until the primary was called
+	overhead time.Duration       // of the Mirror on the request, where metrics are recorded
+	found    compare.Differences // from compare to finish
+	pass     *limit.Copy         // from run on
 
 	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
 
@@ -458,27 +457,28 @@ func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, co
 	res.Primary = candidate.primary(primary)
 	got := m.diff(&res.Exchange, starved)
 	err := got.Err
-	j.found = got
-	request := func() *Message { // as it was before it was masked
+	request := func() *message.Message { // as it was before it was masked
 		msg := new(Message)
 		if !m.request(msg, new(url.URL), j, raw) {
 			return nil
 		}
-		return msg
+		return (*message.Message)(msg)
 	}
-	diffs, echoed, more := m.echoes(&res.Exchange, m.replacers.candidate, request, got.Diffs, got.More)
+	diffs, tokens, more := m.subtractTokens(&res.Exchange, m.replacers.candidate, request, got)
 	if control != nil && control.wait() && control.err == nil {
 		x := res.Exchange
 		x.Shadow = control.answer
 		x.Primary = control.primary(primary)
 		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
-		noise, _, others := m.echoes(&x, m.replacers.control, request, again.Diffs, again.More)
+		noise, _, others := m.subtractTokens(&x, m.replacers.control, request, again)
 		if err == nil && again.Err == nil && !more && !others { // all of both is known
-			res.Control = &ControlDiffs{append(slices.Clip(noise), echoed...)}
+			res.Control = new(ControlDiffs)
+			j.found.Control = append(slices.Clip(noise), tokens...)
 		}
-		diffs, res.Noise = subtract(diffs, noise)
+		diffs, j.found.Noise = compare.Subtract(diffs, noise)
 	}
-	res.Diffs, res.Noise, res.More = diffs, append(res.Noise, echoed...), more
+	j.found.Diffs, j.found.Noise = diffs, append(j.found.Noise, tokens...)
+	res.Diffs, res.Noise, res.More = plainDiffs(diffs), plainDiffs(j.found.Noise), more
 	if len(diffs) == 0 && more {
 		err = errors.Join(err, errMore)
 	}
@@ -498,16 +498,16 @@ var errStarved = fmt.Errorf("%w: one of them was not kept, because all bytes of 
 
 // diff calls the Comparator. Starved says that memory was short for one of the bodies: its
 // hash alone does not show a difference, as parts of it may be ignored.
-func (m *Mirror) diff(x *Exchange, starved bool) (got Comparison) {
+func (m *Mirror) diff(x *Exchange, starved bool) (got compare.Found) {
 	defer m.compared(time.Now())
 	if failed := m.guard("Comparator", func() error {
-		got = compareBy(m.comparator, x)
+		got = find(m.comparator, x)
 		return nil
 	}); failed != nil {
-		return Comparison{Err: failed}
+		return compare.Found{Err: failed}
 	}
 	if starved && (x.Primary.Digest == 0 || x.Primary.Digest != x.Shadow.Digest) {
-		got.Diffs = slices.DeleteFunc(slices.Clone(got.Diffs), func(d Diff) bool {
+		got.Diffs = slices.DeleteFunc(got.Diffs, func(d compare.Diff) bool {
 			return d.Path == "/body" || strings.HasPrefix(d.Path, "/body/")
 		})
 		got.Err = errors.Join(got.Err, errStarved)
@@ -515,43 +515,51 @@ func (m *Mirror) diff(x *Exchange, starved bool) (got Comparison) {
 	return got
 }
 
-// place is where and how answers differ, array indexes and keys of array elements aside.
-type place struct {
-	path string
-	kind DiffKind
+// subtractTokens splits what was found in x into the rest and the tokens that came back: see
+// compare.Masking. The rules are those of the target's Masker that put something in the place of
+// values.
+func (m *Mirror) subtractTokens(x *Exchange, rules []*redact.Rule, request func() *message.Message, got compare.Found) (rest, tokens []compare.Diff, more bool) {
+	masking := compare.Masking{Request: request, Compare: func(primary *message.Message) compare.Found {
+		y := *x
+		y.Primary = (*Message)(primary)
+		return m.diff(&y, false)
+	}}
+	for _, rule := range rules {
+		masking.Maskers = append(masking.Maskers, func(msg *message.Message) error { return m.replace(rule, (*Message)(msg)) })
+	}
+	return masking.SubtractTokens((*message.Message)(x.Primary), got.Diffs, got.More)
 }
 
-func placeOf(d Diff) place { return place{pointer.Fold(d.Path), d.Kind} }
-
-// places returns the places of diffs, each once.
-func places(diffs []Diff) (list []Diff) {
-	seen := make(map[place]bool, len(diffs))
-	for _, d := range diffs {
-		at := placeOf(d)
-		if !seen[at] {
-			seen[at] = true
-			list = append(list, Diff{Path: at.path, Kind: at.kind, Class: d.Class})
-		}
+// primary returns the primary's answer p as it is compared with that of the target: without
+// what middleware around the Mirror has set.
+func (a *attempt) primary(p *Message) *Message {
+	j := a.j
+	late := a.unchunked && len(p.Trailer) > 0 && j.resp.Trailerless()
+	if len(j.outer) == 0 && !late {
+		return p
 	}
-	return list
+	outer := compare.Outer{Header: j.outer.Header(0), Sniffed: j.resp.Sniffed(p.Header), NoTrailer: late}
+	return (*Message)(outer.Own((*message.Message)(p), (*message.Message)(a.got)))
 }
 
-// subtract splits diffs into those that the control does not show at the same place, and
-// the noise. The kind is part of the place: a value that is random in the control may
-// change, but may not be missing.
-func subtract(diffs, noise []Diff) (rest, noisy []Diff) {
-	shown := make(map[place]bool, len(noise))
-	for _, d := range noise {
-		shown[placeOf(d)] = true
-	}
-	for _, d := range diffs {
-		if shown[placeOf(d)] {
-			noisy = append(noisy, d)
-		} else {
-			rest = append(rest, d)
+// dropOuterCoding removes from the header of the primary's answer the codings that
+// middleware around had set, and applies to what the primary writes.
+func (j *job) dropOuterCoding(h http.Header) {
+	for name, before := range j.outer.All() {
+		if (name == "Content-Encoding" || name == "Transfer-Encoding") && slices.Equal(h[name], before) {
+			delete(h, name)
 		}
 	}
-	return rest, noisy
+}
+
+// outerType is the Content-Type that middleware around had set.
+func (j *job) outerType() string {
+	for name, before := range j.outer.All() {
+		if name == "Content-Type" {
+			return before[0]
+		}
+	}
+	return ""
 }
 
 // finish masks and reports res. It is called once for each job, by the one who claimed
@@ -661,7 +669,8 @@ func (m *Mirror) record(j *job, res *Result) {
 // maskRecord turns res into what may be reported: its messages masked in place, and
 // the values of its differences read from them. An error means that it may not be.
 func (m *Mirror) maskRecord(j *job, res *Result) error {
-	primary, shadow := original(res.Primary), original(res.Shadow)
+	primary, shadow := (*message.Message)(res.Primary), (*message.Message)(res.Shadow)
+	p, s := compare.BodyOf(primary), compare.BodyOf(shadow)
 	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
 		if msg == nil {
 			continue
@@ -670,19 +679,13 @@ func (m *Mirror) maskRecord(j *job, res *Result) error {
 			return err
 		}
 	}
-	fill(res.Diffs, &j.found, res.Primary, res.Shadow, primary, shadow)
-	fill(res.Noise, &j.found, res.Primary, res.Shadow, primary, shadow)
+	j.found.Mask(primary, shadow, p, s, m.ruleWords)
+	res.Diffs, res.Noise = plainDiffs(j.found.Diffs), plainDiffs(j.found.Noise)
 	if !j.hold(sizeOf(res.Diffs) + sizeOf(res.Noise)) {
 		return errNoRoom
 	}
-	masked := !bytes.Equal(primary.body, original(res.Primary).body) || !bytes.Equal(shadow.body, original(res.Shadow).body)
-	var control []Diff
 	if res.Control != nil {
-		control = res.Control.Diffs
-	}
-	hideNames(masked, m.ruleWords, res.Primary, res.Shadow, res.Diffs, res.Noise, control)
-	if res.Control != nil {
-		res.Control.Diffs = places(control)
+		res.Control = &ControlDiffs{plainDiffs(j.found.Control)}
 	}
 	return m.checkRecord(res)
 }

@@ -689,6 +689,20 @@ type comparing func(*shadow.Exchange) shadow.Comparison
 
 func (f comparing) Compare(x *shadow.Exchange) shadow.Comparison { return f(x) }
 
+// filtering is a Comparator that filters what another one finds, as a user may write it.
+type filtering struct {
+	shadow.Comparator
+	keep func(shadow.Diff) bool
+}
+
+func (f filtering) Compare(x *shadow.Exchange) shadow.Comparison {
+	got := f.Comparator.Compare(x)
+	got.Diffs = slices.DeleteFunc(got.Diffs, func(d shadow.Diff) bool { return !f.keep(d) })
+	return got
+}
+
+func (f filtering) Unwrap() []shadow.Comparator { return []shadow.Comparator{f.Comparator} }
+
 // A Comparator may hand on to a built-in one, also another exchange than the one it was
 // given: values are still those that were answered.
 func TestAComparatorMayNormalizeBeforeItCompares(t *testing.T) {
@@ -722,11 +736,7 @@ func TestAComparatorMayFilterWhatAnotherFinds(t *testing.T) {
 	base, err := shadow.NewComparator(shadow.CompareOptions{Keyed: map[string]string{"$.items": "id"}, MaxDiffs: 4})
 	require.NoError(t, err)
 	but := func(names ...string) shadow.Comparator {
-		return comparing(func(x *shadow.Exchange) shadow.Comparison {
-			got := base.Compare(x)
-			got.Diffs = slices.DeleteFunc(got.Diffs, func(d shadow.Diff) bool { return slices.Contains(names, d.Path) })
-			return got
-		})
+		return filtering{base, func(d shadow.Diff) bool { return !slices.Contains(names, d.Path) }}
 	}
 	of := func(ctype, body string) said { return said{header: http.Header{"Content-Type": {ctype}}, body: body} }
 	for _, c := range []struct {
@@ -752,7 +762,7 @@ func TestAComparatorMayFilterWhatAnotherFinds(t *testing.T) {
 		for how, option := range map[string]shadow.Option{
 			"of all":     shadow.WithComparator(c.filter),
 			"of bodies":  shadow.WithCompare(shadow.CompareOptions{Bodies: map[string]shadow.Comparator{c.ctype: c.filter}}),
-			"of filters": shadow.WithComparator(comparing(c.filter.Compare)),
+			"of filters": shadow.WithComparator(filtering{c.filter, func(shadow.Diff) bool { return true }}),
 		} {
 			t.Run(c.name+" "+c.ctype+" "+how, func(t *testing.T) {
 				res := exchange(t, of(c.ctype, c.primary), shadow.InProcess("candidate", of(c.ctype, c.shadow)), get(),
@@ -772,6 +782,27 @@ func TestAComparatorMayFilterWhatAnotherFinds(t *testing.T) {
 	res = exchange(t, saidJSON(`[1,2,3,4]`), shadow.InProcess("candidate", saidJSON(`["1","2","3","4"]`)), get(),
 		shadow.WithComparator(but("/body/0", "/body/1", "/body/2", "/body/3")))
 	assert.Equal(t, shadow.Match, res.Outcome)
+}
+
+// The rules of a RuleComparator inside of a user's wrapper are counted once for each comparison,
+// wherever the wrapper is.
+func TestRulesInsideOfAWrapperAreCounted(t *testing.T) {
+	for where, option := range map[string]func(shadow.Comparator) shadow.Option{
+		"of all": shadow.WithComparator,
+		"of bodies": func(c shadow.Comparator) shadow.Option {
+			return shadow.WithCompare(shadow.CompareOptions{Bodies: map[string]shadow.Comparator{"+json": c, "application/json": c}})
+		},
+	} {
+		base, err := shadow.NewComparator(shadow.CompareOptions{Ignore: []string{"$.at"}, Keyed: map[string]string{"$.l": "id"}})
+		require.NoError(t, err)
+		nested := filtering{filtering{base, func(shadow.Diff) bool { return true }}, func(d shadow.Diff) bool { return d.Path != "/body/v" }}
+		m, results := mirror(t, shadow.InProcess("v2", saidJSON(`{"at":2,"v":2,"l":[{"id":2,"n":1},{"id":1,"n":3}]}`)), option(nested))
+		getFrom(m.Handler(saidJSON(`{"at":1,"v":1,"l":[{"id":1,"n":1},{"id":2,"n":2}]}`)), "/")
+		require.NoError(t, m.Shutdown(t.Context()))
+		require.Len(t, results.All(), 1)
+		assert.Equal(t, []string{"/body/l/id=1/n changed 1 3", "/body/l/id=2/n changed 2 1"}, written(results.All()[0].Diffs), where)
+		assert.Equal(t, []shadow.RuleUse{{Option: "Ignore", Path: "$.at", Count: 1}, {Option: "Keyed", Path: "$.l", Count: 1}}, m.Rules(), where)
+	}
 }
 
 // What a Comparator returns is its own: it may return the same slice to all.

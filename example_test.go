@@ -395,6 +395,10 @@ func (e exceptTimes) Compare(x *shadow.Exchange) shadow.Comparison {
 	return got
 }
 
+// Unwrap shows the Mirror what is inside: its rules are counted, and values are found wherever
+// they have moved to.
+func (e exceptTimes) Unwrap() []shadow.Comparator { return []shadow.Comparator{e.base} }
+
 // A comparator may call another and hand on what it likes of what that finds: here all but
 // times. Values are found where they are, wherever they have moved to.
 func ExampleComparator_wrapping() {

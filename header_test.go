@@ -144,7 +144,7 @@ func TestTheDocsListTheVolatileFields(t *testing.T) {
 			listed++
 		}
 	}
-	source, err := os.ReadFile("header.go")
+	source, err := os.ReadFile("internal/compare/header.go")
 	require.NoError(t, err)
 	_, list, _ := strings.Cut(string(source), "var volatileFields")
 	list, _, _ = strings.Cut(list, "\n}\n")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/detect"
@@ -384,4 +385,20 @@ func (c *leakCheck) idle(config *config) {
 		return
 	}
 	config.fail("WithLeakCheck: target %q runs in this process and has no Masker: nothing leaves. LeakCheckRecords checks what is reported", config.target.Name)
+}
+
+// replacers returns the parts of m that put something else in the place of values.
+func replacers(m Masker) []*redact.Rule {
+	if m == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(ruleOf(m).Units()), func(r *redact.Rule) bool { return !r.HidesValues() })
+}
+
+// replace applies a rule to msg.
+func (m *Mirror) replace(rule *redact.Rule, msg *Message) error {
+	return m.guard("Masker", func() error {
+		_, err := rule.Covered((*message.Message)(msg))
+		return err
+	})
 }

@@ -31,13 +31,13 @@ var printable = map[string]struct {
 	"Exchange":            {shadow.Exchange{}, []string{"ID", "Route", "Method"}},
 	"Diff":                {shadow.Diff{}, []string{"Path", "Kind", "Class"}},
 	"Comparison":          {shadow.Comparison{}, []string{"Path", "Kind", "Class"}},
+	"ControlDiffs":        {shadow.ControlDiffs{}, []string{"Path", "Kind", "Class"}},
 	"RuleComparator":      {(*shadow.RuleComparator)(nil), nil}, // rules alone
 	"Result":              {shadow.Result{}, []string{"ID", "Route", "Mirror", "Target", "Outcome", "Note", "Method", "Path", "Kind", "Class"}},
 	"Target":              {shadow.Target{}, []string{"Name"}},
 	"Event":               {shadow.Event{}, []string{"Kind", "Mirror", "Target", "ID", "Route", "Text"}}, // all of it is made to be shown
 	"Stats":               {shadow.Stats{}, []string{"Skipped", "Dropped", "Targets", "Breaker"}},        // reasons, and names of targets
 	"RuleUse":             {shadow.RuleUse{}, []string{"Option", "Path"}},                                // what the user configured
-	"ControlDiffs":        {shadow.ControlDiffs{}, []string{"Path", "Kind", "Class"}},
 	"CompareOptions":      {shadow.CompareOptions{}, []string{"Headers", "Ignore", "Unordered", "Keyed", "Tolerances", "Bodies", "MediaTypes"}},
 	"Tolerance":           {shadow.Tolerance{}, nil},
 	"RateVar":             {&shadow.RateVar{}, nil},

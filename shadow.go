@@ -44,17 +44,16 @@
 package shadow
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
-	"github.com/goshadow/shadow/internal/bodies"
+	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/target"
 )
 
@@ -88,19 +87,7 @@ type Message struct {
 }
 
 // Clone returns a deep copy of m.
-func (m *Message) Clone() *Message {
-	if m == nil {
-		return nil
-	}
-	c := *m
-	if m.URL != nil {
-		u := *m.URL
-		c.URL = &u
-	}
-	c.Header, c.Trailer = m.Header.Clone(), m.Trailer.Clone()
-	c.Body = bytes.Clone(m.Body)
-	return &c
-}
+func (m *Message) Clone() *Message { return (*Message)((*message.Message)(m).Clone()) }
 
 // Exchange is a request and what primary and shadow answered to it. A Comparator
 // sees the answers as they are; in a Result they are masked.
@@ -114,49 +101,6 @@ type Exchange struct {
 	Request *Message
 	Primary *Message
 	Shadow  *Message // nil where the shadow did not answer, or its answer was discarded
-}
-
-// DiffKind is how two values differ.
-type DiffKind string
-
-// The kinds of differences.
-const (
-	Changed     DiffKind = "changed"      // both are there, of one type
-	TypeChanged DiffKind = "type-changed" // both are there, of different types
-	Missing     DiffKind = "missing"      // only the primary has it
-	Extra       DiffKind = "extra"        // only the shadow has it
-	Reordered   DiffKind = "reordered"    // the same elements in another order
-)
-
-// DiffClass is what the two values of a difference look like, and so a likely cause.
-// It is a hint: it never hides a difference.
-type DiffClass string
-
-// The classes of differences.
-const (
-	ClassNone      DiffClass = ""           // nothing in particular
-	ClassTimestamp DiffClass = "timestamp"  // both are points in time
-	ClassUUID      DiffClass = "uuid"       // both are UUIDs
-	ClassToken     DiffClass = "token"      // both are hex or base64 tokens
-	ClassRounding  DiffClass = "rounding"   // numbers within 1e-9 of each other
-	ClassNumeric   DiffClass = "numeric"    // a number and the same number in a string
-	ClassOrder     DiffClass = "reordering" // the same elements in another order
-	ClassCase      DiffClass = "case"       // equal but for upper and lower case
-	ClassSpace     DiffClass = "whitespace" // equal but for white space
-	ClassHost      DiffClass = "url-host"   // URLs that differ in scheme and host alone
-	ClassMasked    DiffClass = "masked"     // the shadow answered with what it was sent in place of a masked value
-)
-
-// Diff is one difference between the primary's answer and the shadow's.
-type Diff struct {
-	// Path is an RFC 6901 pointer into the answer: /status, /header/Content-Type,
-	// /trailer/Grpc-Status, /body, /body/items/0/id.
-	Path  string
-	Kind  DiffKind
-	Class DiffClass
-	// Primary and Shadow are the two values as JSON, nil where there is none. In a
-	// Result they are read from the masked answers.
-	Primary, Shadow json.RawMessage
 }
 
 // Outcome is how the copy of a request ended.
@@ -213,7 +157,7 @@ var (
 	ErrTimeout = target.ErrTimeout
 	ErrPanic   = guard.ErrPanic
 	ErrExited  = errors.New("shadow: goroutine exited without an answer")
-	ErrBody    = errors.New("shadow: body cannot be compared")
+	ErrBody    = compare.ErrBody // a body cannot be compared
 	// ErrWithheld says that the record could not be masked. The Result has its outcome, route,
 	// target, statuses, times and sizes, and nothing else: no header, body, path or difference.
 	ErrWithheld = errors.New("shadow: the record could not be masked: its content is withheld")
@@ -240,44 +184,6 @@ type Masker interface {
 	Mask(m *Message) error
 }
 
-// Comparator says how the shadow's answer differs from the primary's. It must not
-// change x. Both x.Primary and x.Shadow are there. Compare is called by many goroutines
-// at a time; a panic counts the request as Uncompared.
-type Comparator interface {
-	Compare(x *Exchange) Comparison
-}
-
-// Comparison is what a Comparator found. The answers match if it is empty.
-//
-// The values of its Diffs are replaced by what the masked answers hold at their paths, and
-// by nothing where those have no such path. A Comparator that calls one of NewComparator,
-// with the same two messages, and returns the Comparison it got with fewer Diffs keeps more
-// than that: the places of values that have moved, More and Err.
-type Comparison struct {
-	Diffs []Diff // in path order
-	More  bool   // there are more differences than Diffs holds
-	// Err says why the bodies could not be compared. Without other Diffs the outcome is
-	// Uncompared. A Diff whose path is /body is not counted then: it stands for the error.
-	Err error
-
-	places          []placed    // of the values of Diffs
-	set             *bodies.Set // that found the places
-	primary, shadow *Message    // whose bodies they are in
-}
-
-// placed is where the values of the differences of a path and kind are. Of several the
-// first is that of the first Diff.
-type placed struct {
-	where where
-	place bodies.Place
-}
-
-// where is what tells differences apart.
-type where struct {
-	path string
-	kind DiffKind
-}
-
 // Reporter is told of every Result. Report runs on a worker of the Mirror, many at a
 // time; while it runs the worker does nothing else. Ctx ends when the Mirror is
 // closed. The Result is shared and must not be changed. An error or a panic counts
@@ -301,13 +207,6 @@ type MaskerFunc func(m *Message) error
 
 // Mask calls f.
 func (f MaskerFunc) Mask(m *Message) error { return f(m) }
-
-// ComparatorFunc is a function that compares. It cannot return all of a Comparison: what
-// calls another Comparator implements Comparator instead.
-type ComparatorFunc func(x *Exchange) []Diff
-
-// Compare calls f.
-func (f ComparatorFunc) Compare(x *Exchange) Comparison { return Comparison{Diffs: f(x)} }
 
 // ReporterFunc is a function that reports.
 type ReporterFunc func(ctx context.Context, r *Result) error

@@ -72,6 +72,14 @@ func NewSet(json *jsondiff.Comparer, maxDiffs int, types map[string]string) *Set
 	}
 }
 
+// WithTypes returns s with other media types that are read as others. Both share their rules and
+// the counts of them.
+func (s *Set) WithTypes(types map[string]string) *Set {
+	own := *s
+	own.types = types
+	return &own
+}
+
 // Of is media.Of for the media types of s.
 func (s *Set) Of(contentType string) media.Format {
 	if len(s.types) > 0 {

@@ -3,6 +3,7 @@
 package message
 
 import (
+	"bytes"
 	"net/http"
 	"net/url"
 	"time"
@@ -28,4 +29,19 @@ type Message struct {
 	Took time.Duration
 
 	Digest uint64
+}
+
+// Clone returns a deep copy of m.
+func (m *Message) Clone() *Message {
+	if m == nil {
+		return nil
+	}
+	c := *m
+	if m.URL != nil {
+		u := *m.URL
+		c.URL = &u
+	}
+	c.Header, c.Trailer = m.Header.Clone(), m.Trailer.Clone()
+	c.Body = bytes.Clone(m.Body)
+	return &c
 }

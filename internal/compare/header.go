@@ -1,4 +1,4 @@
-package shadow
+package compare
 
 import (
 	"maps"
@@ -14,9 +14,9 @@ import (
 	"github.com/goshadow/shadow/internal/pointer"
 )
 
-// volatileFields are the header fields that CompareOptions.Headers leaves out by default:
-// those that differ between two right answers, or that no client acts on. The values of ETags
-// and cookies, and nonces in policies and challenges are left out besides.
+// volatileFields are the header fields that CompareOptions.Headers leaves out by default: they
+// differ between two right answers, or no client acts on them. The values of ETags and cookies,
+// and nonces in policies and challenges, are left out besides.
 var volatileFields = map[string]bool{
 	// When the answer was made, and what caches say about it.
 	"Age": true, "Date": true, "Expires": true, "X-Cache": true, "X-Cache-Hits": true, "X-Cache-Lookup": true,
@@ -44,7 +44,7 @@ var volatileFields = map[string]bool{
 
 // fieldDiffs compares the fields of two headers: those of list, or by default those that are
 // not volatile.
-func (c *RuleComparator) fieldDiffs(prefix string, p, s http.Header, list []string, byDefault bool) (diffs []Diff) {
+func (c *Comparer) fieldDiffs(prefix string, p, s http.Header, list []string, byDefault bool) (diffs []Diff) {
 	p, s = canonical(p), canonical(s)
 	if byDefault {
 		list = differing(p, s)
@@ -61,11 +61,11 @@ func (c *RuleComparator) fieldDiffs(prefix string, p, s http.Header, list []stri
 		d := Diff{Path: prefix + name}
 		switch {
 		case len(b) == 0:
-			d.Kind = Missing
+			d.Kind = missing
 		case len(a) == 0:
-			d.Kind = Extra
+			d.Kind = extra
 		default:
-			d.Kind = Changed
+			d.Kind = changed
 		}
 		diffs = append(diffs, d)
 	}
@@ -121,7 +121,7 @@ func differing(p, s http.Header) (names []string) {
 	return names
 }
 
-// sameField tells whether two lists of values of a field mean the same.
+// sameField reports whether two lists of values of a field mean the same.
 func sameField(name string, a, b []string, byDefault bool) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return false
@@ -368,18 +368,18 @@ func cookieDiffs(prefix string, p, s []string, byDefault bool) (diffs []Diff) {
 		case maps.Equal(x, y):
 			continue
 		case !inB:
-			d.Kind = Missing
+			d.Kind = missing
 		case !inA:
-			d.Kind = Extra
+			d.Kind = extra
 		default:
-			d.Kind = Changed
+			d.Kind = changed
 		}
 		diffs = append(diffs, d)
 	}
 	return diffs
 }
 
-// scope is what tells cookies of one name apart (RFC 6265 section 5.3, step 11).
+// scope distinguishes cookies of one name (RFC 6265 section 5.3, step 11).
 type scope struct{ domain, path string }
 
 // cookies are the cookies that are set, by name: their values and attributes. Of several

@@ -1,4 +1,4 @@
-package shadow
+package compare
 
 import (
 	"maps"
@@ -7,28 +7,33 @@ import (
 	"strings"
 
 	"github.com/goshadow/shadow/internal/fields"
+	"github.com/goshadow/shadow/internal/message"
 )
 
-// primary returns the primary's answer p as it is compared with that of the target. What
-// middleware around the Mirror had set before the primary was called, and the primary left,
-// is a part of it only where the target's has such a field too: it may run behind the same
-// middleware, or behind none.
-func (a *attempt) primary(p *Message) *Message {
-	j := a.j
-	late := a.unchunked && len(p.Trailer) > 0 && j.resp.Trailerless()
-	if len(j.outer) == 0 && !late {
-		return p
-	}
-	own, outer := *p, j.outer.Header(0)
-	own.Header = withoutOuter(p.Header, outer, a.got.Header, j.resp.Sniffed(p.Header))
+// Outer is what middleware around the Mirror has set in the header of the primary's answer
+// before the primary was called.
+type Outer struct {
+	Header  http.Header
+	Sniffed string // the Content-Type that the handler alone would have got
+	// NoTrailer says that the trailers of the primary's answer are not compared: HTTP/1 could
+	// not carry them.
+	NoTrailer bool
+}
+
+// Own returns the primary's answer p as it is compared with the shadow's. What middleware around
+// had set, and the primary left, is a part of it only where the shadow's answer has such a field
+// too: the shadow may run behind the same middleware, or behind none.
+func (o Outer) Own(p, answer *message.Message) *message.Message {
+	own := *p
+	own.Header = withoutOuter(p.Header, o.Header, answer.Header, o.Sniffed)
 	switch {
-	case late:
-		own.Trailer = nil // HTTP/1 could not carry them
+	case o.NoTrailer:
+		own.Trailer = nil
 	case len(p.Trailer) > 0:
-		own.Trailer = withoutOuter(p.Trailer, outerTrailers(outer), a.got.Trailer, "")
-		for _, list := range outer["Trailer"] { // a handler that did not announce them sends none
+		own.Trailer = withoutOuter(p.Trailer, outerTrailers(o.Header), answer.Trailer, "")
+		for _, list := range o.Header["Trailer"] { // a handler that did not announce them sends none
 			for name := range fields.Tokens(list) {
-				if name = http.CanonicalHeaderKey(name); len(a.got.Trailer[name]) == 0 {
+				if name = http.CanonicalHeaderKey(name); len(answer.Trailer[name]) == 0 {
 					delete(own.Trailer, name)
 				}
 			}
@@ -99,24 +104,4 @@ func outerTrailers(outer http.Header) http.Header {
 		}
 	}
 	return t
-}
-
-// dropOuterCoding removes from the header of the primary's answer the codings that
-// middleware around had set, and applies to what the primary writes.
-func (j *job) dropOuterCoding(h http.Header) {
-	for name, before := range j.outer.All() {
-		if (name == "Content-Encoding" || name == "Transfer-Encoding") && slices.Equal(h[name], before) {
-			delete(h, name)
-		}
-	}
-}
-
-// outerType is the Content-Type that middleware around had set.
-func (j *job) outerType() string {
-	for name, before := range j.outer.All() {
-		if name == "Content-Type" {
-			return before[0]
-		}
-	}
-	return ""
 }

@@ -1,95 +1,127 @@
-package shadow
+package compare
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/goshadow/shadow/internal/bodies"
 	"github.com/goshadow/shadow/internal/detect"
+	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/pointer"
 )
 
-// maxValue is how many bytes of a value a Diff holds.
-const maxValue = 1 << 10
+// Differences are those of one exchange.
+type Differences struct {
+	Diffs, Noise []Diff
+	Control      []Diff // between primary and control
+}
 
-// unmasked is what of a message is needed to find the places of differences again once it
+// Body is what of a message is needed to find the values of differences again once the message
 // is masked.
-type unmasked struct {
+type Body struct {
 	contentType string
-	body        []byte
+	content     []byte
 }
 
-func original(m *Message) unmasked {
+// BodyOf returns the Body of m, which may be nil.
+func BodyOf(m *message.Message) Body {
 	if m == nil {
-		return unmasked{}
+		return Body{}
 	}
-	return unmasked{m.Header.Get("Content-Type"), m.Body}
+	return Body{m.Header.Get("Content-Type"), m.Body}
 }
 
-// fill gives diffs the values that stand at their places in the messages primary and
-// shadow, which are masked by now. P and s are what they were when they were compared, and
-// found says where in them values are.
-func fill(diffs []Diff, found *Comparison, primary, shadow *Message, p, s unmasked) {
-	if len(diffs) == 0 {
-		return
-	}
-	at, places := placesOf(diffs, found.places)
+// Mask gives the differences the values that stand at their places in primary and shadow, which
+// are masked by now, and hides names in their paths that may be values. P and s are the bodies
+// that were compared. Known are words that masks name, in lower case: those are no secrets.
+// Control then has each place once, without values.
+func (all *Differences) Mask(primary, shadow *message.Message, p, s Body, known map[string]bool) {
+	fill(all.Diffs, primary, shadow, p, s)
+	fill(all.Noise, primary, shadow, p, s)
+	masked := !bytes.Equal(p.content, BodyOf(primary).content) || !bytes.Equal(s.content, BodyOf(shadow).content)
+	hideNames(masked, known, primary, shadow, all.Diffs, all.Noise, all.Control)
+	all.Control = places(all.Control)
+}
+
+// Fill gives diffs the values that stand at their places in the messages that were compared.
+func Fill(diffs []Diff, primary, shadow *message.Message) {
+	fill(diffs, primary, shadow, BodyOf(primary), BodyOf(shadow))
+}
+
+// fill gives diffs the values that stand at their places in primary and shadow. P and s are the
+// bodies that were compared.
+func fill(diffs []Diff, primary, shadow *message.Message, p, s Body) {
 	goneP, goneS := gone(primary, p), gone(shadow, s)
-	var shown []bodies.Values
-	if len(places) > 0 {
-		shown = found.set.For(p.contentType, s.contentType).Show(places, p.body, s.body, primary.Body, shadow.Body)
+	placed := map[*bodies.Set][]int{} // indexes of diffs by who found their places
+	for i, d := range diffs {
+		if d.in != nil {
+			placed[d.in] = append(placed[d.in], i)
+			continue
+		}
+		diffs[i].Primary, diffs[i].Shadow = nil, nil
+		if d.Kind != extra {
+			diffs[i].Primary = valueAt(primary, d.Path)
+		}
+		if d.Kind != missing {
+			diffs[i].Shadow = valueAt(shadow, d.Path)
+		}
+	}
+	for set, which := range placed {
+		at := make([]bodies.Place, len(which))
+		for k, i := range which {
+			at[k] = diffs[i].place
+		}
+		shown := set.For(p.contentType, s.contentType).Show(at, p.content, s.content, primary.Body, shadow.Body)
+		for k, i := range which {
+			d := &diffs[i]
+			d.Primary, d.Shadow = shown[k].A, shown[k].B
+			if (d.Primary == nil || goneP) && d.Kind != extra {
+				d.Primary = maskedJSON // nobody can tell what has become of it
+			}
+			if (d.Shadow == nil || goneS) && d.Kind != missing {
+				d.Shadow = maskedJSON
+			}
+		}
+	}
+}
+
+// Locate gives the differences that another comparator has found the places of those among known
+// that have the same path and kind: the first the place of the first.
+func Locate(diffs, known []Diff) {
+	waiting := make(map[place][]int, len(known)) // indexes of known
+	for i, d := range known {
+		at := place{d.Path, d.Kind}
+		waiting[at] = append(waiting[at], i)
 	}
 	for i := range diffs {
 		d := &diffs[i]
-		if at[i] != (bodies.Place{}) {
-			d.Primary, d.Shadow = shown[0].A, shown[0].B
-			shown = shown[1:]
-			if (d.Primary == nil || goneP) && d.Kind != Extra {
-				d.Primary = maskedJSON // nobody can tell what has become of it
-			}
-			if (d.Shadow == nil || goneS) && d.Kind != Missing {
-				d.Shadow = maskedJSON
-			}
-			continue
-		}
-		d.Primary, d.Shadow = nil, nil
-		if d.Kind != Extra {
-			d.Primary = valueAt(primary, d.Path)
-		}
-		if d.Kind != Missing {
-			d.Shadow = valueAt(shadow, d.Path)
+		if list := waiting[place{d.Path, d.Kind}]; d.in == nil && len(list) > 0 {
+			d.place, d.in = known[list[0]].place, known[list[0]].in
+			waiting[place{d.Path, d.Kind}] = list[1:]
 		}
 	}
 }
 
-// placesOf returns the place of each of diffs, and those that are any.
-func placesOf(diffs []Diff, known []placed) (at, all []bodies.Place) {
-	at = make([]bodies.Place, len(diffs))
-	first := make(map[where]int, len(known)) // index of the next place, plus one
-	next := make([]int, len(known))
-	for i, p := range slices.Backward(known) {
-		first[p.where], next[i] = i+1, first[p.where]
-	}
-	for i, d := range diffs {
-		if k := first[where{d.Path, d.Kind}]; k > 0 {
-			first[where{d.Path, d.Kind}] = next[k-1]
-			if at[i] = known[k-1].place; at[i] != (bodies.Place{}) {
-				all = append(all, at[i])
-			}
-		}
-	}
-	return at, all
-}
+const (
+	// maxValue is how many bytes of a value a Diff holds.
+	maxValue = 1 << 10
+	// maskedText stands in the place of what is masked, as in package redact.
+	maskedText = "[masked]"
+)
 
-// gone tells whether the record does without the body of a message.
-func gone(m *Message, was unmasked) bool { return m != nil && m.Body == nil && len(was.body) > 0 }
+var maskedJSON = json.RawMessage(`"` + maskedText + `"`)
+
+// gone reports whether the record does without the body of a message.
+func gone(m *message.Message, was Body) bool {
+	return m != nil && m.Body == nil && len(was.content) > 0
+}
 
 // valueAt is what stands at path in a masked message.
-func valueAt(m *Message, path string) json.RawMessage {
+func valueAt(m *message.Message, path string) json.RawMessage {
 	if m == nil {
 		return nil
 	}
@@ -152,7 +184,7 @@ func bodyValue(raw []byte) json.RawMessage {
 // the bodies were masked that is each name, index or key that the masked ones do not hold any
 // more, unless it is known: a word of a mask's rules. In any case it is what a detector finds,
 // such as an e-mail address that is a key.
-func hideNames(masked bool, known map[string]bool, primary, shadow *Message, lists ...[]Diff) {
+func hideNames(masked bool, known map[string]bool, primary, shadow *message.Message, lists ...[]Diff) {
 	shown, keyed := map[string]bool{}, map[string]bool{}
 	eachPart(lists, func(part string) string {
 		shown[part] = !masked
@@ -167,7 +199,7 @@ func hideNames(masked bool, known map[string]bool, primary, shadow *Message, lis
 	index := int64(math.MaxInt64)
 	if masked {
 		index = -1
-		for _, m := range []*Message{primary, shadow} {
+		for _, m := range []*message.Message{primary, shadow} {
 			if m == nil {
 				continue
 			}
