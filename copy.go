@@ -19,6 +19,7 @@ import (
 	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/guard"
+	"github.com/goshadow/shadow/internal/handover"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/message"
@@ -70,11 +71,14 @@ type job struct {
 
 	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
 
-	due     time.Time // when the copy could be sent
-	primary *primaryResult
-	most    atomic.Int64 // bytes of an answer after which there is no use in more
-	claimed atomic.Bool  // by the one who will report it
+	due     time.Time      // when the copy could be sent
+	primary *primaryResult // shared and complete with AfterPrimary
+	most    atomic.Int64   // bytes of an answer after which there is no use in more
+	claimed atomic.Bool    // by the one who will report it
 }
+
+// primaryResult synchronizes a copy with a primary that may run at the same time.
+type primaryResult = handover.Result[code]
 
 // release returns the bytes of j to the pool, but for the primary's response, and ends its
 // contexts. See releasePrimary.
@@ -86,7 +90,15 @@ func (j *job) release() {
 		j.pool.Release(j.held)
 		j.held = 0
 	}
-	j.primary.cancel()
+	j.primary.Cancel()
+}
+
+// releasePrimary releases the primary's response. One that is still being written is no longer
+// recorded. Whoever counts the end of j calls it, once.
+func (j *job) releasePrimary() {
+	if j.primary.Release() {
+		j.resp.Body.Release()
+	}
 }
 
 // discard releases all of a job that is not copied.
@@ -244,7 +256,7 @@ func (c *copyRun) prepare() code {
 	}
 	room := m.request(&c.request, &c.url, j, c.raw)
 	c.res.Request = &c.request
-	if _, answered := j.primary.result(); answered {
+	if _, answered := j.primary.Get(); answered {
 		if code := c.awaitPrimary(); code != 0 {
 			return code
 		}
@@ -289,7 +301,12 @@ func (c *copyRun) awaitPrimary() code {
 // awaitPrimary fetches the primary's answer to j into res, with msg as the place to keep it. A
 // Mirror that nobody observes has none.
 func (m *Mirror) awaitPrimary(j *job, res *Result, msg *Message, deadline time.Time) code {
-	if code := j.primary.await(deadline); code != 0 {
+	switch code, err := j.primary.Await(deadline); {
+	case err == handover.ErrLate:
+		return codePrimaryIncomplete
+	case err != nil:
+		return codeShutDown
+	case code != 0:
 		return code
 	}
 	res.Route = j.route

@@ -251,7 +251,7 @@ func (m *Mirror) admit(j *job) code {
 
 // recordResult tells the breaker of t what became of j's copy to it. The first call counts.
 func (m *Mirror) recordResult(t *Target, j *job, r reply, err error) {
-	w, answered := j.primary.result()
+	w, answered := j.primary.Get()
 	res := limit.Result{
 		Void: errors.Is(err, errMask) || errors.Is(err, errNoRoom) || errors.Is(err, errLeak) ||
 			err != nil && m.base.Err() != nil || w != 0,

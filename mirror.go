@@ -18,6 +18,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/handle"
+	"github.com/goshadow/shadow/internal/handover"
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
@@ -207,7 +208,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), episodes: episodes()}
 	m.loops.Init()
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
-	m.answered = completeResult(m.base)
+	m.answered = handover.Complete[code](m.base)
 	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
 	records := slices.Concat([]Masker{&masker{rule: redact.MaskCredentials()}}, c.maskers, c.recordMaskers)
 	m.mask = newMaskAll("WithMasker", records)
@@ -325,7 +326,7 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 		for _, j := range m.queue.Drop(int(codeShutDown)) {
 			j.discard()
 			name := ""
-			if _, answered := j.primary.result(); answered {
+			if _, answered := j.primary.Get(); answered {
 				name = j.route
 			}
 			m.coverage.count(m.labels.Route(name, j.method, &j.url), m.labels.Origin(name, 0), codeShutDown)

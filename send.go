@@ -103,7 +103,7 @@ func (a *attempt) try() (answer *Message, err error) {
 		return nil, a.unsent(err)
 	}
 
-	c.context = target.Context{Context: j.primary.ctx, Mark: mark.Mark{Target: t.Name, ID: c.ID},
+	c.context = target.Context{Context: j.primary.Context, Mark: mark.Mark{Target: t.Name, ID: c.ID},
 		Limits: a.limits(), Asked: a.asked(out), Keys: m.contextKeys, Values: j.values}
 	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
@@ -159,7 +159,7 @@ func (a *attempt) rewrites() bool {
 // limits returns how much of the answer is taken, and when.
 func (a *attempt) limits() target.Limits {
 	p := a.j.primary
-	l := target.Limits{Pool: a.m.pool, Keep: a.m.maxBody, Most: &a.j.most, Ahead: p.ahead, Answered: p.answered}
+	l := target.Limits{Pool: a.m.pool, Keep: a.m.maxBody, Most: &a.j.most, Ahead: p.Ahead, Answered: p.Answered}
 	if a.target.Discard {
 		l.Keep = capture.Nothing
 	}
@@ -182,7 +182,7 @@ func (a *attempt) asked(out *Message) target.Asked {
 
 // late returns the route of a copy that began without one, if the primary has answered since.
 func (a *attempt) late() string {
-	if _, answered := a.j.primary.result(); a.route != "" || !answered {
+	if _, answered := a.j.primary.Get(); a.route != "" || !answered {
 		return ""
 	}
 	return a.m.labels.Route(a.j.route, a.j.method, &a.j.url)

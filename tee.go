@@ -13,6 +13,7 @@ import (
 	"github.com/goshadow/shadow/internal/capture"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/handback"
+	"github.com/goshadow/shadow/internal/handover"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/methods"
@@ -336,7 +337,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp
 		}
 	})
 	resp.Body = answer
-	if c.kept.Store(answer); c.primary.unwanted() {
+	if c.kept.Store(answer); c.primary.Unwanted() {
 		answer.Drop()
 	}
 	answer.EndWith(r.Context())
@@ -391,7 +392,7 @@ func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, e
 // startCall starts the copy of r beside the primary, with a body of its own.
 func (m *Mirror) startCall(j *job, r *http.Request, open func() (io.ReadCloser, error)) code {
 	if w := m.takeBody(j, r, open); w != 0 {
-		j.primary.cancel()
+		j.primary.Cancel()
 		return w
 	}
 	return m.start(j, r)
@@ -509,102 +510,16 @@ func (m *Mirror) snapshot(j *job, r *http.Request) code {
 // maxID is how much of an inbound request ID serves as correlation ID.
 const maxID = 128
 
-// primaryResult hands the primary's response to a copy that runs at the same time (Parallel).
-// Copies of AfterPrimary share one that is complete: Mirror.answered.
-type primaryResult struct {
-	ctx    context.Context // parent of every context of the copy; ends when the copy is of no use
-	cancel context.CancelFunc
-
-	started  atomic.Bool   // by the copy, or by the primary that has answered before the copy could start
-	refused  atomic.Uint32 // the code under which the copy was refused while the primary ran
-	released atomic.Bool   // by the primary with its response, or by the copy that no longer wants it
-
-	answered chan struct{} // closed when the primary has answered and the copy still waits
-	code     code          // why the answers are not to be compared; written before answered is closed
-
-	ahead int64  // bytes of the copy's answer up to which it does not wait for the primary's
-	drop  func() // ends the recording of the primary's response; nil if it is complete
-}
-
 // besidePrimary lets the copy of j run beside its primary. Drop ends the recording of the
 // primary's response.
 func (m *Mirror) besidePrimary(j *job, drop func()) {
-	p := &primaryResult{answered: make(chan struct{}), drop: drop, ahead: m.maxBody}
-	p.ctx, p.cancel = context.WithCancel(m.base)
-	j.primary = p
+	ahead := m.maxBody
 	j.most.Store(math.MaxInt64) // nobody knows yet what the primary will answer
 	if m.target.Discard {
+		ahead = math.MaxInt64
 		j.most.Store(m.maxBody)
-		p.ahead = math.MaxInt64
 	}
-}
-
-// completeResult returns the result that copies share whose primary has answered before them.
-func completeResult(base context.Context) *primaryResult {
-	p := &primaryResult{ctx: base, cancel: func() {}, answered: make(chan struct{}), ahead: math.MaxInt64}
-	p.started.Store(true)
-	p.released.Store(true)
-	close(p.answered)
-	return p
-}
-
-// unwanted reports whether the copy has ended before the primary, whose response nobody needs.
-func (p *primaryResult) unwanted() bool { return p.drop != nil && p.released.Load() }
-
-// result returns the code that the primary ended with. Answered is false while it runs.
-func (p *primaryResult) result() (c code, answered bool) {
-	select {
-	case <-p.answered:
-		return p.code, true
-	default:
-		return 0, false
-	}
-}
-
-// await waits until the primary has answered, and returns the code that it ended with.
-func (p *primaryResult) await(until time.Time) code {
-	if c, answered := p.result(); answered {
-		return c
-	}
-	late := time.NewTimer(time.Until(until))
-	defer late.Stop()
-	select {
-	case <-p.answered:
-		return p.code
-	case <-late.C:
-		return codePrimaryIncomplete
-	case <-p.ctx.Done():
-		if c, answered := p.result(); answered { // which has cancelled the copy
-			return c
-		}
-		return codeShutDown
-	}
-}
-
-// complete hands the primary's response to the copy, or releases it if the copy has ended.
-// A code says why the two are not to be compared, and cancels the copy.
-func (p *primaryResult) complete(response *capture.Response, c code) {
-	if !p.released.CompareAndSwap(false, true) {
-		response.Body.Release()
-		return
-	}
-	p.code = c
-	close(p.answered)
-	if c != 0 {
-		p.cancel()
-	}
-}
-
-// releasePrimary releases the primary's response. One that is still being written is no longer
-// recorded. Whoever counts the end of j calls it, once.
-func (j *job) releasePrimary() {
-	p := j.primary
-	switch {
-	case p.released.Load() || !p.released.CompareAndSwap(false, true):
-		j.resp.Body.Release()
-	case p.drop != nil:
-		p.drop()
-	}
+	j.primary = handover.Beside[code](m.base, ahead, drop)
 }
 
 // startEarly returns what starts the copy of r when its body is complete. Announced trailers
@@ -612,13 +527,13 @@ func (j *job) releasePrimary() {
 func (m *Mirror) startEarly(j *job, r *http.Request) func(body *capture.Buffer, err error) (taken bool) {
 	p := j.primary
 	return func(body *capture.Buffer, err error) bool {
-		if len(r.Trailer) > 0 && err != io.EOF || !p.started.CompareAndSwap(false, true) {
+		if len(r.Trailer) > 0 && err != io.EOF || !p.Start() {
 			return false
 		}
 		j.body = body
 		if c := m.start(j, r); c != 0 {
 			m.tally.add(r, c)
-			p.refused.Store(uint32(c)) // its route is known once the primary is done
+			p.Refuse(c) // its route is known once the primary is done
 		}
 		return true
 	}
@@ -626,7 +541,7 @@ func (m *Mirror) startEarly(j *job, r *http.Request) func(body *capture.Buffer, 
 
 // start queues j, the copy of r, while the primary runs. A non-zero code says why it does not.
 func (m *Mirror) start(j *job, r *http.Request) code {
-	j.primary.started.Store(true)
+	j.primary.Start()
 	j.due = time.Now()
 	j.trailer = fields.Take(r.Trailer, nil)
 	return m.enqueue(j)
@@ -635,8 +550,8 @@ func (m *Mirror) start(j *job, r *http.Request) code {
 // running reports whether the copy of j was started beside the primary, which is done now. If
 // it was not, it goes the way of AfterPrimary.
 func (m *Mirror) running(j *job) bool {
-	if p := j.primary; !p.started.Load() && p.started.CompareAndSwap(false, true) {
-		p.cancel()
+	if j.primary.Start() {
+		j.primary.Cancel()
 		j.primary = m.answered
 	}
 	return j.primary != m.answered
@@ -657,10 +572,12 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, c code) {
 		}
 	}
 	if j.primary != m.answered {
-		if refused := code(j.primary.refused.Load()); refused != 0 {
+		if refused := j.primary.Refused(); refused != 0 {
 			m.lose(given, refused)
 		}
-		j.primary.complete(j.resp, c)
+		if !j.primary.Hand(c) {
+			j.resp.Body.Release()
+		}
 		if c != 0 && m.queue.Remove(j, int(c)) { // it need not wait for its turn
 			j.discard()
 			m.lose(given, c)
