@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// Verdict is what people said of an alert.
-type Verdict string
+// Feedback is what people said of an alert.
+type Feedback string
 
-// The verdicts.
+// The kinds of feedback.
 const (
-	Unacked    Verdict = ""           // nobody said anything
-	Actionable Verdict = "actionable" // there was something to do
-	Dismissed  Verdict = "dismissed"  // there was not
+	Unacked    Feedback = ""           // nobody said anything
+	Actionable Feedback = "actionable" // there was something to do
+	Dismissed  Feedback = "dismissed"  // there was not
 )
 
 // Stats counts what became of alerts.
@@ -35,7 +35,7 @@ type Stats struct {
 	LastError error // of an attempt to deliver; it does not hold the URL
 }
 
-// Actionability is the share of the alerts with a verdict for which there was something to
+// Actionability is the share of the alerts with feedback for which there was something to
 // do. It is not known (ok is false) before the first Ack.
 func (s Stats) Actionability() (share float64, ok bool) {
 	acked := s.Actionable + s.Dismissed
@@ -71,9 +71,9 @@ var ErrUnknown = errors.New("alert: no such alert")
 // mirrors and targets. What is said later replaces it. An alert that has come back is a new
 // one.
 func (r *Reporter) Ack(fingerprint string, actionable bool) error {
-	verdict := Dismissed
+	feedback := Dismissed
 	if actionable {
-		verdict = Actionable
+		feedback = Actionable
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,11 +83,11 @@ func (r *Reporter) Ack(fingerprint string, actionable bool) error {
 			continue
 		}
 		found = true
-		if n := r.stats.of(k.Verdict); n != nil {
+		if n := r.stats.of(k.Feedback); n != nil {
 			*n--
 		}
-		k.Verdict = verdict
-		*r.stats.of(verdict)++
+		k.Feedback = feedback
+		*r.stats.of(feedback)++
 	}
 	if !found {
 		return fmt.Errorf("%w with the fingerprint %.40q: see Alerts", ErrUnknown, fingerprint)
@@ -95,7 +95,7 @@ func (r *Reporter) Ack(fingerprint string, actionable bool) error {
 	return nil
 }
 
-func (s *Stats) of(v Verdict) *uint64 {
+func (s *Stats) of(v Feedback) *uint64 {
 	switch v {
 	case Actionable:
 		return &s.Actionable

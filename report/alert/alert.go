@@ -125,7 +125,7 @@ type Alert struct {
 	Summary string    `json:"summary"` // a sentence
 	Text    string    `json:"text"`    // a few more
 
-	Verdict Verdict `json:"verdict"`
+	Feedback Feedback `json:"feedback"`
 }
 
 const (
@@ -338,7 +338,7 @@ func (r *Reporter) raise(a Alert, now time.Time) *known {
 		r.alerts[a.key()] = k
 		r.hasten()
 	default:
-		a.Starts, a.Verdict = k.Starts, k.Verdict
+		a.Starts, a.Feedback = k.Starts, k.Feedback
 		a.Mirror, a.Target, a.Route = k.Mirror, k.Target, k.Route
 		k.Alert = a
 		if k.due.IsZero() {

@@ -750,12 +750,12 @@ func TestAckSaysHowManyAlertsWereWorthIt(t *testing.T) {
 		happen(t, r, leak("GET /a"))
 		time.Sleep(time.Second)
 		s := r.Stats()
-		assert.Equal(t, []uint64{4, 1, 1}, []uint64{s.Alerts, s.Actionable, s.Dismissed}, "it has come back, and needs a verdict of its own")
-		verdicts := map[alert.Verdict]int{}
+		assert.Equal(t, []uint64{4, 1, 1}, []uint64{s.Alerts, s.Actionable, s.Dismissed}, "it has come back, and needs feedback of its own")
+		counts := map[alert.Feedback]int{}
 		for _, a := range r.Alerts() {
-			verdicts[a.Verdict]++
+			counts[a.Feedback]++
 		}
-		assert.Equal(t, 2, verdicts[alert.Unacked])
+		assert.Equal(t, 2, counts[alert.Unacked])
 	})
 }
 
@@ -780,13 +780,13 @@ func TestAckByHTTP(t *testing.T) {
 		var list []alert.Alert
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &list))
 		assert.Empty(t, cmp.Diff(r.Alerts(), list))
-		assert.Contains(t, w.Body.String(), `"verdict":""`)
+		assert.Contains(t, w.Body.String(), `"feedback":""`)
 		of := list[0].Fingerprint
 
 		assert.Equal(t, 204, ask("POST", "/ack", "actionable=true&fingerprint="+of).Code)
-		assert.Equal(t, alert.Actionable, r.Alerts()[0].Verdict)
+		assert.Equal(t, alert.Actionable, r.Alerts()[0].Feedback)
 		assert.Equal(t, 204, ask("POST", "/ack?actionable=false&fingerprint="+of, "").Code)
-		assert.Equal(t, alert.Dismissed, r.Alerts()[0].Verdict)
+		assert.Equal(t, alert.Dismissed, r.Alerts()[0].Feedback)
 
 		for _, c := range []struct {
 			method, target, form string
@@ -807,7 +807,7 @@ func TestAckByHTTP(t *testing.T) {
 			assert.Contains(t, w.Body.String(), c.says)
 		}
 		assert.Equal(t, 403, ask("POST", "/ack", "actionable=true&fingerprint="+of, "Sec-Fetch-Site", "cross-site").Code)
-		assert.Equal(t, alert.Dismissed, r.Alerts()[0].Verdict, "a page of strangers has no say")
+		assert.Equal(t, alert.Dismissed, r.Alerts()[0].Feedback, "a page of strangers has no say")
 	})
 }
 

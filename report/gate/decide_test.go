@@ -57,7 +57,7 @@ func snapshot(routes ...counted) *tally.Snapshot {
 			Lag:          spread(compared, 20*time.Millisecond),
 		})
 		if c.noisy > 0 {
-			s.Fields = append(s.Fields, tally.Field{Mirror: "orders", Target: "v2", Route: c.route, Verdict: tally.Noisy,
+			s.Fields = append(s.Fields, tally.Field{Mirror: "orders", Target: "v2", Route: c.route, Stability: tally.Noisy,
 				Place: tally.Place{Path: "/body/at", Kind: shadow.Changed}, Both: c.controlled})
 		}
 		ledger.Results.Match += c.match

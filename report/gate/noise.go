@@ -33,7 +33,7 @@ func (s *scope) addNoise(r *tally.Route, fields []*tally.Field) {
 		if f.ControlOnly+f.Both > 0 {
 			s.tested++
 		}
-		if f.Verdict == tally.Noisy {
+		if f.Stability == tally.Noisy {
 			n.fields = append(n.fields, tally.Pairs{CandidateOnly: f.CandidateOnly, ControlOnly: f.ControlOnly, Both: f.Both})
 		}
 	}

@@ -90,10 +90,10 @@ func TestTheLevelIsSharedWithTheBoundOfNoise(t *testing.T) {
 func TestPlacesAtWhichTheControlDiffersAreTested(t *testing.T) {
 	s := &scope{}
 	s.addNoise(&tally.Route{Results: tally.Counts{Match: 90, Failed: 10}, Noisy: 3, Controlled: 50, Beyond: 2}, []*tally.Field{
-		{Verdict: tally.Noisy, CandidateOnly: 1, ControlOnly: 2, Both: 3},
-		{Verdict: tally.Worse, CandidateOnly: 9},
-		{Verdict: tally.Worse, CandidateOnly: 9, ControlOnly: 1},
-		{Verdict: tally.Worse, CandidateOnly: 9, Both: 1},
+		{Stability: tally.Noisy, CandidateOnly: 1, ControlOnly: 2, Both: 3},
+		{Stability: tally.Worse, CandidateOnly: 9},
+		{Stability: tally.Worse, CandidateOnly: 9, ControlOnly: 1},
+		{Stability: tally.Worse, CandidateOnly: 9, Both: 1},
 	})
 	assert.Equal(t, 3, s.tested)
 	assert.Equal(t, []routeNoise{{compared: 90, controlled: 50, beyond: 2, fields: []tally.Pairs{{CandidateOnly: 1, ControlOnly: 2, Both: 3}}}}, s.noise)

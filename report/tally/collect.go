@@ -263,10 +263,10 @@ func (s *Snapshot) finish() {
 		}
 	}
 	s.judge()
-	verdicts := make(map[placeKey]Verdict, len(s.Fields))
+	stabilities := make(map[placeKey]Stability, len(s.Fields))
 	for i := range s.Fields {
 		f := &s.Fields[i]
-		verdicts[placeKey{f.key(), f.Place}] = f.Verdict
+		stabilities[placeKey{f.key(), f.Place}] = f.Stability
 	}
 	states := make(map[string]State, len(s.Acknowledged))
 	for _, a := range s.Acknowledged {
@@ -278,20 +278,20 @@ func (s *Snapshot) finish() {
 	for i := range s.Groups {
 		g := &s.Groups[i]
 		key := g.key()
-		of := func(p Place) Verdict {
-			if v, ok := verdicts[placeKey{key, p}]; ok && p.Path != Other {
+		of := func(p Place) Stability {
+			if v, ok := stabilities[placeKey{key, p}]; ok && p.Path != Other {
 				return v
 			}
 			return Unproven // what is counted together as Other says nothing of one place
 		}
-		list := make([]Verdict, 0, len(g.Places)+1)
+		list := make([]Stability, 0, len(g.Places)+1)
 		for _, p := range g.Places {
 			list = append(list, of(p))
 		}
 		if g.MorePlaces {
 			list = append(list, Unproven) // whatever they are
 		}
-		g.Verdict, g.Summary = gravest(list), summary(g.Classes)
+		g.Stability, g.Summary = gravest(list), summary(g.Classes)
 		g.State = cmp.Or(states[g.Fingerprint], Open)
 		g.Share = 0
 		r := routes[key]
@@ -306,10 +306,10 @@ func (s *Snapshot) finish() {
 			r.Expected += g.Count
 			r.Weighted.Expected += g.Weight
 			continue
-		case g.Verdict == Noisy:
+		case g.Stability == Noisy:
 			r.Noisy += g.Count
 			r.Weighted.Noisy += g.Weight
-		case g.Verdict == Unproven:
+		case g.Stability == Unproven:
 			r.Unproven += g.Count
 		}
 		r.Beyond += g.Controlled

@@ -60,14 +60,14 @@ func TestAMirrorWithAControlTellsNoiseFromDifferences(t *testing.T) {
 	require.Len(t, s.Routes, 1)
 	r := s.Routes[0]
 	assert.InDelta(t, requests/2, r.Controlled, 200)
-	verdicts := map[string]tally.Verdict{}
+	stabilities := map[string]tally.Stability{}
 	for _, f := range s.Fields {
-		verdicts[f.Path] = f.Verdict
+		stabilities[f.Path] = f.Stability
 		assert.LessOrEqual(t, f.CandidateOnly+f.Both, f.Count)
 	}
-	assert.Equal(t, map[string]tally.Verdict{
+	assert.Equal(t, map[string]tally.Stability{
 		"/body/noisy": tally.Noisy, "/body/worse": tally.Worse, "/body/steady": tally.Deterministic,
-	}, verdicts)
+	}, stabilities)
 	noisy := uint64(0)
 	for _, g := range s.Groups {
 		want := tally.Noisy
@@ -79,7 +79,7 @@ func TestAMirrorWithAControlTellsNoiseFromDifferences(t *testing.T) {
 				want = tally.Deterministic
 			}
 		}
-		assert.Equal(t, want, g.Verdict, "%v", g.Places)
+		assert.Equal(t, want, g.Stability, "%v", g.Places)
 		if want == tally.Noisy {
 			noisy += g.Count
 		}

@@ -57,7 +57,7 @@ func Example() {
 		fmt.Printf("%s: %d of %d differ\n", r.Route, r.Results.Mismatch, r.Compared())
 	}
 	for _, g := range s.Groups {
-		fmt.Printf("%d x %v (%s)\n", g.Count, g.Places, g.Verdict)
+		fmt.Printf("%d x %v (%s)\n", g.Count, g.Places, g.Stability)
 	}
 	fmt.Println(s.Mirrors[0].Requests, "requests")
 	// Output:

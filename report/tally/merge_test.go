@@ -285,9 +285,9 @@ func TestASnapshotCannotClaimAVerdict(t *testing.T) {
 	claim.Routes = []tally.Route{honest.Routes[0]}
 	claim.Routes[0].Noisy = 1
 	claim.Fields = []tally.Field{honest.Fields[0]}
-	claim.Fields[0].Verdict, claim.Fields[0].Runs = tally.Noisy, 99
+	claim.Fields[0].Stability, claim.Fields[0].Runs = tally.Noisy, 99
 	claim.Groups = []tally.Group{honest.Groups[0]}
-	claim.Groups[0].Verdict, claim.Groups[0].State, claim.Groups[0].Summary = tally.Noisy, tally.Expected, "nothing"
+	claim.Groups[0].Stability, claim.Groups[0].State, claim.Groups[0].Summary = tally.Noisy, tally.Expected, "nothing"
 	same(t, honest, overTheWire(t, &claim))
 }
 

@@ -73,7 +73,7 @@ func (s *Snapshot) judge() {
 		}
 	}
 	for i := range s.Fields {
-		s.Fields[i].Verdict = s.Fields[i].verdict(s.MinRuns, s.FalseDiscovery)
+		s.Fields[i].Stability = s.Fields[i].stability(s.MinRuns, s.FalseDiscovery)
 	}
 }
 
@@ -86,7 +86,7 @@ func (f *Field) recent() Pairs {
 	}
 }
 
-func (f *Field) verdict(minRuns uint64, falseDiscovery float64) Verdict {
+func (f *Field) stability(minRuns uint64, falseDiscovery float64) Stability {
 	recent := f.recent()
 	quiet := recent.ControlOnly+recent.Both == 0
 	switch {
@@ -100,10 +100,10 @@ func (f *Field) verdict(minRuns uint64, falseDiscovery float64) Verdict {
 	return Unproven
 }
 
-// gravest returns the verdict of a group whose fields have these verdicts.
-func gravest(verdicts []Verdict) Verdict {
-	for _, v := range [...]Verdict{Worse, Deterministic, Unproven, Noisy} {
-		if slices.Contains(verdicts, v) {
+// gravest returns the stability of a group from those of its fields.
+func gravest(list []Stability) Stability {
+	for _, v := range [...]Stability{Worse, Deterministic, Unproven, Noisy} {
+		if slices.Contains(list, v) {
 			return v
 		}
 	}

@@ -116,7 +116,7 @@ func byTally(b, c, both, n uint64) bool {
 	}
 	s.finish()
 	f := s.Fields[0]
-	return f.Verdict == Worse || f.Verdict == Deterministic && f.Count > 0
+	return f.Stability == Worse || f.Stability == Deterministic && f.Count > 0
 }
 
 // A rule by thresholds takes noise for differences where there are few results, and never
@@ -232,8 +232,8 @@ func TestManyNoisyFieldsRaiseNoFalseAlarm(t *testing.T) {
 		truly, wrongly := 0, 0
 		for i, f := range s.Fields {
 			switch {
-			case f.Verdict != Worse:
-				assert.Equal(t, Noisy, f.Verdict)
+			case f.Stability != Worse:
+				assert.Equal(t, Noisy, f.Stability)
 			case i >= noisy:
 				truly++
 			default:
@@ -258,7 +258,7 @@ func TestAVerdictFollowsFromTheControl(t *testing.T) {
 	for name, tt := range map[string]struct {
 		field Field
 		runs  uint64
-		want  Verdict
+		want  Stability
 	}{
 		"no control":               {Field{Count: 9}, 0, Unproven},
 		"too few runs":             {Field{CandidateOnly: 3}, 2999, Unproven},
@@ -275,7 +275,7 @@ func TestAVerdictFollowsFromTheControl(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &Snapshot{MinRuns: 3000, FalseDiscovery: .01, Routes: []Route{{Controlled: tt.runs}}, Fields: []Field{tt.field}}
 			s.finish()
-			assert.Equal(t, tt.want, s.Fields[0].Verdict)
+			assert.Equal(t, tt.want, s.Fields[0].Stability)
 			assert.Equal(t, tt.runs, s.Fields[0].Runs)
 		})
 	}
@@ -294,7 +294,7 @@ func TestAGroupIsAsGraveAsItsGravestField(t *testing.T) {
 	for name, tt := range map[string]struct {
 		places []string
 		more   bool
-		want   Verdict
+		want   Stability
 		noisy  uint64
 	}{
 		"noise":                    {places: []string{"noisy"}, want: Noisy, noisy: 7},
@@ -314,7 +314,7 @@ func TestAGroupIsAsGraveAsItsGravestField(t *testing.T) {
 				Routes: []Route{{Results: Counts{Match: 4000 - 7, Mismatch: 7}, Controlled: 4000}},
 			}
 			s.finish()
-			assert.Equal(t, tt.want, s.Groups[0].Verdict)
+			assert.Equal(t, tt.want, s.Groups[0].Stability)
 			assert.Equal(t, tt.noisy, s.Routes[0].Noisy)
 			assert.Equal(t, 7-tt.noisy, s.Routes[0].Unexplained())
 			assert.InDelta(t, 7.0/4000, s.Groups[0].Share, 1e-12)
@@ -333,7 +333,7 @@ func TestAFieldIsJudgedByItsLastWindow(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		phases []phase
-		want   Verdict
+		want   Stability
 	}{
 		"noise":                          {[]phase{{100_000, .5, .5}}, Noisy},
 		"regressions after noise":        {[]phase{{100_000, .5, .5}, {500, 1, 0}}, Worse},
@@ -359,7 +359,7 @@ func TestAFieldIsJudgedByItsLastWindow(t *testing.T) {
 				}
 			}
 			s := tally.Snapshot()
-			assert.Equal(t, tt.want, s.Fields[0].Verdict, "%+v", s.Fields[0])
+			assert.Equal(t, tt.want, s.Fields[0].Stability, "%+v", s.Fields[0])
 		})
 	}
 }

@@ -26,7 +26,7 @@ func (s Snapshot) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.LogValue()) }
 func (g Group) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("fingerprint", g.Fingerprint), slog.String("mirror", g.Mirror), slog.String("target", g.Target),
 		slog.String("route", g.Route), slog.Uint64("count", g.Count), slog.String("summary", g.Summary),
-		slog.String("verdict", string(g.Verdict)), slog.String("state", string(g.State)))
+		slog.String("stability", string(g.Stability)), slog.String("state", string(g.State)))
 }
 
 // Format writes LogValue for every verb.

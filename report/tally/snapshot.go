@@ -204,7 +204,7 @@ type Place struct {
 // Field is one place of a route at which answers differ, and what the control says of it.
 // A result counts at most once in each field.
 //
-// The verdict is about the last window: the last one to two times MinRuns, or 3,000 where that
+// Stability is about the last window: the last one to two times MinRuns, or 3,000 if that
 // is more, of the route's results with a control. What a field was before does not excuse
 // what it is now.
 type Field struct {
@@ -225,9 +225,9 @@ type Field struct {
 	Both          uint64 `json:"both"`
 	Before        Pairs  `json:"before"` // of these, those before the last window
 
-	Runs    uint64  `json:"runs"`   // results of the route with a control
-	Recent  uint64  `json:"recent"` // of these, those of the last window
-	Verdict Verdict `json:"verdict"`
+	Runs      uint64    `json:"runs"`   // results of the route with a control
+	Recent    uint64    `json:"recent"` // of these, those of the last window
+	Stability Stability `json:"stability"`
 	// P is the p-value of the one-sided exact McNemar test that the candidate differs no
 	// more often than the control; Q is P adjusted for the number of fields of the mirror
 	// and target (Benjamini and Hochberg 1995). Both are 1 where there is nothing to test.
@@ -242,21 +242,21 @@ type Pairs struct {
 	Both          uint64 `json:"both"`
 }
 
-// Verdict is what the control tells of a field, or of the fields of a group together.
-type Verdict string
+// Stability is how a field behaves by the control, or all fields of a group together.
+type Stability string
 
-// The verdicts.
+// The stabilities.
 const (
 	// Unproven: the control ran too rarely to say anything.
-	Unproven Verdict = "unproven"
+	Unproven Stability = "unproven"
 	// Deterministic: the control never differed in Options.MinRuns runs or more. Every
 	// difference is real.
-	Deterministic Verdict = "deterministic"
+	Deterministic Stability = "deterministic"
 	// Noisy: the control differs too, and nothing shows that the candidate differs more often.
 	// That is a description and no proof: package gate bounds how much more often it may be.
-	Noisy Verdict = "noisy"
+	Noisy Stability = "noisy"
 	// Worse: the candidate differs significantly more often than the control.
-	Worse Verdict = "worse"
+	Worse Stability = "worse"
 )
 
 // Group is the mismatches that have one cause, as far as can be told: those of one route
@@ -283,10 +283,10 @@ type Group struct {
 	Hour   Ticks `json:"hour"`
 	Day    Ticks `json:"day"`
 
-	Classes map[shadow.DiffClass]uint64 `json:"classes,omitempty"` // of the differences
-	Summary string                      `json:"summary"`           // Classes in a sentence: "all are timestamps"
-	Verdict Verdict                     `json:"verdict"`           // Noisy only if all its fields are; else the gravest
-	State   State                       `json:"state"`
+	Classes   map[shadow.DiffClass]uint64 `json:"classes,omitempty"` // of the differences
+	Summary   string                      `json:"summary"`           // Classes in a sentence: "all are timestamps"
+	Stability Stability                   `json:"stability"`         // Noisy only if all its fields are; else the gravest
+	State     State                       `json:"state"`
 
 	Exemplars Exemplars `json:"exemplars"` // at most 4, that differ from each other
 }

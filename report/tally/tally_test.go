@@ -601,7 +601,7 @@ func TestOneRouteDoesNotTakeAllTheRoom(t *testing.T) {
 	groups := map[string]uint64{}
 	for _, g := range s.Groups {
 		groups[g.Route+" "+g.Fingerprint] += g.Count
-		assert.True(t, g.Fingerprint != tally.Other || g.Verdict == tally.Unproven && g.MorePlaces && len(g.Exemplars) == 0)
+		assert.True(t, g.Fingerprint != tally.Other || g.Stability == tally.Unproven && g.MorePlaces && len(g.Exemplars) == 0)
 	}
 	assert.EqualValues(t, 5000-62, groups["GET /greedy "+tally.Other])
 }
