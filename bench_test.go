@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/sampling"
 )
 
 // The benchmarks call ServeHTTP as a server does, with a ResponseWriter that throws
@@ -239,11 +240,11 @@ func BenchmarkSample(b *testing.B) {
 		{"Rate", rate},
 		{"RateVar", variable},
 		{"RouteRates", routes},
-		{"Force", shadow.Force(secret)},
+		{"Force", newForce(secret)},
 		{"All", shadow.All(shadow.Rate(1), rate)},
-		{"Any", shadow.Any(shadow.Force(secret), rate)},
-		{"Windowed", shadow.Windowed(rate, 1<<62, 1<<20)},
-		{"Adaptive", shadow.Adaptive(shadow.AdaptiveOptions{Share: 1e-6, Burst: 1})},
+		{"Any", shadow.Any(newForce(secret), rate)},
+		{"Windowed", newWindowed(rate, 1<<62, 1<<20)},
+		{"Adaptive", newAdaptive(sampling.AdaptiveOptions{Share: 1e-6, Burst: 1})},
 	} {
 		r, _ := workloads[0].request()
 		b.Run(c.name+"/serial", func(b *testing.B) {

@@ -749,7 +749,7 @@ var errLeak = errors.New("shadow: a masked copy still held what looks like perso
 // checkCopy returns an error if the copy that out describes, with the header h, may not be sent to
 // t. In is the request as it came.
 func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h http.Header) error {
-	if c := m.leakCheck; !c.watches(t) || !c.share.drawn() {
+	if c := m.leakCheck; !c.watches(t) || !c.share.Draw() {
 		return nil
 	}
 	return m.leaked(t.Name, j.id, route, "a copy that was masked",
@@ -758,7 +758,7 @@ func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h 
 
 // checkRecord returns an error if res, which was masked, may not be reported.
 func (m *Mirror) checkRecord(res *Result) error {
-	if c := m.leakCheck; c == nil || c.Scope != LeakCheckRecords || !c.share.drawn() {
+	if c := m.leakCheck; c == nil || c.Scope != LeakCheckRecords || !c.share.Draw() {
 		return nil
 	}
 	return m.leaked(res.Target, res.ID, res.Route, "a result that was masked",

@@ -22,7 +22,7 @@ func ExampleMirror_Explain() {
 		e := mirror.Explain(r)
 		fmt.Println(strings.Split(e.String(), "\n")[0])
 		for _, step := range e.Steps {
-			if step.Verdict != shadow.VerdictPass {
+			if step.Stops || step.Unknown {
 				fmt.Printf("  %s: %s\n", step.Name, step.Text)
 			}
 		}

@@ -242,7 +242,7 @@ func (m *Mirror) admit(j *job) code {
 	if j.body != nil {
 		size = j.body.Size()
 	}
-	control := m.control != nil && (j.reads || m.control.Isolated) && m.controlShare.drawn()
+	control := m.control != nil && (j.reads || m.control.Isolated) && m.controlShare.Draw()
 	if stop := m.limits.Admit(j.pass, size, control); stop != 0 {
 		return stopCodes[stop.Index()]
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/goshadow/shadow/internal/detect"
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/sampling"
 )
 
 // maskedText takes the place of a value that was masked.
@@ -355,7 +356,7 @@ func WithLeakCheck(o LeakCheckOptions) Option {
 		if err != nil {
 			c.errs = append(c.errs, fmt.Errorf("shadow: %w", err))
 		}
-		c.leakCheck = &leakCheck{kinds: kinds, share: newShare(o.Rate), LeakCheckOptions: o}
+		c.leakCheck = &leakCheck{kinds: kinds, share: sampling.NewChance(o.Rate), LeakCheckOptions: o}
 	})
 }
 
@@ -363,7 +364,7 @@ func WithLeakCheck(o LeakCheckOptions) Option {
 type leakCheck struct {
 	LeakCheckOptions
 	kinds detect.Kinds
-	share share
+	share sampling.Chance
 }
 
 // watches reports whether copies to t are checked.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,10 +21,10 @@ import (
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
-	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
+	"github.com/goshadow/shadow/internal/sampling"
 	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -170,8 +169,7 @@ type Mirror struct {
 	limits        *limit.Limits
 	episodes      []episode // of watchLosses
 	coverage      coverage
-	foreign       bool      // the Sampler runs code of the user's
-	apart         sync.Pool // of *apart
+	quick         bool // the Sampler neither panics nor takes long
 	loops         target.Loops
 
 	unreported atomic.Uint64
@@ -221,7 +219,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 	m.labels = newLabels(c, slices.Concat(masks, c.maskers, c.recordMaskers))
 	m.ruleWords = ruleWords(m.Rules())
 	m.listeners = listeners(c)
-	m.foreign = c.sampler != nil && foreign(c.sampler)
+	m.quick = sampling.Describe(c.sampler).Quick
 	m.unobserved = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil
 	m.passthrough = m.unobserved && c.target.Masker == nil && c.leakCheck == nil && c.target.URL == ""
 	m.responseLimit = m.maxBody
@@ -372,144 +370,6 @@ func (m *Mirror) closeIdle() {
 	}
 }
 
-// decide tells why r is not to be copied, or 0. What is cheap and decides often
-// comes first, and the marks of other mirrors when the header is copied: see snapshot. It
-// notes in d what the Sampler said.
-func (m *Mirror) decide(r *http.Request, d *drawn) code {
-	if m.loops.Returned(r) {
-		return codeLoop
-	}
-	stops := m.stops.Load()
-	if stops&(limit.Closed|limit.Disabled) != 0 {
-		return stopCodes[stops.Index()]
-	}
-	if !m.copies(r.Method) {
-		return codeMethod
-	}
-	switch s := m.sampler.(type) {
-	case nil:
-		d.Decision = whole.sampled()
-	case fixedRate: // the commonest ones are asked without a call, and cannot panic
-		if !share(s).drawn() {
-			return codeNotSampled
-		}
-		d.Decision = share(s).sampled()
-	case *RateVar:
-		p := s.share()
-		if !p.drawn() {
-			return codeNotSampled
-		}
-		d.Decision = p.sampled()
-	default:
-		if w := m.sample(r, d); w != 0 {
-			return w
-		}
-	}
-	if stops != 0 {
-		return stopCodes[stops.Index()]
-	}
-	switch {
-	case m.overridden(r):
-		return codeMethod
-	case r.Method == http.MethodConnect || upgrades(r.Header["Upgrade"]):
-		return codeUpgrade
-	case r.URL == nil || r.URL.Opaque != "" || r.RequestURI == "*":
-		return codeInvalid
-	case mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host):
-		return codeLoop
-	case r.ContentLength > m.maxBody:
-		return codeBodyTooLarge
-	case r.ContentLength > m.pool.Room():
-		return codeBytesFull
-	}
-	return 0
-}
-
-// upgrades tells whether a request asks for another protocol. An offer of h2c is no such:
-// clients make it with plain requests, and servers ignore it.
-func upgrades(protocols []string) bool {
-	return len(protocols) > 1 || len(protocols) == 1 && !strings.EqualFold(protocols[0], "h2c")
-}
-
-func (m *Mirror) copies(method string) bool {
-	for _, name := range m.methods {
-		if name == method {
-			return true
-		}
-	}
-	return method == "" && m.copies(http.MethodGet)
-}
-
-// overridden reports whether r asks to be treated as one of a method that is not copied.
-func (m *Mirror) overridden(r *http.Request) bool {
-	for _, method := range methods.Overrides(r) {
-		if !m.copies(method) {
-			return true
-		}
-	}
-	return false
-}
-
-// drawn is what the Sampler said of a request, and how long it took. The time of a Rate is
-// not measured: to read the clock takes longer.
-type drawn struct {
-	Decision
-	took time.Duration
-}
-
-// sample asks the Sampler. One with code of the user's is asked on a goroutine of its own,
-// because runtime.Goexit would end that of the request, and with it the client's answer.
-func (m *Mirror) sample(r *http.Request, d *drawn) code {
-	if !m.foreign {
-		return m.ask(r, d)
-	}
-	a, _ := m.apart.Get().(*apart)
-	if a == nil {
-		a = &apart{done: make(chan struct{}, 1)}
-		a.run = func() {
-			defer func() { a.done <- struct{}{} }()
-			a.w = codeSamplerFailed
-			a.w = a.m.ask(a.r, &a.d)
-		}
-	}
-	a.m, a.r, a.d = m, r, drawn{}
-	go a.run()
-	<-a.done
-	w := a.w
-	*d = a.d
-	a.m, a.r = nil, nil
-	m.apart.Put(a)
-	return w
-}
-
-// apart asks the Sampler on a goroutine of its own. It is used again and again.
-type apart struct {
-	m    *Mirror
-	r    *http.Request
-	d    drawn
-	w    code
-	run  func()
-	done chan struct{}
-}
-
-func (m *Mirror) ask(r *http.Request, d *drawn) (w code) {
-	w = codeSamplerFailed
-	asked := time.Now()
-	defer func() {
-		if w != codeSamplerFailed {
-			return
-		}
-		m.logPanic(guard.New("Sampler", recover()))
-	}()
-	if d.Decision = m.sampler.Sample(r); d.Sampled {
-		d.took = time.Since(asked)
-		w = 0
-	} else {
-		w = codeNotSampled
-	}
-	return w
-}
-
 // guard calls user code and turns its panic into an error.
 func (m *Mirror) guard(part string, f func() error) error { return guard.Call(part, f, m.logPanic) }
 
@@ -576,7 +436,4 @@ func (m *Mirror) Inspect(handle.Preflight) handle.Mirror {
 }
 
 // samplesAll reports whether the Sampler is known to sample every request.
-func (m *Mirror) samplesAll() bool {
-	s, ok := m.sampler.(interface{ all() bool })
-	return m.sampler == nil || ok && s.all()
-}
+func (m *Mirror) samplesAll() bool { return m.quick && m.sampler.Sample(nil).Probability == 1 }

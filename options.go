@@ -19,6 +19,7 @@ import (
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/methods"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/sampling"
 )
 
 // The table of defaults: what New uses where no option says otherwise. docs/operations.md shows
@@ -30,7 +31,7 @@ const (
 	defaultQueue             = 256
 	defaultQueueBytes        = 64 << 20
 	defaultMaxBody           = 1 << 20 // or defaultQueueBytes, if WithQueue sets less
-	defaultControlRate       = whole
+	defaultControlRate       = sampling.Certain
 	defaultRequestID         = "X-Request-Id"
 	defaultTiming            = AfterPrimary
 )
@@ -57,7 +58,7 @@ func (f optionFunc) apply(c *config) { f(c) }
 type config struct {
 	target       Target
 	control      *Target
-	controlShare share // of the copies; 0 until WithControlRate or the default sets it
+	controlShare sampling.Chance // of the copies; 0 until WithControlRate or the default sets it
 
 	maskers       []Masker // of everything that leaves
 	recordMaskers []Masker // of reports alone
@@ -142,7 +143,7 @@ func WithControlRate(p float64) Option {
 		if !(p > 0 && p <= 1) {
 			c.fail("WithControlRate: %v is not a probability above 0", p)
 		}
-		c.controlShare = newShare(p)
+		c.controlShare = sampling.NewChance(p)
 	})
 }
 
@@ -175,7 +176,7 @@ func WithMethods(names ...string) Option {
 func WithSampler(s Sampler) Option {
 	return optionFunc(func(c *config) {
 		check(c, "WithSampler", s)
-		c.sampler = s
+		c.sampler = contain(s)
 	})
 }
 
@@ -513,6 +514,9 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	}
 	if c.name == "" {
 		c.name = target.Name
+	}
+	if c.sampler == nil {
+		c.sampler = Rate(1)
 	}
 	c.controlShare = cmp.Or(c.controlShare, defaultControlRate)
 	orDefaults(&c.breaker, defaultBreaker)

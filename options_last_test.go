@@ -26,7 +26,7 @@ var overrides = map[string]struct {
 }{
 	"WithName":        {WithName("a"), WithName("b"), func(c *config) any { return c.name }, "b"},
 	"WithControl":     {WithControl(InProcess("a", nowhere)), WithControl(InProcess("b", nowhere)), func(c *config) any { return c.control.Name }, "b"},
-	"WithControlRate": {WithControlRate(0.5), WithControlRate(0.25), func(c *config) any { return c.controlShare.probability() }, 0.25},
+	"WithControlRate": {WithControlRate(0.5), WithControlRate(0.25), func(c *config) any { return c.controlShare.Probability() }, 0.25},
 	"WithMethods":     {WithMethods("GET", "HEAD"), WithMethods("HEAD"), func(c *config) any { return c.methods }, []string{"HEAD"}},
 	"WithSampler":     {WithSampler(Rate(0.5)), WithSampler(Rate(0.25)), func(c *config) any { return c.sampler }, Rate(0.25)},
 	"WithComparator":  {WithCompare(CompareOptions{}), WithComparator(equal{1}), func(c *config) any { return c.comparator }, equal{1}},

@@ -49,22 +49,17 @@ var printable = map[string]struct {
 	"Usage":               {shadow.Usage{}, nil},
 	"Tariff":              {shadow.Tariff{}, nil},
 	"TargetStats":         {shadow.TargetStats{}, []string{"Breaker"}},
-	"LeakCheckOptions":    {shadow.LeakCheckOptions{}, []string{"Kinds", "Scope", "Then"}},                // words of this package
-	"Decision":            {shadow.Decision{}, []string{"Stratum"}},                                       // as a route
-	"Explanation":         {shadow.Explanation{}, []string{"Verdict", "Reason", "Name", "Text", "Later"}}, // made to be shown
-	"Step":                {shadow.Step{}, []string{"Verdict", "Reason", "Name", "Text"}},
+	"LeakCheckOptions":    {shadow.LeakCheckOptions{}, []string{"Kinds", "Scope", "Then"}},     // words of this package
+	"Decision":            {shadow.Decision{}, []string{"Stratum"}},                            // as a route
+	"Explanation":         {shadow.Explanation{}, []string{"Reason", "Name", "Text", "Later"}}, // made to be shown
+	"Step":                {shadow.Step{}, []string{"Reason", "Name", "Text"}},
 	"RouteCoverage":       {shadow.RouteCoverage{}, []string{"Route", "Lost", "Passed", "Why"}}, // made to be shown
-	"AdaptiveOptions":     {shadow.AdaptiveOptions{}, nil},
-	"AdaptiveSampler":     {&shadow.AdaptiveSampler{}, nil},
-	"WindowedSampler":     {&shadow.WindowedSampler{}, nil},
-	"SampledShare":        {shadow.SampledShare{}, nil},
-	"SamplingBias":        {shadow.SamplingBias{}, nil},
 	"RouteRates":          {&shadow.RouteRates{}, nil},
 	"Mirror":              {(*shadow.Mirror)(nil), nil}, // see TestAMirrorPrintsNothingOfWhatItWasGiven
 }
 
 // words are exported string types, whose values are words of this package.
-var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "Verdict", "LeakCheckScope", "LeakPolicy", "DetectorKind", "Timing"}
+var words = []string{"DiffKind", "DiffClass", "Outcome", "Reason", "EventKind", "BreakerState", "LeakCheckScope", "LeakPolicy", "DetectorKind", "Timing"}
 
 // exportedTypes are the names of the exported types of the package that hold data.
 func exportedTypes(t *testing.T) (names []string) {

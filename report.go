@@ -110,7 +110,13 @@ func MultiReporter(r ...Reporter) Reporter { return append(multiReporter{}, r...
 type multiReporter []Reporter
 
 func (m multiReporter) Fault() error { return composite.Faults("MultiReporter", m) }
-func (m multiReporter) parts() []any { return anys(m) }
+func (m multiReporter) parts() []any {
+	list := make([]any, len(m))
+	for i, r := range m {
+		list[i] = r
+	}
+	return list
+}
 
 func (m multiReporter) Report(ctx context.Context, r *Result) error {
 	return m.each(func(reporter Reporter) error { return reporter.Report(ctx, r) })
@@ -192,7 +198,9 @@ func listeners(c *config) []Reporter {
 	for _, r := range c.reporters {
 		visit(r)
 	}
-	visit(c.sampler)
+	for s := range composite.All(c.sampler) {
+		visit(s)
+	}
 	visit(c.comparator)
 	visit(c.target.Masker)
 	for _, m := range slices.Concat(c.maskers, c.recordMaskers) {

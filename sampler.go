@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -15,8 +14,25 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/goshadow/shadow/internal/composite"
+	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/patterns"
+	"github.com/goshadow/shadow/internal/sampling"
 )
+
+// Sampler decides which requests are copied. The request waits for Sample, before the
+// primary runs: it must be fast, must not read the body and must not change r. It is called
+// by many goroutines at a time. It decides independently of all other samplers.
+//
+// A user's Sampler runs on a goroutine of its own, which takes about 2 µs: a panic or
+// runtime.Goexit in it counts the request as ReasonSamplerFailed. To pay only for some requests,
+// put it behind a Rate with All.
+//
+// A Sampler that is made of others returns them from a method Unwrap() []Sampler. Then New finds
+// what is wrong with them, those that are Reporters get the results, and Any and All know what
+// a probability of 0 means.
+type Sampler interface {
+	Sample(r *http.Request) Decision
+}
 
 // Decision is a Sampler's decision about one request.
 type Decision struct {
@@ -31,51 +47,24 @@ type Decision struct {
 	Stratum string
 }
 
-// builtin is a Sampler that runs no code of the user's, apart from that of its parts.
-type builtin interface{ builtin() }
+// SamplerFunc is a function that samples with a probability that is not known. See When for a
+// rule, whose probability is.
+type SamplerFunc func(r *http.Request) bool
 
-func (fixedRate) builtin()   {}
-func (*RateVar) builtin()    {}
-func (*perSecond) builtin()  {}
-func (*byRoute) builtin()    {}
-func (*RouteRates) builtin() {}
-func (*allOf) builtin()      {}
-func (*anyOf) builtin()      {}
+// Sample calls f.
+func (f SamplerFunc) Sample(r *http.Request) Decision { return Decision{Sampled: f(r)} }
 
-// foreign reports whether s runs code of the user's.
-func foreign(s Sampler) bool {
-	_, ours := s.(builtin)
-	return !ours || slices.ContainsFunc(samplersIn(s), foreign)
+// Describe describes f to the Mirror.
+func (f SamplerFunc) Describe() sampling.Description {
+	d := sampling.User(f)
+	d.Unknown = true
+	return d
 }
 
-// share is a probability in units of 2⁻⁶³, exact at 0 and at 1.
-type share uint64
-
-const whole share = 1 << 63
-
-func newShare(p float64) share {
-	switch {
-	case p >= 1:
-		return whole
-	case p > 0:
-		return share(p * float64(whole))
-	}
-	return 0 // NaN too
+// draw samples with the Chance c.
+func draw(c sampling.Chance) Decision {
+	return Decision{Sampled: c.Draw(), Probability: c.Probability()}
 }
-
-// has tells whether a number drawn from all 64-bit numbers falls into the share.
-func (s share) has(draw uint64) bool { return share(draw>>1) < s }
-
-// drawn draws a number and tells whether it falls into the share.
-func (s share) drawn() bool { return s != 0 && s.has(rand.Uint64()) }
-
-func (s share) probability() float64 { return float64(s) / float64(whole) }
-
-// decide draws.
-func (s share) decide() Decision { return Decision{Sampled: s.drawn(), Probability: s.probability()} }
-
-// sampled is the Decision about a request that was drawn.
-func (s share) sampled() Decision { return Decision{Sampled: true, Probability: s.probability()} }
 
 // Rate samples each request with probability p, from 0 (none) to 1 (all), independently of
 // all others. Any other p samples nothing and is an error of New.
@@ -83,7 +72,7 @@ func Rate(p float64) Sampler {
 	if err := checkProbability("Rate", p); err != nil {
 		return faultySampler{err}
 	}
-	return fixedRate(newShare(p))
+	return fixedRate(sampling.NewChance(p))
 }
 
 // checkProbability returns an error if p is not a number from 0 to 1.
@@ -97,22 +86,35 @@ func checkProbability(name string, p float64) error {
 	return fmt.Errorf("%s: %v is not a probability from 0 to 1", name, p)
 }
 
-// faultySampler stands for a Sampler that could not be made. It samples nothing.
+// faultySampler stands for a Sampler with a wrong argument. It samples nothing.
 type faultySampler struct{ err error }
 
 func (s faultySampler) Sample(*http.Request) Decision { return Decision{} }
-func (s faultySampler) Fault() error                  { return s.err }
 
-type fixedRate share
+func (s faultySampler) Describe() sampling.Description {
+	return sampling.Description{Of: s, Foresee: foresees(0, "a faulty Sampler")}
+}
 
-func (r fixedRate) Sample(*http.Request) Decision { return share(r).decide() }
-func (r fixedRate) all() bool                     { return share(r) == whole }
+func (s faultySampler) Fault() error { return s.err }
+
+type fixedRate sampling.Chance
+
+func (s fixedRate) Sample(*http.Request) Decision { return draw(sampling.Chance(s)) }
+
+func (s fixedRate) Describe() sampling.Description {
+	c := sampling.Chance(s)
+	return sampling.Description{Of: s, Quick: true, Settled: c == 0 || c == sampling.Certain, Foresee: foresees(c, "Rate")}
+}
+
+func foresees(c sampling.Chance, name string) func(*http.Request) sampling.Foresight {
+	return func(*http.Request) sampling.Foresight { return c.Foresee(name) }
+}
 
 // RateVar is a Rate that can be changed while requests are served. The zero value
 // samples nothing. It is safe for concurrent use and must not be copied.
 type RateVar struct {
-	p atomic.Uint64 // bits of a float64
-	s atomic.Uint64 // the share of it
+	p      atomic.Uint64 // bits of a float64
+	chance atomic.Uint64 // of p
 }
 
 // Set changes the probability, with effect on the next request. A p that is not from 0 to 1
@@ -122,7 +124,7 @@ func (v *RateVar) Set(p float64) error {
 		return fmt.Errorf("shadow: %w", err)
 	}
 	v.p.Store(math.Float64bits(p))
-	v.s.Store(uint64(newShare(p)))
+	v.chance.Store(uint64(sampling.NewChance(p)))
 	return nil
 }
 
@@ -130,141 +132,28 @@ func (v *RateVar) Set(p float64) error {
 func (v *RateVar) Get() float64 { return math.Float64frombits(v.p.Load()) }
 
 // Sample samples a request with the probability that was set last.
-func (v *RateVar) Sample(*http.Request) Decision { return v.share().decide() }
+func (v *RateVar) Sample(*http.Request) Decision { return draw(sampling.Chance(v.chance.Load())) }
 
-func (v *RateVar) share() share { return share(v.s.Load()) }
-func (v *RateVar) all() bool    { return v.share() == whole }
-
-// ByKey samples the share p of all keys: a request is sampled if its key is. The same
-// key decides alike in every process and at every time, and keys that are sampled at
-// one p are sampled at every larger one. A request whose key is empty is not sampled.
-//
-// A p that is not from 0 to 1 samples nothing and is an error of New.
-//
-// A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request
-// is p, taken over the keys: requests with one key come together or not at all, so that
-// estimates are as exact as the number of keys allows, not that of requests.
-func ByKey(p float64, key func(*http.Request) string) Sampler {
-	s := &byKey{share: newShare(p), key: key, err: checkProbability("ByKey", p)}
-	if key == nil {
-		s.err = errors.Join(s.err, errors.New("ByKey: nil key function"))
-	}
-	if s.err != nil {
-		s.share = 0
-	}
-	return s
-}
-
-type byKey struct {
-	share share
-	key   func(*http.Request) string
-	err   error
-}
-
-func (s *byKey) Fault() error { return s.err }
-
-func (s *byKey) Sample(r *http.Request) Decision {
-	key := s.key(r)
-	if key == "" {
-		return Decision{}
-	}
-	return Decision{Sampled: s.share.has(xxhash.Sum64String(key)), Probability: s.share.probability()}
-}
-
-// When samples exactly the requests for which is returns true. The result must depend only on
-// the request, which is must not change. The request waits for it, on a goroutine of its own,
-// so is must be fast. If is panics or ends its goroutine, the request is counted as
-// ReasonSamplerFailed.
-//
-// A header that a trusted peer sets is a case of it; see Force for one that anybody may
-// send.
-func When(is func(*http.Request) bool) Sampler { return when(is) }
-
-type when func(*http.Request) bool
-
-func (is when) Fault() error {
-	if is == nil {
-		return errors.New("When: nil function")
-	}
-	return nil
-}
-
-func (is when) Sample(r *http.Request) Decision {
-	if is(r) {
-		return Decision{Sampled: true, Probability: 1}
-	}
-	return Decision{}
-}
-
-// ByRoute samples a request as the rule whose pattern it matches says. Patterns are
-// those of http.ServeMux, the most specific one wins. A request that matches none is
-// sampled as otherwise says, and not at all where otherwise is nil.
-//
-// The primary has not run yet, so Request.Pattern is not known: the method, host and path of
-// the request are matched. "GET /orders/{id}" is both the name of a route in results and the
-// key of its rule here. Names that a Mirror made of a path, with "{}" in them, are no keys.
-//
-// Finding the rule costs no allocation, but for a path that ServeMux would redirect, such as
-// //a, and one with an escaped slash.
-func ByRoute(rules map[string]Sampler, otherwise Sampler) Sampler {
-	return newByRoute(rules, otherwise)
-}
-
-func newByRoute(rules map[string]Sampler, otherwise Sampler) *byRoute {
-	s := &byRoute{patterns: new(patterns.Table), rules: make(map[string]Sampler, len(rules)), otherwise: otherwise}
-	if isNil(otherwise) {
-		s.otherwise = Rate(0)
-	}
-	s.errs = append(s.errs, composite.Fault("otherwise", s.otherwise))
-	for pattern, rule := range rules {
-		s.rules[pattern] = rule
-		s.errs = append(s.errs, s.patterns.Add(pattern), composite.Fault(fmt.Sprintf("%q", pattern), rule))
-	}
-	return s
-}
-
-type byRoute struct {
-	patterns  *patterns.Table
-	rules     map[string]Sampler
-	otherwise Sampler
-	errs      []error
-}
-
-func (s *byRoute) Fault() error {
-	if err := errors.Join(s.errs...); err != nil {
-		return fmt.Errorf("ByRoute: %w", err)
-	}
-	return nil
-}
-
-func (s *byRoute) parts() []any {
-	parts := []any{s.otherwise}
-	for _, rule := range s.rules {
-		parts = append(parts, rule)
-	}
-	return parts
-}
-
-func (s *byRoute) Sample(r *http.Request) Decision {
-	rule, ok := s.rules[s.patterns.Match(r)]
-	if !ok {
-		rule = s.otherwise
-	}
-	return rule.Sample(r)
+// Describe describes v to the Mirror.
+func (v *RateVar) Describe() sampling.Description {
+	return sampling.Description{Of: v, Quick: true, Foresee: func(*http.Request) sampling.Foresight {
+		return sampling.Chance(v.chance.Load()).Foresee("RateVar")
+	}}
 }
 
 // RouteRates is a rate for each route that can be changed while requests are served.
 // Routes are patterns of http.ServeMux, of which the most specific one counts: "/" is the
 // rate of all that no other matches. The zero value samples nothing. It is safe for
-// concurrent use and must not be copied; no request ever waits for a Set.
+// concurrent use and must not be copied; no request ever waits for a Set. See ByRoute for the
+// paths that cost an allocation.
 type RouteRates struct {
 	setting sync.Mutex
 	table   atomic.Pointer[byRoute] // its rules are all RateVars
 }
 
-// Set changes the probability of what matches pattern, with effect on the next request.
-// The error says what is wrong with the pattern, or which other one it conflicts with;
-// nothing has changed then. So does a p that is not from 0 to 1.
+// Set changes the probability of the requests that match pattern, with effect on the next
+// request. It is an error if p is not from 0 to 1, if the pattern is wrong, or if it conflicts
+// with another one. Then nothing has changed.
 func (v *RouteRates) Set(pattern string, p float64) error {
 	if err := checkProbability(fmt.Sprintf("RouteRates: %q", pattern), p); err != nil {
 		return fmt.Errorf("shadow: %w", err)
@@ -291,7 +180,7 @@ func (v *RouteRates) Set(pattern string, p float64) error {
 	return nil
 }
 
-// Get returns what Set was given last for this very pattern, 0 at first.
+// Get returns the probability that Set was given last for this very pattern, 0 at first.
 func (v *RouteRates) Get(pattern string) float64 {
 	if table := v.table.Load(); table != nil {
 		if rate, ok := table.rules[pattern]; ok {
@@ -309,14 +198,208 @@ func (v *RouteRates) Sample(r *http.Request) Decision {
 	return Decision{}
 }
 
+// Describe describes v to the Mirror.
+func (v *RouteRates) Describe() sampling.Description {
+	return sampling.Description{Of: v, Foresee: func(r *http.Request) sampling.Foresight {
+		if table := v.table.Load(); table != nil {
+			return table.foresee(r)
+		}
+		return sampling.Settle(false, 0, "RouteRates has no route")
+	}}
+}
+
+// PerSecond samples at most n requests a second, and up to burst at once after a quiet
+// time (a token bucket). It samples none if n or burst is 0. A negative one, or NaN, is
+// an error of New. An infinite n is no limit. A request that is not sampled costs one atomic
+// read.
+//
+// Its probability is not known: the first request after a pause is sampled, and in a crowd
+// hardly any. The share of requests that were sampled is not the probability of any one of
+// them, and weights made of it would keep that bias and hide it. Adaptive in package sampling
+// bounds copies per second with a known probability.
+func PerSecond(n float64, burst int) Sampler {
+	if !(n >= 0) || burst < 0 { // NaN too
+		return faultySampler{fmt.Errorf("PerSecond: %v requests a second, %d at once: neither can be negative", n, burst)}
+	}
+	if n == 0 || burst == 0 {
+		return Rate(0)
+	}
+	return &perSecond{tokens: sampling.NewBucket(n, burst)}
+}
+
+type perSecond struct{ tokens *sampling.Bucket }
+
+func (s *perSecond) Sample(*http.Request) Decision { return Decision{Sampled: s.tokens.Take()} }
+
+func (s *perSecond) Describe() sampling.Description {
+	return sampling.Description{Of: s, Unknown: true, Foresee: func(*http.Request) sampling.Foresight {
+		n := s.tokens.Left()
+		text := fmt.Sprintf("PerSecond has %.4g tokens now", n)
+		if n == 1 {
+			text = "PerSecond has 1 token now"
+		}
+		return sampling.Settle(n >= 1, math.NaN(), text)
+	}}
+}
+
+// ByKey samples the share p of all keys: a request is sampled if its key is. The same
+// key decides alike in every process and at every time, and keys that are sampled at
+// one p are sampled at every larger one. A request whose key is empty is not sampled.
+//
+// A p that is not from 0 to 1 samples nothing and is an error of New.
+//
+// A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request
+// is p, taken over the keys: requests with one key come together or not at all, so that
+// estimates are as exact as the number of keys allows, not that of requests. See When for
+// what key must not do.
+func ByKey(p float64, key func(*http.Request) string) Sampler {
+	s := &byKey{chance: sampling.NewChance(p), key: guard.NewFunc("Sampler", key), err: checkProbability("ByKey", p)}
+	if key == nil {
+		s.err = errors.Join(s.err, errors.New("ByKey: nil key function"))
+	}
+	if s.err != nil {
+		s.chance = 0
+	}
+	return s
+}
+
+type byKey struct {
+	chance sampling.Chance
+	key    *guard.Func[*http.Request, string]
+	err    error
+}
+
+func (s *byKey) Sample(r *http.Request) Decision {
+	key := s.key.Call(r)
+	if key == "" {
+		return Decision{}
+	}
+	return Decision{Sampled: s.chance.Has(xxhash.Sum64String(key)), Probability: s.chance.Probability()}
+}
+
+func (s *byKey) Describe() sampling.Description {
+	return sampling.Description{Of: s, Keyed: true, Foresee: func(r *http.Request) sampling.Foresight {
+		key := s.key.Call(r)
+		return s.chance.ForeseeKey(key, s.chance.Has(xxhash.Sum64String(key)))
+	}}
+}
+
+func (s *byKey) Fault() error { return s.err }
+
+// When samples exactly the requests for which match returns true. The result must depend only on
+// the request, which match must not change. The request waits for it, on a goroutine of its own,
+// so match must be fast. If match panics or ends its goroutine, the request is counted as
+// ReasonSamplerFailed.
+//
+// For example, match may look for a header that a trusted peer sets. See Force in package
+// sampling for a header that anybody may send.
+func When(match func(*http.Request) bool) Sampler {
+	if match == nil {
+		return faultySampler{errors.New("When: nil function")}
+	}
+	return &when{guard.NewFunc("Sampler", match)}
+}
+
+type when struct {
+	match *guard.Func[*http.Request, bool]
+}
+
+func (s *when) Sample(r *http.Request) Decision {
+	if s.match.Call(r) {
+		return Decision{Sampled: true, Probability: 1}
+	}
+	return Decision{}
+}
+
+func (s *when) Describe() sampling.Description {
+	return sampling.Description{Of: s, Settled: true, Foresee: func(r *http.Request) sampling.Foresight {
+		return sampling.Rule("When", s.match.Call(r))
+	}}
+}
+
+// ByRoute samples a request by the rule whose pattern it matches. Patterns are
+// those of http.ServeMux, the most specific one wins. A request that matches none is
+// sampled by otherwise, and not at all if otherwise is nil.
+//
+// The primary has not run yet, so Request.Pattern is not known: the method, host and path of
+// the request are matched. "GET /orders/{id}" is both the name of a route in results and the
+// key of its rule here. Names that a Mirror made of a path, with "{}" in them, are no keys.
+//
+// Finding the rule does not allocate, except for CONNECT, for a path that ServeMux would
+// redirect, such as //a, and for one with an escaped slash: those take up to 2 allocations.
+func ByRoute(rules map[string]Sampler, otherwise Sampler) Sampler {
+	return newByRoute(rules, otherwise)
+}
+
+func newByRoute(rules map[string]Sampler, otherwise Sampler) *byRoute {
+	if isNil(otherwise) {
+		otherwise = Rate(0)
+	}
+	s := &byRoute{patterns: new(patterns.Table), rules: make(map[string]Sampler, len(rules)), otherwise: contain(otherwise)}
+	s.errs = append(s.errs, composite.Fault("otherwise", otherwise))
+	for pattern, rule := range rules {
+		s.rules[pattern] = contain(rule)
+		s.errs = append(s.errs, s.patterns.Add(pattern), composite.Fault(fmt.Sprintf("%q", pattern), rule))
+	}
+	return s
+}
+
+type byRoute struct {
+	patterns  *patterns.Table
+	rules     map[string]Sampler
+	otherwise Sampler
+	errs      []error
+}
+
+func (s *byRoute) Fault() error {
+	if err := errors.Join(s.errs...); err != nil {
+		return fmt.Errorf("ByRoute: %w", err)
+	}
+	return nil
+}
+
+// Unwrap returns all rules and otherwise.
+func (s *byRoute) Unwrap() []Sampler {
+	return append(slices.Collect(maps.Values(s.rules)), s.otherwise)
+}
+
+func (s *byRoute) Sample(r *http.Request) Decision {
+	if rule, ok := s.rules[s.patterns.Match(r)]; ok {
+		return rule.Sample(r)
+	}
+	return s.otherwise.Sample(r)
+}
+
+func (s *byRoute) Describe() sampling.Description {
+	d := sampling.NewParts(s.Unwrap()).Description
+	d.Of, d.Foresee = s, s.foresee
+	return d
+}
+
+func (s *byRoute) foresee(r *http.Request) sampling.Foresight {
+	pattern := s.patterns.Match(r)
+	rule, ok := s.rules[pattern]
+	name := fmt.Sprintf("the rule for %q", pattern)
+	if !ok {
+		rule, name = s.otherwise, "no rule of a route"
+	}
+	f := sampling.Describe(rule).Foresee(r)
+	f.Text = name + ": " + f.Text
+	return f
+}
+
 // All samples what every one of s samples. It asks in order and stops at the first
 // that says no, so that a PerSecond or Adaptive at the end is only asked for requests that
 // the others let through. With no samplers it samples everything.
 //
-// The probability is the product of theirs, as they draw independently. It is not known
-// where that of one is not, nor where more than one of s has a ByKey in it: two that look
+// The probability is the product of theirs, as they decide independently. It is not known
+// if that of one is not, or if more than one of s has a ByKey in it: two that look
 // at the same key agree.
-func All(s ...Sampler) Sampler { return &allOf{newSamplers("All", s)} }
+func All(s ...Sampler) Sampler {
+	all := &allOf{newSamplers("All", s)}
+	all.parts.StopAtNo()
+	return all
+}
 
 type allOf struct{ samplers }
 
@@ -324,7 +407,7 @@ func (s *allOf) Sample(r *http.Request) Decision {
 	all := Decision{Sampled: true, Probability: 1}
 	for i, one := range s.list {
 		d := one.Sample(r)
-		all.Probability *= s.probability(i, d)
+		all.Probability *= s.parts.Probability(i, d.Probability, d.Sampled)
 		all.Stratum = cmp.Or(all.Stratum, d.Stratum)
 		if all.Sampled = d.Sampled; !d.Sampled {
 			if i < len(s.list)-1 && all.Probability != 0 {
@@ -333,16 +416,22 @@ func (s *allOf) Sample(r *http.Request) Decision {
 			break
 		}
 	}
-	return s.untie(all)
+	all.Probability = s.parts.Told(all.Probability)
+	return all
 }
+
+func (s *allOf) Describe() sampling.Description { return s.describe(s, s.parts.ForeseeAll) }
 
 // Any samples what at least one of s samples. It asks in order and stops at the first
 // that says yes. With no samplers it samples nothing.
 //
-// The probability is that not all of them say no, as they draw independently. For that
-// those behind the first yes are asked too, unless one is certain to say yes or cannot
-// always tell. Then the probability is 1, or is not known; it is not known either where more
-// than one of s has a ByKey in it.
+// The probability is that not all of them say no, as they decide independently. To know it Any
+// asks those behind the first yes too, unless the first is certain to say yes. It does not ask
+// those that do not know their probability, such as a PerSecond. Then the probability is not
+// known, nor is it if more than one of s has a ByKey in it.
+//
+// A user's Sampler in s that says no with a probability of 0 may not know it. Use When for a rule:
+// there 0 means never.
 func Any(s ...Sampler) Sampler { return &anyOf{newSamplers("Any", s)} }
 
 type anyOf struct{ samplers }
@@ -351,154 +440,74 @@ func (s *anyOf) Sample(r *http.Request) Decision {
 	var sum Decision
 	none := 1.0 // the probability that all say no
 	for i, one := range s.list {
-		if sum.Sampled && (s.tell[i] == tellsNot || s.tell[i] == tellsUnless && math.IsNaN(none)) {
+		if sum.Sampled && s.parts.InVain(i, none) {
 			none = math.NaN()
 			continue
 		}
 		d := one.Sample(r)
-		p := s.probability(i, d)
-		if s.tell[i] == tellsNot && p != 1 {
-			p = math.NaN() // whether it is known must not depend on the outcome
-		}
-		none *= 1 - p
 		sum.Sampled = sum.Sampled || d.Sampled
 		sum.Stratum = cmp.Or(sum.Stratum, d.Stratum)
+		p := s.parts.Lasting(i, s.parts.Probability(i, d.Probability, d.Sampled))
 		if p == 1 {
 			sum.Probability = 1
 			return sum
 		}
+		none *= 1 - p
 	}
-	sum.Probability = 1 - none
-	return s.untie(sum)
+	sum.Probability = s.parts.Told(1 - none)
+	return sum
 }
+
+func (s *anyOf) Describe() sampling.Description { return s.describe(s, s.parts.ForeseeAny) }
 
 // samplers is a list of samplers that are asked one after another.
 type samplers struct {
-	name string
-	list []Sampler
-	tell []telling // what the probabilities of each mean
-	tied bool      // more than one of them has a ByKey in it
+	list  []Sampler
+	parts *sampling.Parts
+	err   error
 }
 
 func newSamplers(name string, list []Sampler) samplers {
-	c := samplers{name: name, list: slices.Clone(list), tell: make([]telling, len(list))}
-	keyed := 0
-	for i, one := range list {
-		c.tell[i] = tells(one)
-		if hasKey(one) {
-			keyed++
-		}
+	s := samplers{list: make([]Sampler, len(list)), err: composite.Faults(name, list)}
+	for i, part := range list {
+		s.list[i] = contain(part)
 	}
-	c.tied = keyed > 1
-	return c
+	s.parts = sampling.NewParts(s.list)
+	return s
 }
 
-func (s *samplers) Fault() error { return composite.Faults(s.name, s.list) }
-func (s *samplers) parts() []any { return anys(s.list) }
+// Unwrap returns the list.
+func (s *samplers) Unwrap() []Sampler { return slices.Clone(s.list) }
 
-// probability returns the probability that sampler i says d has, NaN if it is not known.
-func (s *samplers) probability(i int, d Decision) float64 {
-	p := d.Probability
-	if !(p >= 0 && p <= 1) || p == 0 && (d.Sampled || s.tell[i] != tellsAlways) {
-		return math.NaN()
-	}
-	return p
-}
+func (s *samplers) Fault() error { return s.err }
 
-// untie returns d with a probability of 0 if that is not known, or rests on samplers that are
-// not independent.
-func (s *samplers) untie(d Decision) Decision {
-	if s.tied || math.IsNaN(d.Probability) {
-		d.Probability = 0
-	}
+func (s *samplers) describe(of Sampler, foresee func(*http.Request) sampling.Foresight) sampling.Description {
+	d := s.parts.Description
+	d.Of, d.Foresee = of, foresee
 	return d
 }
 
-// telling is what the probabilities of a Sampler mean.
-type telling int
-
-const (
-	tellsAlways telling = iota // it knows the probability: 0 is never
-	tellsNot                   // it does not, or not whatever it decides
-	tellsUnless                // 0 is either: a Sampler of the user's
-)
-
-// tells returns what the probabilities of s mean.
-func tells(s Sampler) telling {
-	switch s := s.(type) {
-	case *perSecond, SamplerFunc:
-		return tellsNot
-	case *allOf: // it stops at a no: only its last one may draw
-		if s.tied {
-			return tellsNot
-		}
-		for i, one := range s.list {
-			if i < len(s.list)-1 && !settled(one) {
-				return tellsNot
-			}
-			if t := tells(one); t != tellsAlways {
-				return t
-			}
-		}
-		return tellsAlways
-	case *anyOf:
-		if s.tied {
-			return tellsNot
-		}
-	}
-	parts := samplersIn(s)
-	for _, one := range parts {
-		if t := tells(one); t != tellsAlways {
-			return t
-		}
-	}
-	if _, ours := s.(interface{ parts() []any }); len(parts) > 0 || ours || !foreign(s) || keeps(s) {
-		return tellsAlways
-	}
-	return tellsUnless
+// contained is a user's Sampler that is asked on a goroutine of its own.
+type contained struct {
+	user   Sampler
+	sample *guard.Func[*http.Request, Decision]
 }
 
-// keeps reports whether s is one of the samplers that run code of the user's and know their
-// probability all the same.
-func keeps(s Sampler) bool {
-	switch s.(type) {
-	case *byKey, when, *force, *AdaptiveSampler, faultySampler:
-		return true
+// contain returns s, or a Sampler that contains it if it runs user code.
+func contain(s Sampler) Sampler {
+	if isNil(s) || !sampling.Describe(s).UserCode {
+		return s
 	}
-	return false
+	return &contained{s, guard.NewFunc("Sampler", s.Sample)}
 }
 
-// settled tells whether s never draws: its probability is 0 or 1.
-func settled(s Sampler) bool {
-	switch s.(type) {
-	case when, *force:
-		return true
-	}
-	return false
-}
+func (s *contained) Sample(r *http.Request) Decision { return s.sample.Call(r) }
 
-// hasKey tells whether s is a ByKey or has one in it.
-func hasKey(s Sampler) bool {
-	_, ok := s.(*byKey)
-	return ok || slices.ContainsFunc(samplersIn(s), hasKey)
-}
+// Unwrap returns the user's Sampler.
+func (s *contained) Unwrap() []Sampler { return []Sampler{s.user} }
 
-// samplersIn lists the samplers that s is made of.
-func samplersIn(s Sampler) (list []Sampler) {
-	if whole, ok := s.(interface{ parts() []any }); ok && !isNil(s) {
-		for _, part := range whole.parts() {
-			if one, ok := part.(Sampler); ok {
-				list = append(list, one)
-			}
-		}
-	}
-	return list
-}
-
-func anys[T any](list []T) []any {
-	out := make([]any, len(list))
-	for i, v := range list {
-		out[i] = v
-	}
-	return out
+func (s *contained) Describe() sampling.Description {
+	d := sampling.Describe(s.user)
+	d.Of, d.UserCode = s, false
+	return d
 }

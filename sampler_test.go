@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/sampling"
 )
 
 // sampledOf returns how many of n requests s samples.
@@ -520,11 +521,11 @@ func TestSamplersDoNotAllocate(t *testing.T) {
 		"Any":       shadow.Any(shadow.Rate(0), &v, key),
 
 		"When":       shadow.When(func(r *http.Request) bool { return r.Host != "" }),
-		"Force":      shadow.Any(shadow.Force(secret), shadow.Rate(0)),
+		"Force":      shadow.Any(newForce(secret), shadow.Rate(0)),
 		"RouteRates": routes,
-		"Windowed":   shadow.Windowed(&v, time.Hour, time.Second),
-		"Adaptive":   shadow.Adaptive(shadow.AdaptiveOptions{Share: 1e-9}),
-		"Adaptive, with routes of one's own": shadow.Adaptive(shadow.AdaptiveOptions{PerSecond: 1e-9,
+		"Windowed":   newWindowed(&v, time.Hour, time.Second),
+		"Adaptive":   newAdaptive(sampling.AdaptiveOptions{Share: 1e-9}),
+		"Adaptive, with routes of one's own": newAdaptive(sampling.AdaptiveOptions{PerSecond: 1e-9,
 			Route: func(r *http.Request) string { return r.Host }}),
 	} {
 		for range 200 {

@@ -166,14 +166,6 @@ var (
 	ErrTransport = target.ErrTransport
 )
 
-// Sampler decides which requests are copied. The request waits for Sample, before the
-// primary runs: it must be fast, must not read the body and must not change r. It is called
-// by many goroutines at a time, each its own. A panic or runtime.Goexit counts the request
-// as ReasonSamplerFailed. It decides independently of all other samplers.
-type Sampler interface {
-	Sample(r *http.Request) Decision
-}
-
 // Masker removes what must not be seen from a Message, request or response. It owns m
 // while it runs and may change all of it, but gives m.Body new bytes instead of
 // writing into those that are there. An error or a panic means that m is neither sent
@@ -194,13 +186,6 @@ type Masker interface {
 type Reporter interface {
 	Report(ctx context.Context, r *Result) error
 }
-
-// SamplerFunc is a function that samples with a probability that is not known. See When for a
-// rule, whose probability is.
-type SamplerFunc func(r *http.Request) bool
-
-// Sample calls f.
-func (f SamplerFunc) Sample(r *http.Request) Decision { return Decision{Sampled: f(r)} }
 
 // MaskerFunc is a function that masks.
 type MaskerFunc func(m *Message) error

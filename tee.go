@@ -57,7 +57,7 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
-	var d drawn
+	var d decision
 	w := h.m.decide(r, &d)
 	if w == 0 {
 		w = h.m.serve(h.primary, rw, r, d)
@@ -82,7 +82,7 @@ type serving struct {
 
 // serve has primary serve r and copies it. Where r is not to be copied it says why, and
 // has done nothing.
-func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d drawn) code {
+func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Request, d decision) code {
 	s := newServing(r)
 	s.decision = d.Decision
 	if w := m.snapshot(&s.job, r); w != 0 {
@@ -244,7 +244,7 @@ func (t *transport) CloseIdleConnections() {
 }
 
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	var d drawn
+	var d decision
 	if w := t.m.decide(r, &d); w != 0 {
 		t.m.passBy(r, w, t.m.tally.add(r, w))
 		return t.primary.RoundTrip(r)
@@ -262,7 +262,7 @@ type calling struct {
 	kept    atomic.Pointer[capture.Answer] // what records the answer's body
 }
 
-func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d drawn) (resp *http.Response, err error) {
+func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (resp *http.Response, err error) {
 	c := &calling{request: r}
 	c.decision = d.Decision
 	c.resp = &c.answer

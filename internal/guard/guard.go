@@ -23,8 +23,12 @@ type Panic struct {
 	pcs   []uintptr // of the goroutine that panicked
 }
 
-// New returns the panic of part. The deferred function that has recovered v calls it.
+// New returns the panic of part. The deferred function that has recovered v calls it. A Panic,
+// which comes from a Func, is returned as it is.
 func New(part string, v any) *Panic {
+	if p, ok := v.(*Panic); ok {
+		return p
+	}
 	var pcs [64]uintptr
 	return &Panic{Part: part, value: v, pcs: slices.Clone(pcs[:runtime.Callers(2, pcs[:])])}
 }

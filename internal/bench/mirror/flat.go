@@ -11,6 +11,7 @@ import (
 
 	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/bench/measure"
+	"github.com/goshadow/shadow/sampling"
 )
 
 // everything copies and compares every request, whatever the rate, and sends no copy away.
@@ -107,8 +108,12 @@ func routes(w io.Writer, rounds int) error {
 		Columns: []string{"routes", "ns", "bytes", "allocations", "Adaptive: ns", "Adaptive: bytes", "Adaptive: allocations"},
 	}
 	adaptive := design{name: "shadow, Adaptive", mirror: func(primary http.Handler, c *candidate) (http.Handler, func(), error) {
-		return comparing(primary, c, unlimited, shadow.WithSampler(shadow.Adaptive(shadow.AdaptiveOptions{
-			Share: 1, Floor: 1, Burst: 1e6, Route: func(r *http.Request) string { return r.Pattern }})))
+		s, err := sampling.NewAdaptive(sampling.AdaptiveOptions{
+			Share: 1, Floor: 1, Burst: 1e6, Route: func(r *http.Request) string { return r.Pattern }})
+		if err != nil {
+			return nil, nil, err
+		}
+		return comparing(primary, c, unlimited, shadow.WithSampler(s))
 	}}
 	for _, n := range []int{1, 100, 10_000} {
 		l := load

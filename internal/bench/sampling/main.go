@@ -15,6 +15,7 @@ import (
 
 	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/bench/measure"
+	"github.com/goshadow/shadow/sampling"
 )
 
 func main() {
@@ -46,11 +47,11 @@ func run(w io.Writer, o options) error {
 	}
 	designs := []struct {
 		name    string
-		sampler func(seed uint64) shadow.Sampler
+		sampler func(seed uint64) (shadow.Sampler, error)
 	}{
-		{fmt.Sprintf("Rate(%v)", o.budget), func(uint64) shadow.Sampler { return shadow.Rate(o.budget) }},
-		{"Adaptive", func(seed uint64) shadow.Sampler {
-			return shadow.Adaptive(shadow.AdaptiveOptions{Share: o.budget, Random: rand.NewPCG(seed, 2).Uint64})
+		{fmt.Sprintf("Rate(%v)", o.budget), func(uint64) (shadow.Sampler, error) { return shadow.Rate(o.budget), nil }},
+		{"Adaptive", func(seed uint64) (shadow.Sampler, error) {
+			return sampling.NewAdaptive(sampling.AdaptiveOptions{Share: o.budget, Random: rand.NewPCG(seed, 2).Uint64})
 		}},
 	}
 	s := newService(o.routes, o.skew, o.broken, o.differs)
@@ -62,7 +63,11 @@ func run(w io.Writer, o options) error {
 	for _, design := range designs {
 		var hunts []hunt
 		for seed := range uint64(o.seeds) {
-			h, err := s.search(design.sampler(seed), rand.New(rand.NewPCG(seed, 1)), most)
+			sampler, err := design.sampler(seed)
+			if err != nil {
+				return err
+			}
+			h, err := s.search(sampler, rand.New(rand.NewPCG(seed, 1)), most)
 			if err != nil {
 				return fmt.Errorf("%s, seed %d: %w", design.name, seed, err)
 			}

@@ -1,4 +1,7 @@
-package shadow
+// Package sampling has samplers that learn where copies find most, that take a census from time
+// to time, and that sample what somebody with a key asks for. Each is a shadow.Sampler for
+// shadow.WithSampler, and may be combined with others by shadow.All and shadow.Any.
+package sampling
 
 import (
 	"context"
@@ -13,48 +16,50 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
-// AdaptiveOptions say what Adaptive may spend, and on what. One of Share and PerSecond is
-// needed; where both are given both hold.
+// AdaptiveOptions are the budget of an Adaptive and what it is spent on. Share or PerSecond must
+// be set; if both are, both hold.
 type AdaptiveOptions struct {
-	// Share is the budget as a share of the requests that Adaptive is asked for, up to 1.
+	// Share is the budget as a share of the requests that Adaptive is asked about, up to 1.
 	// 0 is no such budget.
 	Share float64
 	// PerSecond is the budget in copies per second. 0 is no such budget. A rush after a quiet
-	// time may exceed it for a second, in which the number of requests is found out.
+	// time may exceed it for a second, until the number of requests is known.
 	PerSecond float64
-	// Burst is how many copies of the budget are saved up for later at most, so that there are
-	// some when a rare route is asked for. With less than ten, part of the budget is not
-	// spent. 0 is 100.
+	// Burst is the largest number of copies that are saved up, so that some are left for a
+	// rare route. With less than ten, part of the budget is not spent. 0 is 100.
 	Burst int
 
 	// Floor is the least rate of a route, as a share of the rate that all routes would have
-	// if they were treated alike: more than 0, so that everything is seen some day and
-	// weighted estimates are without bias, and up to 1, which does treat them alike. 0 is 0.1.
+	// if they were treated alike. It is more than 0, so that every route is seen some day and
+	// weighted estimates have no bias, and at most 1, which treats all alike. 0 is 0.1.
 	Floor float64
 	// Ceiling is the largest rate of a route, up to 1 and not less than Share. 0 is 1.
 	Ceiling float64
-	// HalfLife is the time after which what was seen counts half. 0 is ten minutes.
+	// HalfLife is the time after which a result counts half. 0 is ten minutes.
 	HalfLife time.Duration
 
 	// Route names the route of a request, in few different words and without anything
-	// private. It runs on the goroutine of the request, before the primary. Nil is the method
-	// and the path with "{}" for segments that look like identifiers: see WithRoute.
+	// private. The request waits for it, on a goroutine of its own. Nil is the method
+	// and the path with "{}" for segments that look like identifiers: see shadow.WithRoute.
 	Route func(*http.Request) string
-	// MaxRoutes is how many routes are told apart; what is new after that is one route more
-	// until others have been quiet for long. 0 is 1000. The first request of each route has
-	// the table of routes copied, which takes some 10 µs with 1,000 of them.
+	// MaxRoutes is the number of routes that have a rate of their own. All others share one,
+	// until known ones have been quiet for long. 0 is 1000. The first request of a route
+	// copies the table of routes, which takes some 10 µs with 1,000 of them.
 	MaxRoutes int
 
 	// Random returns numbers drawn from all 64-bit numbers, for many goroutines at a time.
-	// Nil is rand.Uint64 of math/rand/v2; a seeded one repeats a run.
+	// Nil is rand.Uint64 of math/rand/v2. A seeded one repeats a run; the Mirror then asks
+	// Adaptive on a goroutine of its own, since Random is user code.
 	Random func() uint64
 }
 
-// withDefaults returns o with what it leaves open.
+// withDefaults returns o with its defaults.
 func (o AdaptiveOptions) withDefaults() AdaptiveOptions {
 	if o.Burst == 0 {
 		o.Burst = 100
@@ -71,21 +76,18 @@ func (o AdaptiveOptions) withDefaults() AdaptiveOptions {
 	if o.MaxRoutes == 0 {
 		o.MaxRoutes = 1000
 	}
-	if o.Random == nil {
-		o.Random = rand.Uint64
-	}
 	return o
 }
 
-// faults says what is wrong with o, defaults included.
+// faults returns the faults of o, defaults included.
 func (o *AdaptiveOptions) faults() error {
 	var errs []error
 	refuse := func(wrong bool, format string, args ...any) {
 		if wrong {
-			errs = append(errs, fmt.Errorf("Adaptive: "+format, args...))
+			errs = append(errs, fmt.Errorf("sampling: NewAdaptive: "+format, args...))
 		}
 	}
-	refuse(o.Share == 0 && o.PerSecond == 0, "no budget: set Share or PerSecond; use SetEnabled(false) to copy nothing")
+	refuse(o.Share == 0 && o.PerSecond == 0, "no budget: set Share or PerSecond; use shadow.Mirror.SetEnabled(false) to copy nothing")
 	refuse(!(o.Share >= 0 && o.Share <= 1), "Share: %v is not a share from 0 to 1", o.Share)
 	refuse(!(o.PerSecond >= 0 && o.PerSecond <= math.MaxFloat64), "PerSecond: %v is not a number of copies", o.PerSecond)
 	refuse(o.Burst < 0, "Burst: %d is not a positive number", o.Burst)
@@ -97,39 +99,29 @@ func (o *AdaptiveOptions) faults() error {
 	return errors.Join(errs...)
 }
 
-// Adaptive returns a Sampler that spends a budget of copies where they find most. Each
+// Adaptive is a Sampler that spends a budget of copies where they find most. Each
 // route has a rate of its own, such that the copies of the routes are in proportion to
 // their risk, however much traffic they have: a rare route is copied at a higher rate, a
 // new one at first at Ceiling. The risk is the share of results, from 0 to 1, that were a
 // find: a Mismatch, a Failed, or an answer of the primary with a status, media type or
 // place in a JSON body that the route did not have before. As few results prove little, it
-// is the upper bound of Wilson's score interval at 95 % (JASA 22, 1927), which is 1 where
-// nothing is known and falls as results come in. What is wrong with o is an error of New.
+// is the upper bound of Wilson's score interval at 95 % (JASA 22, 1927), which is 1 for a
+// new route and falls as results come in.
 //
-// The Mirror tells it of every result, by Result.Stratum: that is the route's name.
-func Adaptive(o AdaptiveOptions) *AdaptiveSampler {
-	o = o.withDefaults()
-	s := &AdaptiveSampler{options: o, errs: o.faults(), seed: maphash.MakeSeed()}
-	s.planned = time.Now()
-	s.budget = sampling.NewBudget(o.Share, o.PerSecond, o.Burst, s.planned)
-	s.other.name = route.Other
-	s.other.plan.features = features{}
-	s.other.setRate(o.Ceiling)
-	s.routes.Store(&map[string]*adaptiveRoute{})
-	s.account(s.planned)
-	return s
-}
-
-// AdaptiveSampler is what Adaptive returns. It is safe for concurrent use. Mirrors that
-// share one share its budget.
-type AdaptiveSampler struct {
+// The Mirror reports every result to it, because it is a shadow.Reporter. Result.Stratum is the
+// name of the route.
+//
+// NewAdaptive makes one; the zero value samples nothing and is an error of shadow.New. It is safe
+// for concurrent use. Mirrors that share one share its budget.
+type Adaptive struct {
 	options AdaptiveOptions
-	errs    error
+	name    func(*http.Request) string // AdaptiveOptions.Route, contained; nil without one
+	random  func() uint64
 	seed    maphash.Seed // of the hashes of features
 
-	routes atomic.Pointer[map[string]*adaptiveRoute] // copied when one is added
-	other  adaptiveRoute                             // all that do not fit into routes
-	floor  atomic.Uint64                             // the least rate, the bits of a float64
+	routes atomic.Pointer[map[string]*group] // copied when one is added
+	other  group                             // all that do not fit into routes
+	floor  atomic.Uint64                     // the least rate, the bits of a float64
 
 	// Copies that may be made until the next account, and those made and requests seen since
 	// the last one.
@@ -142,8 +134,31 @@ type AdaptiveSampler struct {
 	due     bool      // the budget ran out: plan with the next result, and not while a request waits
 }
 
-// adaptiveRoute is a group of requests that are sampled at one rate.
-type adaptiveRoute struct {
+// NewAdaptive returns an Adaptive with the options o, or an error that lists their faults.
+func NewAdaptive(o AdaptiveOptions) (*Adaptive, error) {
+	o = o.withDefaults()
+	if err := o.faults(); err != nil {
+		return nil, err
+	}
+	s := &Adaptive{options: o, random: o.Random, seed: maphash.MakeSeed()}
+	if o.Random == nil {
+		s.random = rand.Uint64
+	}
+	if o.Route != nil {
+		s.name = guard.NewFunc("Sampler", o.Route).Call
+	}
+	s.planned = time.Now()
+	s.budget = sampling.NewBudget(o.Share, o.PerSecond, o.Burst, s.planned)
+	s.other.name = route.Other
+	s.other.plan.features = features{}
+	s.other.setRate(o.Ceiling)
+	s.routes.Store(&map[string]*group{})
+	s.account(s.planned)
+	return s, nil
+}
+
+// group is a group of requests that are sampled at one rate.
+type group struct {
 	name string
 	seen atomic.Uint64 // requests since the plan
 	rate atomic.Uint64 // the bits of a float64
@@ -154,29 +169,66 @@ type adaptiveRoute struct {
 	}
 }
 
-func (r *adaptiveRoute) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
+func (r *group) setRate(p float64) { r.rate.Store(math.Float64bits(p)) }
 
 // account counts what is left of the budget.
-func (s *AdaptiveSampler) account(now time.Time) {
+func (s *Adaptive) account(now time.Time) {
 	s.budget.Account(now, float64(s.asked.Swap(0)), float64(s.spent.Swap(0)))
 	s.allowance.Store(int64(s.budget.Left()))
 	s.floor.Store(math.Float64bits(min(s.options.Floor*s.budget.Rate(), s.options.Ceiling)))
 }
 
-func (s *AdaptiveSampler) Fault() error { return s.errs }
+// Fault returns an error for the zero value.
+func (s *Adaptive) Fault() error {
+	if s.budget == nil {
+		return errors.New("sampling: the zero Adaptive samples nothing: use NewAdaptive")
+	}
+	return nil
+}
+
+// Describe describes s to the Mirror.
+func (s *Adaptive) Describe() sampling.Description {
+	return sampling.Description{Of: s, UserCode: s.options.Random != nil, Foresee: s.foresee}
+}
+
+// foresee returns the rate that the route of r has, or would have if it were new.
+func (s *Adaptive) foresee(r *http.Request) sampling.Foresight {
+	if s.budget == nil {
+		return sampling.Chance(0).Foresee("the zero Adaptive")
+	}
+	name, rate := string(s.appendRoute(nil, r)), s.options.Ceiling
+	routes := *s.routes.Load()
+	switch at, ok := routes[name]; {
+	case ok:
+		rate = math.Float64frombits(at.rate.Load())
+	case len(routes) >= s.options.MaxRoutes:
+		name, rate = s.other.name, math.Float64frombits(s.other.rate.Load())
+	}
+	return s.chance(rate).Foresee(fmt.Sprintf("Adaptive, route %q,", name))
+}
+
+// chance returns the Chance of a request to a route with that rate: the least of all if the
+// budget is used up.
+func (s *Adaptive) chance(rate float64) sampling.Chance {
+	p := math.Float64frombits(s.floor.Load())
+	if s.spent.Load() < s.allowance.Load() {
+		p = max(p, rate)
+	}
+	return sampling.NewChance(p)
+}
 
 // Sample samples a request with the rate of its route, or with the least rate of all if the
 // budget is used up.
-func (s *AdaptiveSampler) Sample(r *http.Request) Decision {
+func (s *Adaptive) Sample(r *http.Request) shadow.Decision {
+	if s.budget == nil {
+		return shadow.Decision{}
+	}
 	at := s.routeOf(r)
 	at.seen.Add(1)
 	s.asked.Add(1)
-	p := math.Float64frombits(s.floor.Load())
-	if s.spent.Load() < s.allowance.Load() {
-		p = max(p, math.Float64frombits(at.rate.Load()))
-	}
-	d := Decision{Probability: newShare(p).probability(), Stratum: at.name}
-	if d.Sampled = newShare(p).has(s.options.Random()); d.Sampled && s.spent.Add(1) >= s.allowance.Load() && s.mu.TryLock() {
+	c := s.chance(math.Float64frombits(at.rate.Load()))
+	d := shadow.Decision{Probability: c.Probability(), Stratum: at.name}
+	if d.Sampled = c.Has(s.random()); d.Sampled && s.spent.Add(1) >= s.allowance.Load() && s.mu.TryLock() {
 		s.account(time.Now())
 		s.due = true
 		s.mu.Unlock()
@@ -185,7 +237,7 @@ func (s *AdaptiveSampler) Sample(r *http.Request) Decision {
 }
 
 // routeOf returns the route of r, which may be a new one.
-func (s *AdaptiveSampler) routeOf(r *http.Request) *adaptiveRoute {
+func (s *Adaptive) routeOf(r *http.Request) *group {
 	var buf [route.MaxName]byte
 	name := s.appendRoute(buf[:0], r)
 	if at, ok := (*s.routes.Load())[string(name)]; ok {
@@ -195,9 +247,9 @@ func (s *AdaptiveSampler) routeOf(r *http.Request) *adaptiveRoute {
 }
 
 // appendRoute appends the name of the route of r.
-func (s *AdaptiveSampler) appendRoute(name []byte, r *http.Request) []byte {
-	if s.options.Route != nil {
-		name = append(name, s.options.Route(r)...)
+func (s *Adaptive) appendRoute(name []byte, r *http.Request) []byte {
+	if s.name != nil {
+		name = append(name, s.name(r)...)
 		return name[:min(len(name), route.MaxName)]
 	}
 	name = append(name, route.Method(r.Method, nil)...)
@@ -208,7 +260,7 @@ func (s *AdaptiveSampler) appendRoute(name []byte, r *http.Request) []byte {
 	return name[:min(len(name), route.MaxName)]
 }
 
-func (s *AdaptiveSampler) add(name string) *adaptiveRoute {
+func (s *Adaptive) add(name string) *group {
 	if len(*s.routes.Load()) >= s.options.MaxRoutes {
 		return &s.other
 	}
@@ -221,7 +273,7 @@ func (s *AdaptiveSampler) add(name string) *adaptiveRoute {
 	if len(routes) >= s.options.MaxRoutes {
 		return &s.other
 	}
-	at := &adaptiveRoute{name: name}
+	at := &group{name: name}
 	at.plan.features = features{}
 	at.setRate(s.options.Ceiling)
 	routes = maps.Clone(routes)
@@ -230,10 +282,13 @@ func (s *AdaptiveSampler) add(name string) *adaptiveRoute {
 	return at
 }
 
-// Rates returns the rate that each route has now. What is over MaxRoutes is "(other)". The
-// names are those that AdaptiveOptions.Route or the paths give: masks, which belong to a Mirror,
-// have not been over them. A Result.Stratum that they have changed teaches nothing.
-func (s *AdaptiveSampler) Rates() map[string]float64 {
+// Rates returns the rate that each route has now. The routes over MaxRoutes are "(other)". The
+// names are those of AdaptiveOptions.Route or of the paths, unmasked: masks belong to a Mirror.
+// A result is ignored if masks have changed its Stratum.
+func (s *Adaptive) Rates() map[string]float64 {
+	if s.budget == nil {
+		return nil
+	}
 	routes := *s.routes.Load()
 	rates := make(map[string]float64, len(routes)+1)
 	for name, at := range routes {
@@ -245,9 +300,11 @@ func (s *AdaptiveSampler) Rates() map[string]float64 {
 	return rates
 }
 
-// Report learns from r. Results of other samplers, which have no Stratum that Adaptive
-// knows, teach nothing.
-func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
+// Report learns from r. It ignores results of other samplers, whose Stratum it does not know.
+func (s *Adaptive) Report(_ context.Context, r *shadow.Result) error {
+	if s.budget == nil {
+		return nil
+	}
 	at, ok := (*s.routes.Load())[r.Stratum]
 	if !ok {
 		if r.Stratum != route.Other {
@@ -259,7 +316,7 @@ func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at.plan.results++
-	if at.plan.features.take(features) || r.Outcome == Mismatch || r.Outcome == Failed {
+	if at.plan.features.take(features) || r.Outcome == shadow.Mismatch || r.Outcome == shadow.Failed {
 		at.plan.finds++
 	}
 	// With many routes one result changes little.
@@ -270,7 +327,7 @@ func (s *AdaptiveSampler) Report(_ context.Context, r *Result) error {
 }
 
 // planRates gives each route its rate, in proportion to its risk, such that the budget is spent.
-func (s *AdaptiveSampler) planRates(now time.Time) {
+func (s *Adaptive) planRates(now time.Time) {
 	keep := math.Exp2(-float64(max(now.Sub(s.planned), 0)) / float64(s.options.HalfLife))
 	s.planned, s.fresh, s.due = now, 0, false
 	s.account(now)
@@ -294,9 +351,9 @@ func (s *AdaptiveSampler) planRates(now time.Time) {
 }
 
 // known lists all routes.
-func (s *AdaptiveSampler) known() []*adaptiveRoute {
+func (s *Adaptive) known() []*group {
 	routes := *s.routes.Load()
-	list := make([]*adaptiveRoute, 0, len(routes)+1)
+	list := make([]*group, 0, len(routes)+1)
 	for _, at := range routes {
 		list = append(list, at)
 	}
@@ -307,9 +364,9 @@ func (s *AdaptiveSampler) known() []*adaptiveRoute {
 const leastTraffic = 1.0 / 1024
 
 // forget removes the routes that have been quiet for long.
-func (s *AdaptiveSampler) forget() {
+func (s *Adaptive) forget() {
 	routes := *s.routes.Load()
-	quiet := func(_ string, at *adaptiveRoute) bool { return at.plan.traffic < leastTraffic && at.seen.Load() == 0 }
+	quiet := func(_ string, at *group) bool { return at.plan.traffic < leastTraffic && at.seen.Load() == 0 }
 	for name, at := range routes {
 		if quiet(name, at) {
 			kept := maps.Clone(routes)

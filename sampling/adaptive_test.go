@@ -1,4 +1,4 @@
-package shadow_test
+package sampling_test
 
 import (
 	"context"
@@ -18,12 +18,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mirrortest"
+	"github.com/goshadow/shadow/sampling"
 )
 
 // simulation is traffic to a service with many routes, as an Adaptive sees it. It must run
 // in a bubble, where the clock stands still: then a seed repeats a run.
 type simulation struct {
-	sampler *shadow.AdaptiveSampler
+	sampler *sampling.Adaptive
 	random  *rand.Rand
 	routes  []simulated
 
@@ -37,10 +39,10 @@ type simulated struct {
 }
 
 // simulate returns traffic to n routes; that of the k-th goes with 1/k^2.
-func simulate(seed uint64, n int, o shadow.AdaptiveOptions) *simulation {
+func simulate(seed uint64, n int, o sampling.AdaptiveOptions) *simulation {
 	o.Random = rand.NewPCG(seed, 1).Uint64
 	s := &simulation{
-		sampler: shadow.Adaptive(o), random: rand.New(rand.NewPCG(seed, 2)),
+		sampler: newAdaptive(o), random: rand.New(rand.NewPCG(seed, 2)),
 		requests: make([]int, n), copies: make([]int, n),
 	}
 	for k := range n {
@@ -97,7 +99,7 @@ func TestAdaptiveFindsRareRegressionsInAFractionOfTheRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		needed := make([]int, 0, 7)
 		for seed := range uint64(cap(needed)) {
-			s := simulate(seed, 50, shadow.AdaptiveOptions{Share: 0.01})
+			s := simulate(seed, 50, sampling.AdaptiveOptions{Share: 0.01})
 			s.routes[48].differs, s.routes[49].differs = 0.5, 0.5
 			found, at := map[int]bool{}, 0
 			for len(found) < 2 {
@@ -129,7 +131,7 @@ func TestWeightedByProbabilityWhatAdaptiveSamplesIsUnbiased(t *testing.T) {
 		const seeds, n = 100, 5_000
 		var off struct{ requests, differences, plain [seeds]float64 }
 		for seed := range uint64(seeds) {
-			s := simulate(seed, 20, shadow.AdaptiveOptions{Share: 0.05, Burst: 20})
+			s := simulate(seed, 20, sampling.AdaptiveOptions{Share: 0.05, Burst: 20})
 			for k := range s.routes {
 				s.routes[k].differs = float64(k%4) * 0.1
 			}
@@ -187,7 +189,7 @@ func TestAdaptiveKeepsItsShare(t *testing.T) {
 			t.Run(fmt.Sprintf("%v, %d saved", share, burst), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					s := simulate(1, 50, shadow.AdaptiveOptions{Share: share, Burst: burst})
+					s := simulate(1, 50, sampling.AdaptiveOptions{Share: share, Burst: burst})
 					s.routes[3].differs, s.routes[40].differs = 1, 1
 					s.run(n, nil)
 					withinBudget(t, share*n, burst, total(s.copies))
@@ -202,7 +204,7 @@ func TestAdaptiveKeepsItsShareWhateverTrafficDoes(t *testing.T) {
 	const n, share, burst = 50_000, 0.01, 100
 	flood := func(path func(i int) string, report bool) func(t *testing.T) {
 		return func(t *testing.T) {
-			s := simulate(1, 50, shadow.AdaptiveOptions{Share: share, Burst: burst, MaxRoutes: 500})
+			s := simulate(1, 50, sampling.AdaptiveOptions{Share: share, Burst: burst, MaxRoutes: 500})
 			s.run(n, nil)
 			copies := total(s.copies)
 			for i := range n {
@@ -234,7 +236,7 @@ func TestAdaptiveKeepsItsShareWhateverTrafficDoes(t *testing.T) {
 }
 
 func TestAdaptiveKeepsItsCopiesPerSecond(t *testing.T) {
-	for name, o := range map[string]shadow.AdaptiveOptions{
+	for name, o := range map[string]sampling.AdaptiveOptions{
 		"alone":        {PerSecond: 10, Burst: 20},
 		"with a share": {PerSecond: 10, Burst: 20, Share: 0.5},
 		"all alike":    {PerSecond: 10, Burst: 20, Floor: 1},
@@ -269,7 +271,7 @@ func TestAdaptiveKeepsItsCopiesPerSecond(t *testing.T) {
 
 func TestAdaptiveHasAFloorAndACeiling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := simulate(1, 50, shadow.AdaptiveOptions{Share: 0.01, Floor: 0.5, Ceiling: 0.25})
+		s := simulate(1, 50, sampling.AdaptiveOptions{Share: 0.01, Floor: 0.5, Ceiling: 0.25})
 		s.routes[0].differs = 1
 		least, most := 1.0, 0.0
 		s.run(100_000, func(_ int, d shadow.Decision, _ bool) {
@@ -281,7 +283,7 @@ func TestAdaptiveHasAFloorAndACeiling(t *testing.T) {
 			assert.True(t, 0.005 <= rate && rate <= 0.25, "%s: %v", route, rate)
 		}
 
-		alike := simulate(1, 50, shadow.AdaptiveOptions{Share: 0.01, Floor: 1, Ceiling: 0.01})
+		alike := simulate(1, 50, sampling.AdaptiveOptions{Share: 0.01, Floor: 1, Ceiling: 0.01})
 		alike.run(1000, func(_ int, d shadow.Decision, _ bool) { assert.InDelta(t, 0.01, d.Probability, 1e-12) })
 	})
 }
@@ -289,7 +291,7 @@ func TestAdaptiveHasAFloorAndACeiling(t *testing.T) {
 // risky runs traffic to two routes alike, of which the second does what change says, and
 // returns how many times more it is copied.
 func risky(change func(s *simulation)) float64 {
-	s := simulate(1, 2, shadow.AdaptiveOptions{Share: 0.05})
+	s := simulate(1, 2, sampling.AdaptiveOptions{Share: 0.05})
 	s.routes[1].traffic = s.routes[0].traffic
 	s.run(20_000, nil)
 	change(s)
@@ -393,7 +395,7 @@ func TestWhatAdaptiveRemembersOfOneRouteIsBounded(t *testing.T) {
 
 func TestAdaptiveForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := simulate(1, 2, shadow.AdaptiveOptions{Share: 0.05, HalfLife: time.Minute})
+		s := simulate(1, 2, sampling.AdaptiveOptions{Share: 0.05, HalfLife: time.Minute})
 		s.routes[1].traffic, s.routes[1].differs = s.routes[0].traffic, 1
 		more := func() float64 {
 			for range 60 {
@@ -426,7 +428,7 @@ func TestAdaptiveForgets(t *testing.T) {
 
 func TestAdaptiveTellsSoManyRoutesApartAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := shadow.Adaptive(shadow.AdaptiveOptions{Share: 1, MaxRoutes: 3, HalfLife: time.Minute})
+		s := newAdaptive(sampling.AdaptiveOptions{Share: 1, MaxRoutes: 3, HalfLife: time.Minute})
 		at := func(path string) string { return s.Sample(httptest.NewRequest("GET", path, nil)).Stratum }
 		for i, name := range []string{"a", "b", "c"} {
 			assert.Equal(t, "GET /"+name, at("/"+name))
@@ -449,8 +451,8 @@ func TestAdaptiveTellsSoManyRoutesApartAndNoMore(t *testing.T) {
 }
 
 func TestAdaptiveNamesRoutes(t *testing.T) {
-	s := shadow.Adaptive(shadow.AdaptiveOptions{Share: 1})
-	own := shadow.Adaptive(shadow.AdaptiveOptions{Share: 1, Route: func(r *http.Request) string { return r.Host }})
+	s := newAdaptive(sampling.AdaptiveOptions{Share: 1})
+	own := newAdaptive(sampling.AdaptiveOptions{Share: 1, Route: func(r *http.Request) string { return r.Host }})
 	for path, want := range map[string]string{
 		"/": "/", "/a/b": "/a/b", "/users/17": "/users/{}", "/users/17/": "/users/{}/", "/v2/a@b/x": "/v2/{}/x", "//": "//",
 		"/" + strings.Repeat("x", 33): "/{}", "/" + strings.Repeat("/y", 300): ("/" + strings.Repeat("/y", 300))[:252],
@@ -467,25 +469,25 @@ func TestAdaptiveLearnsFromTheMirror(t *testing.T) {
 	for name, with := range map[string]func(shadow.Sampler) shadow.Sampler{
 		"itself":   func(s shadow.Sampler) shadow.Sampler { return s },
 		"All":      func(s shadow.Sampler) shadow.Sampler { return shadow.All(shadow.Rate(1), s) },
-		"Any":      func(s shadow.Sampler) shadow.Sampler { return shadow.Any(shadow.Force(secret), s) },
-		"Windowed": func(s shadow.Sampler) shadow.Sampler { return shadow.Windowed(s, time.Hour, time.Second) },
+		"Any":      func(s shadow.Sampler) shadow.Sampler { return shadow.Any(newForce(secret), s) },
+		"Windowed": func(s shadow.Sampler) shadow.Sampler { return newWindowed(s, time.Hour, time.Second) },
 		"ByRoute":  func(s shadow.Sampler) shadow.Sampler { return shadow.ByRoute(map[string]shadow.Sampler{"/": s}, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.2})
+				s := newAdaptive(sampling.AdaptiveOptions{Share: 0.2})
 				bad := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.URL.Path == "/bad" {
 						w.WriteHeader(500)
 					}
 				})
-				m, _ := mirror(t, shadow.InProcess("candidate", bad), shadow.WithSampler(with(s)),
+				m, _ := mirrortest.New(t, shadow.InProcess("candidate", bad), shadow.WithSampler(with(s)),
 					shadow.WithBreaker(shadow.BreakerOptions{Off: true}))
-				h := m.Handler(ok)
+				h := m.Handler(mirrortest.OK)
 				for range 2000 {
-					getFrom(h, "/bad")
-					getFrom(h, "/good")
-					rest()
+					mirrortest.Get(h, "/bad")
+					mirrortest.Get(h, "/good")
+					mirrortest.Rest()
 				}
 				require.NoError(t, m.Shutdown(t.Context()))
 				rates := s.Rates()
@@ -498,7 +500,7 @@ func TestAdaptiveLearnsFromTheMirror(t *testing.T) {
 // A request is asked for its rate, and never waits until those of all routes are planned.
 func TestAdaptivePlansNothingWhileARequestWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := simulate(1, 2, shadow.AdaptiveOptions{Share: 0.01, Burst: 10})
+		s := simulate(1, 2, sampling.AdaptiveOptions{Share: 0.01, Burst: 10})
 		var last shadow.Decision
 		for range 5000 { // which uses the budget up, many times over
 			for _, r := range s.routes {
@@ -515,7 +517,7 @@ func TestAdaptivePlansNothingWhileARequestWaits(t *testing.T) {
 }
 
 func TestAdaptiveIsSafeForManyGoroutines(t *testing.T) {
-	s := shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.1, PerSecond: 1e6, MaxRoutes: 20})
+	s := newAdaptive(sampling.AdaptiveOptions{Share: 0.1, PerSecond: 1e6, MaxRoutes: 20})
 	var all sync.WaitGroup
 	for g := range 4 {
 		all.Go(func() {
@@ -535,27 +537,39 @@ func TestAdaptiveIsSafeForManyGoroutines(t *testing.T) {
 
 func TestAdaptiveOptionsThatAreWrong(t *testing.T) {
 	for _, c := range []struct {
-		o    shadow.AdaptiveOptions
+		o    sampling.AdaptiveOptions
 		want []string
 	}{
-		{shadow.AdaptiveOptions{}, []string{"no budget: set Share or PerSecond"}},
-		{shadow.AdaptiveOptions{Share: -0.1}, []string{"Share: -0.1 is not a share from 0 to 1"}},
-		{shadow.AdaptiveOptions{Share: math.NaN(), PerSecond: math.NaN()}, []string{"Share: NaN", "PerSecond: NaN is not a number of copies"}},
-		{shadow.AdaptiveOptions{Share: 1.1}, []string{"Share: 1.1", "Ceiling: 1 is less than Share"}},
-		{shadow.AdaptiveOptions{PerSecond: -1}, []string{"PerSecond: -1"}},
-		{shadow.AdaptiveOptions{PerSecond: math.Inf(1)}, []string{"PerSecond: +Inf"}},
-		{shadow.AdaptiveOptions{Share: 0.1, Ceiling: 0.05}, []string{"Ceiling: 0.05 is less than Share, 0.1, which could not be spent"}},
-		{shadow.AdaptiveOptions{Share: 0.1, Burst: -1, Floor: -1, Ceiling: 2, HalfLife: -1, MaxRoutes: -1},
+		{sampling.AdaptiveOptions{}, []string{"no budget: set Share or PerSecond"}},
+		{sampling.AdaptiveOptions{Share: -0.1}, []string{"Share: -0.1 is not a share from 0 to 1"}},
+		{sampling.AdaptiveOptions{Share: math.NaN(), PerSecond: math.NaN()}, []string{"Share: NaN", "PerSecond: NaN is not a number of copies"}},
+		{sampling.AdaptiveOptions{Share: 1.1}, []string{"Share: 1.1", "Ceiling: 1 is less than Share"}},
+		{sampling.AdaptiveOptions{PerSecond: -1}, []string{"PerSecond: -1"}},
+		{sampling.AdaptiveOptions{PerSecond: math.Inf(1)}, []string{"PerSecond: +Inf"}},
+		{sampling.AdaptiveOptions{Share: 0.1, Ceiling: 0.05}, []string{"Ceiling: 0.05 is less than Share, 0.1, which could not be spent"}},
+		{sampling.AdaptiveOptions{Share: 0.1, Burst: -1, Floor: -1, Ceiling: 2, HalfLife: -1, MaxRoutes: -1},
 			[]string{"Burst: -1", "Floor: -1", "Ceiling: 2", "HalfLife: -1ns", "MaxRoutes: -1"}},
-		{shadow.AdaptiveOptions{Share: 0.1, Floor: math.NaN(), Ceiling: math.NaN()}, []string{"Floor: NaN", "Ceiling: NaN"}},
-		{shadow.AdaptiveOptions{Share: 0.1, Floor: 1.5}, []string{"Floor: 1.5"}},
-		{shadow.AdaptiveOptions{Share: 1, PerSecond: 1, Burst: 1, Floor: 1, Ceiling: 1, HalfLife: 1, MaxRoutes: 1}, nil},
+		{sampling.AdaptiveOptions{Share: 0.1, Floor: math.NaN(), Ceiling: math.NaN()}, []string{"Floor: NaN", "Ceiling: NaN"}},
+		{sampling.AdaptiveOptions{Share: 0.1, Floor: 1.5}, []string{"Floor: 1.5"}},
+		{sampling.AdaptiveOptions{Share: 1, PerSecond: 1, Burst: 1, Floor: 1, Ceiling: 1, HalfLife: 1, MaxRoutes: 1}, nil},
 	} {
-		lines := faultsOf(t, candidate(), shadow.WithSampler(shadow.Adaptive(c.o)))
+		_, err := sampling.NewAdaptive(c.o)
+		lines := linesOf(err)
 		if assert.Len(t, lines, len(c.want), "%+v: %q", c.o, lines) {
 			for i, want := range c.want {
-				assert.Contains(t, lines[i], "Adaptive: "+want)
+				assert.Contains(t, lines[i], "sampling: NewAdaptive: "+want)
 			}
 		}
 	}
+}
+
+// A client chooses the method: it makes no routes.
+func TestAMethodOfAClientMakesNoRoutes(t *testing.T) {
+	s := newAdaptive(sampling.AdaptiveOptions{Share: 1})
+	for i := range 100 {
+		r := get()
+		r.Method = fmt.Sprintf("BREW%d", i)
+		s.Sample(r)
+	}
+	assert.Len(t, s.Rates(), 1)
 }

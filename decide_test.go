@@ -3,7 +3,6 @@ package shadow_test
 import (
 	"encoding/json"
 	"io"
-	"math"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/sampling"
 )
 
 // became serves r and returns the reason it was counted under, empty for a copy.
@@ -38,6 +38,20 @@ func became(t testing.TB, m *shadow.Mirror, r *http.Request) shadow.Reason {
 		}
 	}
 	return ""
+}
+
+// willCopy reports whether e says that the request is copied.
+func willCopy(e shadow.Explanation) bool { return e.Reason == "" && !e.Unknown }
+
+// verdict is what e says: pass, fail or unknown.
+func verdict(e shadow.Explanation) string {
+	switch {
+	case willCopy(e):
+		return "pass"
+	case e.Unknown:
+		return "unknown"
+	}
+	return "fail"
 }
 
 // asked makes a request of a method, with the headers.
@@ -103,8 +117,8 @@ func agrees(t *testing.T, seen map[shadow.Reason]bool) {
 		{name: "when", option: sampler(shadow.When(func(*http.Request) bool { return true })), r: asked("GET")},
 		{name: "when not", option: sampler(shadow.When(func(*http.Request) bool { return false })), r: asked("GET"), want: shadow.ReasonNotSampled},
 		{name: "when panics", option: sampler(shadow.When(panics)), r: asked("GET"), want: shadow.ReasonSamplerFailed},
-		{name: "forced", option: sampler(shadow.Force(token)), r: asked("GET", "Shadow-Force", shadow.ForceToken(token, time.Now().Add(time.Hour)))},
-		{name: "not forced", option: sampler(shadow.Force(token)), r: asked("GET", "Shadow-Force", "1.1"), want: shadow.ReasonNotSampled},
+		{name: "forced", option: sampler(newForce(token)), r: asked("GET", "Shadow-Force", sampling.ForceToken(token, time.Now().Add(time.Hour)))},
+		{name: "not forced", option: sampler(newForce(token)), r: asked("GET", "Shadow-Force", "1.1"), want: shadow.ReasonNotSampled},
 		{name: "route", option: sampler(shadow.ByRoute(map[string]shadow.Sampler{"GET /orders/{id}": shadow.Rate(1)}, nil)), r: asked("GET")},
 		{name: "another route", option: sampler(shadow.ByRoute(map[string]shadow.Sampler{"GET /items": shadow.Rate(1)}, nil)), r: asked("GET"), want: shadow.ReasonNotSampled},
 		{name: "no rate of a route", option: sampler(new(shadow.RouteRates)), r: asked("GET"), want: shadow.ReasonNotSampled},
@@ -116,9 +130,9 @@ func agrees(t *testing.T, seen map[shadow.Reason]bool) {
 		{name: "any", option: sampler(shadow.Any(shadow.Rate(0), shadow.Rate(1), shadow.When(panics))), r: asked("GET")},
 		{name: "any of a token and a panic", option: sampler(shadow.Any(shadow.PerSecond(1e-9, 1), shadow.When(panics))), r: asked("GET"), want: shadow.ReasonSamplerFailed},
 		{name: "not any", option: sampler(shadow.Any(shadow.Rate(0), shadow.ByKey(1, key))), r: asked("GET"), want: shadow.ReasonNotSampled},
-		{name: "in a window", option: sampler(shadow.Windowed(shadow.Rate(0), time.Hour, time.Hour-time.Millisecond)), r: asked("GET"), set: func(*shadow.Mirror) { time.Sleep(time.Millisecond) }},
-		{name: "before a window", option: sampler(shadow.Windowed(shadow.Rate(0), time.Hour, time.Minute)), r: asked("GET"), want: shadow.ReasonNotSampled},
-		{name: "adaptive, new route", option: sampler(shadow.Adaptive(shadow.AdaptiveOptions{Share: 1})), r: asked("GET")},
+		{name: "in a window", option: sampler(newWindowed(shadow.Rate(0), time.Hour, time.Hour-time.Millisecond)), r: asked("GET"), set: func(*shadow.Mirror) { time.Sleep(time.Millisecond) }},
+		{name: "before a window", option: sampler(newWindowed(shadow.Rate(0), time.Hour, time.Minute)), r: asked("GET"), want: shadow.ReasonNotSampled},
+		{name: "adaptive, new route", option: sampler(newAdaptive(sampling.AdaptiveOptions{Share: 1})), r: asked("GET")},
 		{name: "connect", r: asked("CONNECT"), want: shadow.ReasonMethod},
 		{name: "upgrade", r: asked("GET", "Upgrade", "websocket"), want: shadow.ReasonUpgrade},
 		{name: "h2c", r: asked("GET", "Upgrade", "h2c")},
@@ -143,7 +157,7 @@ func agrees(t *testing.T, seen map[shadow.Reason]bool) {
 		}
 		e := m.Explain(c.r)
 		assert.Equal(t, c.want, e.Reason, "%s: %v", c.name, e)
-		assert.Equal(t, c.want == "", e.Verdict == shadow.VerdictPass, "%s: %v", c.name, e)
+		assert.Equal(t, c.want == "", willCopy(e), "%s: %v", c.name, e)
 		assert.Zero(t, m.Stats().Requests, "nothing is counted")
 		assert.Equal(t, c.want, became(t, m, c.r), "%s: %v", c.name, e)
 		seen[c.want] = true
@@ -169,12 +183,12 @@ func atTheLimits(t *testing.T) map[shadow.Reason]bool {
 	} {
 		inBubbleAsIs(t, text("ok"), c.target, func(t *testing.T, l *limited) {
 			for n := 0; counted(l.Mirror, reason) == 0 && n < 1000; n++ {
-				assert.NotEqual(t, shadow.VerdictFail, l.Explain(asked("GET")).Verdict, "%s: not yet", reason)
+				assert.Empty(t, l.Explain(asked("GET")).Reason, "%s: not yet", reason)
 				l.Ask(1)
 				if counted(l.Mirror, reason) == 0 {
 					l.Pass(100 * time.Millisecond)
 				}
-				if e := l.Explain(asked("GET")); e.Verdict == shadow.VerdictFail {
+				if e := l.Explain(asked("GET")); e.Reason != "" {
 					assert.Equal(t, reason, e.Reason)
 					assert.Equal(t, reason, became(t, l.Mirror, asked("GET")))
 					agreed[reason] = true
@@ -200,7 +214,7 @@ func TestExplainTellsThatThereIsNoRoom(t *testing.T) {
 	} {
 		g := newGate()
 		m, _ := mirror(t, shadow.InProcess("v2", g), allMethods, shadow.WithConcurrency(1), shadow.WithQueue(c.queue, 64<<10))
-		for n := 0; m.Explain(c.r()).Verdict == shadow.VerdictPass && n < 10; n++ {
+		for n := 0; willCopy(m.Explain(c.r())) && n < 10; n++ {
 			m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				io.Copy(io.Discard, r.Body)
 			})).ServeHTTP(httptest.NewRecorder(), c.r())
@@ -218,32 +232,28 @@ func TestExplainTellsTheProbabilityOfASampler(t *testing.T) {
 	require.NoError(t, rates.Set("/orders/", 0.25))
 	for _, c := range []struct {
 		sampler shadow.Sampler
-		verdict shadow.Verdict
+		verdict string
 		p       float64
 	}{
-		{shadow.Rate(0.5), shadow.VerdictUnknown, 0.5},
-		{rates, shadow.VerdictUnknown, 0.25},
-		{shadow.All(shadow.Rate(0.5), shadow.Rate(0.5)), shadow.VerdictUnknown, 0.25},
-		{shadow.All(shadow.Rate(0.5), shadow.Rate(0)), shadow.VerdictFail, 0},
-		{shadow.All(shadow.Rate(0.5), shadow.PerSecond(1e-9, 1)), shadow.VerdictUnknown, math.NaN()},
-		{shadow.All(shadow.Rate(0.5), shadow.ByKey(1, user)), shadow.VerdictUnknown, 0.5},
-		{shadow.All(shadow.ByKey(1, user), shadow.ByKey(1, user)), shadow.VerdictPass, math.NaN()},
-		{shadow.Any(shadow.Rate(0.5), shadow.Rate(0.5)), shadow.VerdictUnknown, 0.75},
-		{shadow.Any(shadow.ByKey(1, user), shadow.ByKey(1, user)), shadow.VerdictPass, 1},
-		{shadow.Any(shadow.Rate(0.5), shadow.When(func(*http.Request) bool { return true })), shadow.VerdictPass, 1},
-		{shadow.Any(shadow.PerSecond(1e-9, 1), shadow.Rate(0.5)), shadow.VerdictPass, math.NaN()},
-		{shadow.Windowed(shadow.Rate(0.5), time.Hour, time.Minute), shadow.VerdictUnknown, 0.5},
-		{shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.1, Ceiling: 0.5}), shadow.VerdictUnknown, 0.5},
-		{shadow.SamplerFunc(func(*http.Request) bool { return true }), shadow.VerdictUnknown, math.NaN()},
+		{shadow.Rate(0.5), "unknown", 0.5},
+		{rates, "unknown", 0.25},
+		{shadow.All(shadow.Rate(0.5), shadow.Rate(0.5)), "unknown", 0.25},
+		{shadow.All(shadow.Rate(0.5), shadow.Rate(0)), "fail", 0},
+		{shadow.All(shadow.Rate(0.5), shadow.PerSecond(1e-9, 1)), "unknown", 0},
+		{shadow.All(shadow.Rate(0.5), shadow.ByKey(1, user)), "unknown", 0.5},
+		{shadow.All(shadow.ByKey(1, user), shadow.ByKey(1, user)), "pass", 0},
+		{shadow.Any(shadow.Rate(0.5), shadow.Rate(0.5)), "unknown", 0.75},
+		{shadow.Any(shadow.ByKey(1, user), shadow.ByKey(1, user)), "pass", 1},
+		{shadow.Any(shadow.Rate(0.5), shadow.When(func(*http.Request) bool { return true })), "pass", 1},
+		{shadow.Any(shadow.PerSecond(1e-9, 1), shadow.Rate(0.5)), "pass", 0},
+		{newWindowed(shadow.Rate(0.5), time.Hour, time.Minute), "unknown", 0.5},
+		{newAdaptive(sampling.AdaptiveOptions{Share: 0.1, Ceiling: 0.5}), "unknown", 0.5},
+		{shadow.SamplerFunc(func(*http.Request) bool { return true }), "unknown", 0},
 	} {
 		m, _ := mirror(t, shadow.InProcess("v2", text("ok")), shadow.WithSampler(c.sampler))
 		e := m.Explain(asked("GET", "X-User", "ann"))
-		assert.Equal(t, c.verdict, e.Verdict, e)
-		if math.IsNaN(c.p) {
-			assert.Nil(t, e.Probability, e)
-		} else if assert.NotNil(t, e.Probability, e) {
-			assert.InDelta(t, c.p, *e.Probability, 1e-12, e)
-		}
+		assert.Equal(t, c.verdict, verdict(e), e)
+		assert.InDelta(t, c.p, e.Probability, 1e-12, e)
 		_, err := json.Marshal(e)
 		assert.NoError(t, err)
 	}
@@ -281,7 +291,7 @@ func neverWrong(t *testing.T) {
 		case 3:
 			return shadow.PerSecond(1e-9, rnd.IntN(2))
 		case 4:
-			return shadow.Windowed(shadow.Rate(0.5), time.Hour, []time.Duration{time.Minute, time.Hour - time.Millisecond}[rnd.IntN(2)])
+			return newWindowed(shadow.Rate(0.5), time.Hour, []time.Duration{time.Minute, time.Hour - time.Millisecond}[rnd.IntN(2)])
 		case 5:
 			return shadow.All(list()...)
 		case 6:
@@ -290,7 +300,7 @@ func neverWrong(t *testing.T) {
 			return shadow.ByRoute(map[string]shadow.Sampler{"/orders/": tree(depth - 1), "POST /items": tree(depth - 1)}, tree(depth-1))
 		}
 	}
-	verdicts := map[shadow.Verdict]int{}
+	verdicts := map[string]int{}
 	for range 3000 {
 		s := tree(3)
 		time.Sleep(30 * time.Minute) // in the long windows, out of the short ones
@@ -299,26 +309,26 @@ func neverWrong(t *testing.T) {
 		e := m.Explain(r)
 		again := m.Explain(r)
 		require.Equal(t, e, again, "it changed something")
-		verdicts[e.Verdict]++
+		verdicts[verdict(e)]++
 		drawn := s.Sample(r)
-		switch e.Verdict {
-		case shadow.VerdictPass:
+		switch verdict(e) {
+		case "pass":
 			require.True(t, drawn.Sampled, e)
-		case shadow.VerdictFail:
+		case "fail":
 			require.False(t, drawn.Sampled, e)
 		}
-		if e.Probability != nil && drawn.Probability != 0 {
-			require.InDelta(t, drawn.Probability, *e.Probability, 1e-12, e)
+		if e.Probability != 0 && drawn.Probability != 0 {
+			require.InDelta(t, drawn.Probability, e.Probability, 1e-12, e)
 		}
 	}
-	for _, v := range []shadow.Verdict{shadow.VerdictPass, shadow.VerdictFail, shadow.VerdictUnknown} {
+	for _, v := range []string{"pass", "fail", "unknown"} {
 		assert.Greater(t, verdicts[v], 100, v)
 	}
 }
 
 func TestExplainChangesNothing(t *testing.T) {
 	limiter := shadow.PerSecond(1e-9, 1)
-	adaptive := shadow.Adaptive(shadow.AdaptiveOptions{Share: 0.5, Ceiling: 0.5})
+	adaptive := newAdaptive(sampling.AdaptiveOptions{Share: 0.5, Ceiling: 0.5})
 	var calls atomic.Int64
 	own := shadow.SamplerFunc(func(*http.Request) bool { calls.Add(1); return true })
 	for _, s := range []shadow.Sampler{limiter, adaptive, own} {
@@ -348,7 +358,7 @@ pass     enabled: on
 pass     method: GET is one of GET, HEAD, OPTIONS
 unknown  sampler: All(the rule for "GET /orders/": Rate draws with probability 0.5; PerSecond has 5 tokens now)
 pass     budget: not used up
-pass     breaker: closed, or it wants probes
+pass     breaker: closed or half-open
 pass     overhead: within its limit
 pass     overload: none that stops all copies
 pass     queue: it had room for the copy before
@@ -357,6 +367,7 @@ pass     upgrade: it stays with HTTP
 pass     resource: it has a URL
 pass     loop: it is no shadow copy
 pass     body: none
+pass     room: there is room for 67108864 bytes now: see WithQueue
 pass     marks: no other mark of a shadow copy`, m.Explain(asked("GET")).String())
 
 	e := m.Explain(httptest.NewRequest("POST", "/", failingReader{}))

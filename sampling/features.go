@@ -1,21 +1,22 @@
-package shadow
+package sampling
 
 import (
 	"hash/maphash"
 	"strings"
 
+	"github.com/goshadow/shadow"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
 )
 
-// features are what is known of answers: the hashes of their feature.
+// features are the hashes of what is known about answers: each of a feature.
 type features map[uint64]struct{}
 
-// maxFeatures is how many features of one answer are looked at, and how many of one route
-// are remembered. After that nothing is new.
+// maxFeatures bounds the features that are looked at in one answer, and those that are kept for
+// one route. After that nothing is new.
 const maxFeatures = 128
 
-// featureDepth is how deep into a JSON body features are looked for.
+// featureDepth is the depth to which a JSON body is searched for features.
 const featureDepth = 4
 
 // feature is something about an answer: its status, its media type, or that there is a
@@ -26,7 +27,7 @@ type feature struct {
 	kind   int
 }
 
-// take adds more to f and tells whether any of it is new.
+// take adds more to f and reports whether any of them is new.
 func (f features) take(more features) (news bool) {
 	for one := range more {
 		if _, old := f[one]; !old && len(f) < maxFeatures {
@@ -45,7 +46,7 @@ func (f features) note(seed maphash.Seed, one feature) uint64 {
 }
 
 // featuresOf returns the features of the primary's answer in r.
-func (s *AdaptiveSampler) featuresOf(r *Result) features {
+func (s *Adaptive) featuresOf(r *shadow.Result) features {
 	f := features{}
 	if r.Primary == nil {
 		return f

@@ -1,4 +1,4 @@
-package shadow_test
+package sampling_test
 
 import (
 	"net/http"
@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mirrortest"
+	"github.com/goshadow/shadow/sampling"
 )
 
 func withToken(tokens ...string) *http.Request {
@@ -24,8 +26,8 @@ func withToken(tokens ...string) *http.Request {
 func TestOnlyWhoHasAKeyForcesASample(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		other := []byte(strings.Repeat("x", 32))
-		s := shadow.Force(secret, []byte(strings.Repeat("y", 40)))
-		good := shadow.ForceToken(secret, time.Now().Add(time.Minute))
+		s := newForce(secret, []byte(strings.Repeat("y", 40)))
+		good := sampling.ForceToken(secret, time.Now().Add(time.Minute))
 		expiry, signature, _ := strings.Cut(good, ".")
 		later := strconv.FormatInt(time.Now().Add(time.Hour).Unix(), 10)
 		assert.Len(t, signature, 43)
@@ -34,13 +36,13 @@ func TestOnlyWhoHasAKeyForcesASample(t *testing.T) {
 			want bool
 		}{
 			"a token":                   {withToken(good), true},
-			"of the other key":          {withToken(shadow.ForceToken([]byte(strings.Repeat("y", 40)), time.Now().Add(time.Minute))), true},
-			"of far away":               {withToken(shadow.ForceToken(secret, time.Unix(1<<55, 0))), true},
+			"of the other key":          {withToken(sampling.ForceToken([]byte(strings.Repeat("y", 40)), time.Now().Add(time.Minute))), true},
+			"of far away":               {withToken(sampling.ForceToken(secret, time.Unix(1<<55, 0))), true},
 			"none":                      {get(), false},
 			"empty":                     {withToken(""), false},
 			"no header at all":          {&http.Request{}, false},
 			"two":                       {withToken(good, good), false},
-			"of another key":            {withToken(shadow.ForceToken(other, time.Now().Add(time.Minute))), false},
+			"of another key":            {withToken(sampling.ForceToken(other, time.Now().Add(time.Minute))), false},
 			"prolonged":                 {withToken(later + "." + signature), false},
 			"spelled in another way":    {withToken("+" + good), false},
 			"with zeros":                {withToken("0" + good), false},
@@ -52,11 +54,11 @@ func TestOnlyWhoHasAKeyForcesASample(t *testing.T) {
 			"one bit off":               {withToken(expiry + "." + flip(signature)), false},
 			"no base64":                 {withToken(expiry + ".!"), false},
 			"just so":                   {withToken("1"), false},
-			"expired":                   {withToken(shadow.ForceToken(secret, time.Now())), false},
-			"long expired":              {withToken(shadow.ForceToken(secret, time.Unix(0, 0))), false},
-			"of before there was time":  {withToken(shadow.ForceToken(secret, time.Unix(-1, 0))), false},
+			"expired":                   {withToken(sampling.ForceToken(secret, time.Now())), false},
+			"long expired":              {withToken(sampling.ForceToken(secret, time.Unix(0, 0))), false},
+			"of before there was time":  {withToken(sampling.ForceToken(secret, time.Unix(-1, 0))), false},
 			"more than a number":        {withToken("99999999999999999999." + signature), false},
-			"in a header of other name": {keyed(good), false},
+			"in a header of other name": {inHeader("X-Key", good), false},
 		} {
 			assert.Equal(t, c.want, s.Sample(c.r).Sampled, name)
 		}
@@ -66,6 +68,12 @@ func TestOnlyWhoHasAKeyForcesASample(t *testing.T) {
 		time.Sleep(time.Second)
 		assert.False(t, s.Sample(withToken(good)).Sampled, "a minute later")
 	})
+}
+
+func inHeader(name, value string) *http.Request {
+	r := get()
+	r.Header.Set(name, value)
+	return r
 }
 
 // flip changes the first character.
@@ -78,24 +86,24 @@ func flip(s string) string {
 
 func TestForceKeepsItsKeys(t *testing.T) {
 	key := []byte(strings.Repeat("k", 32))
-	s := shadow.Force(key)
-	token := shadow.ForceToken(key, time.Now().Add(time.Hour))
+	s := newForce(key)
+	token := sampling.ForceToken(key, time.Now().Add(time.Hour))
 	clear(key)
 	assert.True(t, s.Sample(withToken(token)).Sampled)
 }
 
 func TestForceNeedsKeysThatCannotBeGuessed(t *testing.T) {
 	for _, c := range []struct {
-		s    shadow.Sampler
+		keys [][]byte
 		want string
 	}{
-		{shadow.Force(), "Force: no key"},
-		{shadow.Force(nil), "Force: key 1 has 0 bytes"},
-		{shadow.Force(secret, []byte("short")), "Force: key 2 has 5 bytes; make 32 random ones (RFC 2104 section 3)"},
+		{nil, "sampling: NewForce: no key"},
+		{[][]byte{nil}, "sampling: NewForce: key 1 has 0 bytes"},
+		{[][]byte{secret, []byte("short")}, "sampling: NewForce: key 2 has 5 bytes; make 32 random ones (RFC 2104 section 3)"},
 	} {
-		lines := faultsOf(t, candidate(), shadow.WithSampler(c.s))
-		require.Len(t, lines, 1)
-		assert.Contains(t, lines[0], c.want)
+		_, err := sampling.NewForce(c.keys...)
+		require.Len(t, linesOf(err), 1)
+		assert.ErrorContains(t, err, c.want)
 	}
 }
 
@@ -105,7 +113,7 @@ func TestATokenOfForceStaysWhereItIs(t *testing.T) {
 	var sent http.Header
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { sent = r.Header }))
 	defer server.Close()
-	m, results := mirror(t, shadow.Remote("v2", server.URL), shadow.WithSampler(shadow.Any(shadow.Force(secret), shadow.Rate(0))))
+	m, results := mirrortest.New(t, shadow.Remote("v2", server.URL), shadow.WithSampler(shadow.Any(newForce(secret), shadow.Rate(0))))
 	r := forced()
 	token := r.Header.Get("Shadow-Force")
 	m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -121,15 +129,15 @@ func TestATokenOfForceStaysWhereItIs(t *testing.T) {
 
 func FuzzForce(f *testing.F) {
 	until := time.Unix(1<<40, 0)
-	good := shadow.ForceToken(secret, until)
+	good := sampling.ForceToken(secret, until)
 	for _, seed := range []string{good, "", ".", "1.", good[:20], "-1." + good, " " + good} {
 		f.Add(seed)
 	}
-	s := shadow.Force(secret)
+	s := newForce(secret)
 	f.Fuzz(func(t *testing.T, token string) {
 		expiry, _, _ := strings.Cut(token, ".")
 		seconds, err := strconv.ParseInt(expiry, 10, 64)
-		genuine := err == nil && token == shadow.ForceToken(secret, time.Unix(seconds, 0))
+		genuine := err == nil && token == sampling.ForceToken(secret, time.Unix(seconds, 0))
 		if s.Sample(withToken(token)).Sampled && !genuine {
 			t.Fatalf("%q forces a sample and nobody made it", token)
 		}

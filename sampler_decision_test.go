@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/sampling"
 )
 
 // secret is a key of Force.
@@ -21,8 +22,25 @@ var secret = []byte("0123456789abcdef0123456789abcdef")
 
 func forced() *http.Request {
 	r := get()
-	r.Header.Set("Shadow-Force", shadow.ForceToken(secret, time.Now().Add(time.Hour)))
+	r.Header.Set("Shadow-Force", sampling.ForceToken(secret, time.Now().Add(time.Hour)))
 	return r
+}
+
+// newForce, newAdaptive and newWindowed are the constructors of package sampling, of arguments
+// that are not wrong.
+func newForce(keys ...[]byte) *sampling.Force { return must(sampling.NewForce(keys...)) }
+
+func newAdaptive(o sampling.AdaptiveOptions) *sampling.Adaptive { return must(sampling.NewAdaptive(o)) }
+
+func newWindowed(s shadow.Sampler, every, length time.Duration) *sampling.Windowed {
+	return must(sampling.NewWindowed(s, every, length))
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // unknown stands for a probability that cannot be told.
@@ -58,13 +76,13 @@ func TestWhatIsToldIsTheShareThatIsSampled(t *testing.T) {
 		"ByKey without a key":           {shadow.ByKey(0.3, byHeader), get(), 0},
 		"When":                          {yes, get(), 1},
 		"When not":                      {no, get(), 0},
-		"Force":                         {shadow.Force(secret), forced(), 1},
-		"Force without a token":         {shadow.Force(secret), get(), 0},
+		"Force":                         {newForce(secret), forced(), 1},
+		"Force without a token":         {newForce(secret), get(), 0},
 		"ByRoute":                       {shadow.ByRoute(map[string]shadow.Sampler{"/": rate(0.3)}, nil), get(), 0.3},
 		"ByRoute, otherwise":            {shadow.ByRoute(nil, rate(0.3)), get(), 0.3},
 		"ByRoute, none":                 {shadow.ByRoute(nil, nil), get(), 0},
-		"Windowed, outside":             {shadow.Windowed(rate(0.3), time.Hour, time.Millisecond), get(), 0.3},
-		"Windowed, within":              {shadow.Windowed(rate(0.3), 1<<62, 1<<62-1), get(), 1},
+		"Windowed, outside":             {newWindowed(rate(0.3), time.Hour, time.Millisecond), get(), 0.3},
+		"Windowed, within":              {newWindowed(rate(0.3), 1<<62, 1<<62-1), get(), 1},
 		"All of none":                   {shadow.All(), get(), 1},
 		"All":                           {shadow.All(rate(0.5), rate(0.6)), get(), 0.3},
 		"All, with a key":               {shadow.All(byKey(0.5), rate(0.6)), get(), 0.3},
@@ -76,8 +94,8 @@ func TestWhatIsToldIsTheShareThatIsSampled(t *testing.T) {
 		"Any, with a key":               {shadow.Any(byKey(0.2), rate(0.5)), get(), 0.6},
 		"Any, certain":                  {shadow.Any(yes, rate(0.3)), get(), 1},
 		"Any, certain at the end":       {shadow.Any(rate(0.3), yes), get(), 1},
-		"Any, forced":                   {shadow.Any(shadow.Force(secret), rate(0.3)), forced(), 1},
-		"Any, not forced":               {shadow.Any(shadow.Force(secret), rate(0.3)), get(), 0.3},
+		"Any, forced":                   {shadow.Any(newForce(secret), rate(0.3)), forced(), 1},
+		"Any, not forced":               {shadow.Any(newForce(secret), rate(0.3)), get(), 0.3},
 		"All of Any":                    {shadow.All(shadow.Any(rate(0.2), rate(0.5)), rate(0.5)), get(), 0.3},
 		"Any of All":                    {shadow.Any(shadow.All(yes, rate(0.2)), rate(0.5)), get(), 0.6},
 		"Any of All, not first":         {shadow.Any(rate(0.5), shadow.All(yes, rate(0.2))), get(), 0.6},
@@ -93,7 +111,7 @@ func TestWhatIsToldIsTheShareThatIsSampled(t *testing.T) {
 		"SamplerFunc":                    {some, get(), unknown},
 		"PerSecond":                      {limited, get(), unknown},
 		"ByRoute of one that is unknown": {shadow.ByRoute(nil, some), get(), unknown},
-		"Windowed of one":                {shadow.Windowed(some, time.Hour, time.Millisecond), get(), unknown},
+		"Windowed of one":                {newWindowed(some, time.Hour, time.Millisecond), get(), unknown},
 		"All with one":                   {shadow.All(rate(0.5), limited), get(), unknown},
 		"All with one first":             {shadow.All(some, rate(0.5)), get(), unknown},
 		"All with one, never":            {shadow.All(no, some), get(), 0},
@@ -203,7 +221,7 @@ func TestAResultCarriesItsStratum(t *testing.T) {
 		{always, ""}, {a, "a"},
 		{shadow.All(always, a), "a"}, {shadow.Any(b, a), "b"}, {shadow.Any(a, b), "a"},
 		{shadow.Any(shadow.Rate(0), a, always), "a"},
-		{shadow.Windowed(a, time.Hour, time.Second), "a"}, {shadow.ByRoute(nil, a), "a"},
+		{newWindowed(a, time.Hour, time.Second), "a"}, {shadow.ByRoute(nil, a), "a"},
 	} {
 		m, results := mirror(t, candidate(), shadow.WithSampler(c.s))
 		m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
@@ -242,8 +260,8 @@ func TestAPredicateThatPanicsSamplesNothing(t *testing.T) {
 		"When":           shadow.When(panics),
 		"in a composite": shadow.All(shadow.Rate(1), shadow.Any(shadow.Rate(0), shadow.When(panics))),
 		"behind a yes":   shadow.Any(told{Sampled: true, Probability: 0.5}, shadow.When(panics)),
-		"in a window":    shadow.Windowed(shadow.When(panics), 1<<62, 1<<62-1),
-		"route": shadow.Adaptive(shadow.AdaptiveOptions{Share: 1,
+		"in a window":    newWindowed(shadow.When(panics), 1<<62, 1<<62-1),
+		"route": newAdaptive(sampling.AdaptiveOptions{Share: 1,
 			Route: func(r *http.Request) string { panic("secret") }}),
 	} {
 		m, results := mirror(t, candidate(), shadow.WithSampler(s))

@@ -1,4 +1,4 @@
-package shadow_test
+package sampling_test
 
 import (
 	"math"
@@ -13,19 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mirrortest"
+	"github.com/goshadow/shadow/sampling"
 )
 
 func TestWindowedSamplesEverythingAtTheEndOfEachPeriod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := shadow.Windowed(shadow.Rate(0), 10*time.Minute, 10*time.Second)
+		s := newWindowed(shadow.Rate(0), 10*time.Minute, 10*time.Second)
 		for range 3 {
 			for second := range 600 {
 				assert.Equal(t, second >= 590, s.Sample(get()).Sampled, second)
 				time.Sleep(time.Second)
 			}
 		}
-		short := shadow.Windowed(shadow.Rate(0), time.Second, time.Millisecond)
-		require.Empty(t, faultsOf(t, candidate(), shadow.WithSampler(short)))
+		short := newWindowed(shadow.Rate(0), time.Second, time.Millisecond)
+		require.Empty(t, mirrortest.Faults(t, mirrortest.Candidate(), shadow.WithSampler(short)))
 		time.Sleep(999*time.Millisecond - 1)
 		assert.False(t, short.Sample(get()).Sampled)
 		time.Sleep(1)
@@ -36,7 +38,7 @@ func TestWindowedSamplesEverythingAtTheEndOfEachPeriod(t *testing.T) {
 }
 
 func TestWindowedOutsideOfWindowsIsTheOtherSampler(t *testing.T) {
-	isFraction(t, shadow.Windowed(shadow.Rate(0.1), time.Hour, time.Second), 0.1)
+	isFraction(t, newWindowed(shadow.Rate(0.1), time.Hour, time.Second), 0.1)
 }
 
 // halfBad differs for every second path.
@@ -82,9 +84,9 @@ func TestBiasIsWhatTheSamplerGetsWrong(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := shadow.Windowed(c.s, 10*time.Second, time.Second)
-				m, _ := mirror(t, shadow.InProcess("candidate", http.HandlerFunc(halfBad)), shadow.WithSampler(s))
-				traffic(m.Handler(ok), 10_000)
+				s := newWindowed(c.s, 10*time.Second, time.Second)
+				m, _ := mirrortest.New(t, shadow.InProcess("candidate", http.HandlerFunc(halfBad)), shadow.WithSampler(s))
+				traffic(m.Handler(mirrortest.OK), 10_000)
 				require.NoError(t, m.Shutdown(t.Context()))
 				b := s.Bias()
 				assert.Equal(t, uint64(1000), b.Inside.Results)
@@ -101,14 +103,14 @@ func TestBiasIsWhatTheSamplerGetsWrong(t *testing.T) {
 
 func TestBiasKnowsWhatItDoesNotKnow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := shadow.Windowed(shadow.Rate(1), time.Minute, time.Second)
-		nothing := shadow.SampledShare{High: 1}
-		assert.Equal(t, shadow.SamplingBias{Inside: nothing, Outside: nothing, Low: -1, High: 1}, s.Bias())
+		s := newWindowed(shadow.Rate(1), time.Minute, time.Second)
+		nothing := sampling.Share{High: 1}
+		assert.Equal(t, sampling.Bias{Inside: nothing, Outside: nothing, Low: -1, High: 1}, s.Bias())
 		assert.Equal(t, "0 % (0 to 100, 0 results) of requests differ in windows, 0 % (0 to 100, 0 results) outside: "+
 			"bias +0 points, with 95 % confidence -100 to +100; 0 lost", s.Bias().String())
 
-		m, _ := mirror(t, shadow.InProcess("candidate", http.HandlerFunc(halfBad)), shadow.WithSampler(s))
-		h := m.Handler(ok)
+		m, _ := mirrortest.New(t, shadow.InProcess("candidate", http.HandlerFunc(halfBad)), shadow.WithSampler(s))
+		h := m.Handler(mirrortest.OK)
 		traffic(h, 100)
 		b := s.Bias()
 		assert.Equal(t, uint64(100), b.Outside.Results)
@@ -129,11 +131,11 @@ func TestBiasKnowsWhatItDoesNotKnow(t *testing.T) {
 // What cannot be compared says nothing about shares, but is not lost.
 func TestUncomparedResultsHaveNoShareInTheBias(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		target := candidate()
+		target := mirrortest.Candidate()
 		target.Discard = true
-		s := shadow.Windowed(shadow.Rate(1), 2*time.Second, time.Second)
-		m, _ := mirror(t, target, shadow.WithSampler(s))
-		traffic(m.Handler(ok), 400)
+		s := newWindowed(shadow.Rate(1), 2*time.Second, time.Second)
+		m, _ := mirrortest.New(t, target, shadow.WithSampler(s))
+		traffic(m.Handler(mirrortest.OK), 400)
 		require.NoError(t, m.Shutdown(t.Context()))
 		assert.Zero(t, s.Bias().Inside.Results)
 		assert.Zero(t, s.Bias().Outside.Results)
@@ -141,24 +143,27 @@ func TestUncomparedResultsHaveNoShareInTheBias(t *testing.T) {
 	})
 }
 
-func TestWindowsThatAreNoneAreErrorsOfNew(t *testing.T) {
+func TestWindowsThatAreNoneAreErrors(t *testing.T) {
 	for _, c := range []struct {
-		s    shadow.Sampler
-		want []string
+		s             shadow.Sampler
+		every, length time.Duration
+		want          []string
 	}{
-		{shadow.Windowed(shadow.Rate(1), time.Minute, time.Microsecond), []string{"Windowed: a window of 1µs is shorter than 1ms"}},
-		{shadow.Windowed(shadow.Rate(1), time.Minute, time.Minute), []string{"Windowed: a window of 1m0s every 1m0s leaves nothing outside"}},
-		{shadow.Windowed(shadow.Rate(1), 0, 0), []string{"Windowed: a window of 0s is shorter than 1ms"}},
-		{shadow.Windowed(nil, time.Minute, -1), []string{"Windowed: a window of -1ns is shorter than 1ms", "Windowed: argument 1: nil"}},
-		{shadow.Windowed(shadow.When(nil), time.Minute, time.Second), []string{"Windowed: argument 1: nil"}},
-		{shadow.Windowed(shadow.Adaptive(shadow.AdaptiveOptions{}), time.Minute, time.Second), []string{"Windowed: argument 1: Adaptive: no budget"}},
+		{shadow.Rate(1), time.Minute, time.Microsecond, []string{"sampling: NewWindowed: a window of 1µs is shorter than 1ms"}},
+		{shadow.Rate(1), time.Minute, time.Minute, []string{"sampling: NewWindowed: a window of 1m0s every 1m0s leaves nothing outside"}},
+		{shadow.Rate(1), 0, 0, []string{"sampling: NewWindowed: a window of 0s is shorter than 1ms"}},
+		{nil, time.Minute, -1, []string{"a window of -1ns is shorter than 1ms", "sampling: NewWindowed: argument 1: nil"}},
+		{shadow.When(nil), time.Minute, time.Second, []string{"sampling: NewWindowed: argument 1: When: nil function"}},
+		{shadow.All(shadow.Rate(1), shadow.Rate(1.5)), time.Minute, time.Second, []string{"argument 1: All: argument 2: Rate: 1.5 is not a probability"}},
+		{new(sampling.Adaptive), time.Minute, time.Second, []string{"argument 1: sampling: the zero Adaptive"}},
 	} {
-		lines := faultsOf(t, candidate(), shadow.WithSampler(c.s))
+		_, err := sampling.NewWindowed(c.s, c.every, c.length)
+		lines := linesOf(err)
 		if assert.Len(t, lines, len(c.want), "%q", lines) {
 			for i, want := range c.want {
 				assert.Contains(t, lines[i], want)
 			}
 		}
 	}
-	assert.NotPanics(t, func() { shadow.Windowed(shadow.Rate(1), math.MaxInt64, math.MaxInt64-1).Sample(get()) })
+	assert.NotPanics(t, func() { newWindowed(shadow.Rate(1), math.MaxInt64, math.MaxInt64-1).Sample(get()) })
 }
