@@ -45,9 +45,6 @@ func Form(text []byte, names Names, r Replacement) []byte {
 	return form(text, names, r, 0)
 }
 
-// maxEncodings is how many times a value is decoded in search of parameters.
-const maxEncodings = 4
-
 func form(text []byte, names Names, r Replacement, level int) []byte {
 	e := edit{doc: text}
 	first := true // all fields so far were dropped

@@ -82,24 +82,30 @@ var framing = map[string]bool{
 // field as it is spelled. A value that becomes empty goes.
 func eachValue(m *message.Message, edit func(name, value string) string) {
 	for _, h := range [...]http.Header{m.Header, m.Trailer} {
-		for name, values := range h {
-			var changed []string // values may be shared with another message
-			for i, v := range values {
-				masked := edit(name, v)
-				if changed == nil && masked != v {
-					changed = append(make([]string, 0, len(values)), values[:i]...)
-				}
-				if changed != nil && (masked != "" || v == "") {
-					changed = append(changed, masked)
-				}
-			}
-			switch {
-			case changed == nil:
-			case len(changed) == 0:
-				delete(h, name)
-			default:
-				h[name] = changed
-			}
+		for name := range h {
+			editField(h, name, func(value string) string { return edit(name, value) })
 		}
+	}
+}
+
+// editField gives every value of a field to edit. A value that becomes empty goes.
+func editField(h http.Header, name string, edit func(value string) string) {
+	values := h[name]
+	var changed []string // values may be shared with another message
+	for i, v := range values {
+		masked := edit(v)
+		if changed == nil && masked != v {
+			changed = append(make([]string, 0, len(values)), values[:i]...)
+		}
+		if changed != nil && (masked != "" || v == "") {
+			changed = append(changed, masked)
+		}
+	}
+	switch {
+	case changed == nil:
+	case len(changed) == 0:
+		delete(h, name)
+	default:
+		h[name] = changed
 	}
 }

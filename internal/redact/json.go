@@ -144,7 +144,7 @@ func (w *walker) scalar(i int, state jsonpath.State) (end int, err error) {
 		return end, err
 	}
 	doc := jsonscan.AppendUnquote(nil, w.doc[i:end])
-	if w.inside == maxEncodings || !LooksLikeJSON(doc) || jsonscan.Valid(doc, 0) != nil {
+	if !holdsJSON(doc, w.inside) {
 		return end, Unread(doc, w.set)
 	}
 	in := walker{edit: edit{doc: doc}, set: w.set, r: w.r, inside: w.inside + 1}

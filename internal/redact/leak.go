@@ -1,7 +1,6 @@
 package redact
 
 import (
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -70,19 +69,19 @@ func FindLeaks(kinds detect.Kinds, parts ...Part) (*Leaks, error) {
 	case len(l.Counts) > 0:
 		return l, nil
 	case l.unread != nil:
-		return nil, &Error{"WithLeakCheck", l.unread}
+		return nil, l.unread
 	}
 	return nil, nil
 }
 
-// look looks into text, which is read as r says. Place is the pointer to its offset at.
-func (l *Leaks) look(part string, text []byte, r reading, place func(at int) string) {
-	if r.find == nil || len(text) == 0 {
+// look looks into raw, which is read as r says. Place returns the pointer to an offset in it.
+func (l *Leaks) look(part string, raw []byte, r reading, place func(at int) string) {
+	if len(raw) == 0 {
 		return
 	}
-	found, err := r.find(nil, text, l.kinds)
+	found, err := r.find(nil, raw, l.kinds)
 	if err != nil { // it is not what it says it is
-		found = findRaw(nil, text, l.kinds)
+		found = findRaw(nil, raw, l.kinds)
 	}
 	for _, f := range found {
 		if l.Counts == nil {
@@ -92,60 +91,35 @@ func (l *Leaks) look(part string, text []byte, r reading, place func(at int) str
 	}
 }
 
-// search looks into all of a message.
+// search looks into all of a message, through the gate of the masks.
 func (l *Leaks) search(p Part) {
-	msg := p.Of
-	l.fields(p.Name, "/header/", msg.Header)
-	l.fields(p.Name, "/trailer/", msg.Trailer)
-	if u := msg.URL; u != nil {
-		whole := func(name string) func(int) string { return func(int) string { return name } }
-		if u.User != nil {
-			l.look(p.Name, []byte(u.User.String()), asURL, whole("/user"))
-		}
-		l.look(p.Name, []byte(u.EscapedPath()), asURL, whole("/path"))
-		l.look(p.Name, []byte(u.Opaque), asURL, whole("/path"))
-		l.look(p.Name, []byte(u.EscapedFragment()), asURL, whole("/fragment"))
-		l.look(p.Name, []byte(u.RawQuery), asURL, func(at int) string { return "/query" + l.field(u.RawQuery, at) })
-	}
-	l.body(p)
-}
-
-// body looks into the body of a message, through the gate of the masks.
-func (l *Leaks) body(p Part) {
 	kind, record := media.Of(p.Of.Header.Get("Content-Type")).Kind, 0
-	_, err := (&Walk{
-		Looks: searched,
-		Leaf: func(leaf Leaf) ([]byte, error) {
-			r, prefix := leafReading(leaf), "/body"
+	m := *p.Of // whose URL is set anew
+	err := eachText("WithLeakCheck", &m, searched, func(t piece) ([]byte, error) {
+		where := t.where
+		if t.name != "" {
+			where += l.token(t.name)
+		}
+		if t.leaf != nil {
 			switch kind {
 			case media.Records:
-				prefix += "/" + strconv.Itoa(record)
+				where += "/" + strconv.Itoa(record)
 				record++
 			case media.Multipart, media.Events: // whose names are in no pointer
-				r.structure = anyText
+				t.reading.structure = anyText
 			}
-			l.look(p.Name, leaf.Text, r, func(at int) string { return prefix + l.inText(leaf.Text, r, at) })
-			return leaf.Text, nil
-		},
-		Text: func(text []byte) []byte {
-			l.look(p.Name, text, asText, func(int) string { return "/body" })
-			return text
-		},
-	}).open(p.Of)
+		}
+		l.look(p.Name, t.raw, t.reading, func(at int) string {
+			if t.leaf == nil && t.where != "/query" {
+				return where
+			}
+			return where + l.inText(t.raw, t.reading, at)
+		})
+		return t.raw, nil
+	})
 	if err != nil {
 		l.unread = err
 		l.look(p.Name, p.Of.Body, asBytes, func(int) string { return "/body" })
-	}
-}
-
-func (l *Leaks) fields(part, prefix string, h http.Header) {
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		if framing[http.CanonicalHeaderKey(name)] {
-			continue
-		}
-		for _, v := range h[name] {
-			l.look(part, []byte(v), fieldReading(name), func(int) string { return prefix + l.token(name) })
-		}
 	}
 }
 

@@ -7,13 +7,20 @@ import (
 	"github.com/goshadow/shadow/internal/media"
 )
 
-// MaxNesting is how many documents are looked into that are inside of each other's values.
-const MaxNesting = maxEncodings
+// maxEncodings is how many times a value is decoded in search of what is in it, and how many
+// documents are looked into that are inside of each other's values.
+const maxEncodings = 4
 
-// NestedJSON calls mask for each object or array that is the value of a string of doc, and
+// holdsJSON reports whether a decoded value is an object or array of JSON, which every rule reads as
+// that. Inside is how many documents the value is in.
+func holdsJSON(value []byte, inside int) bool {
+	return inside < maxEncodings && LooksLikeJSON(value) && jsonscan.Valid(value, 0) == nil
+}
+
+// nestedJSON calls mask for each object or array that is the value of a string of doc, and
 // puts what it returns in its place: JSON inside of JSON stays JSON. At is where these strings
 // are in what it returns.
-func NestedJSON(doc []byte, mask func(inner []byte) ([]byte, error)) (masked []byte, at [][2]int, err error) {
+func nestedJSON(doc []byte, mask func(inner []byte) ([]byte, error)) (masked []byte, at [][2]int, err error) {
 	if err := jsonscan.Valid(doc, 0); err != nil {
 		return nil, nil, err
 	}
@@ -29,8 +36,8 @@ func NestedJSON(doc []byte, mask func(inner []byte) ([]byte, error)) (masked []b
 	return n.done(), n.at, nil
 }
 
-// NestedForm does so for the values of the fields of a form or query.
-func NestedForm(text []byte, mask func(inner []byte) ([]byte, error)) (masked []byte, at [][2]int, err error) {
+// nestedForm does so for the values of the fields of a form or query.
+func nestedForm(text []byte, mask func(inner []byte) ([]byte, error)) (masked []byte, at [][2]int, err error) {
 	n := nest{edit: edit{doc: text}, mask: mask}
 	for f := range media.Fields(text) {
 		if err := n.value(f.Value, f.End, media.Unescape(nil, text[f.Value:f.End]), url.QueryEscape); err != nil {
@@ -48,7 +55,7 @@ type nest struct {
 
 // value masks doc[start:end], whose value is inner, if that is JSON.
 func (n *nest) value(start, end int, inner []byte, write func(string) string) error {
-	if !LooksLikeJSON(inner) || jsonscan.Valid(inner, 0) != nil {
+	if !holdsJSON(inner, 0) {
 		return nil
 	}
 	masked, err := n.mask(inner)

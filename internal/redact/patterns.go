@@ -3,9 +3,7 @@ package redact
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
-	"strings"
 	"sync/atomic"
 
 	"github.com/goshadow/shadow/internal/media"
@@ -27,18 +25,7 @@ func MaskPatterns(patterns ...*regexp.Regexp) *Rule {
 	r.Found = func(i int) uint64 { return find[i].found.Load() }
 	r.mask = func(m *message.Message, with Replacement) error {
 		texts := &Texts{Finder: find, Replacement: with}
-		texts.url(m)
-		eachValue(m, func(name, value string) string {
-			if framing[http.CanonicalHeaderKey(name)] {
-				return value
-			}
-			if strings.IndexByte(value, '%') >= 0 {
-				return texts.URL(value)
-			}
-			return texts.String(value)
-		})
-		walk := Walk{Looks: isTextual, Leaf: texts.leaf, Text: texts.Text}
-		return walk.message(r.Option, m)
+		return eachText(r.Option, m, isTextual, texts.mask)
 	}
 	return r
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/media"
-	"github.com/goshadow/shadow/internal/message"
 )
 
 // Finder finds what is to be hidden in a text.
@@ -27,9 +26,9 @@ type Texts struct {
 }
 
 // Text masks plain text. It returns text itself where nothing was found.
-func (t *Texts) Text(text []byte) []byte { return t.mask(text, t.Replacement.Text) }
+func (t *Texts) Text(text []byte) []byte { return t.replace(text, t.Replacement.Text) }
 
-func (t *Texts) mask(text []byte, with func(string) string) []byte {
+func (t *Texts) replace(text []byte, with func(string) string) []byte {
 	t.spans = t.Finder.Find(t.spans[:0], text)
 	if len(t.spans) == 0 {
 		return text
@@ -83,7 +82,7 @@ func (t *Texts) json(doc []byte, inside int) []byte {
 				decoded = jsonscan.AppendUnquote(decoded[:0], raw)
 				value = decoded
 			}
-			if inside < maxEncodings && mayNest(raw[1:len(raw)-1]) && LooksLikeJSON(value) && jsonscan.Valid(value, 0) == nil {
+			if mayNest(raw[1:len(raw)-1]) && holdsJSON(value, inside) {
 				if masked := t.json(value, inside+1); string(masked) != string(value) {
 					e.replace(s.start, s.end, quote(string(masked)))
 				}
@@ -114,8 +113,8 @@ var errNotText = errors.New("text in an encoding that does not contain ASCII")
 // Lines masks text that says nothing of its structure: the values of a JSON text, or all
 // of it. What contains NUL is not text, or UTF-16.
 func (t *Texts) Lines(text []byte) ([]byte, error) {
-	if LooksLikeJSON(text) && jsonscan.Valid(text, 0) == nil {
-		return t.JSON(text)
+	if holdsJSON(text, 0) {
+		return t.json(text, 0), nil
 	}
 	if slices.Contains(text, 0) {
 		return nil, errNotText
@@ -143,7 +142,7 @@ func (t *Texts) URL(u string) string {
 			}
 		default:
 			value := media.Unescape(nil, []byte(piece))
-			if LooksLikeJSON(value) && jsonscan.Valid(value, 0) == nil {
+			if holdsJSON(value, 0) {
 				if masked := t.json(value, 1); string(masked) != string(value) {
 					piece = url.QueryEscape(string(masked))
 				}
@@ -155,7 +154,7 @@ func (t *Texts) URL(u string) string {
 		}
 		out.WriteString(piece)
 		if i < 0 {
-			return string(t.mask([]byte(out.String()), func(s string) string { return url.QueryEscape(t.Replacement.Text(s)) }))
+			return string(t.replace([]byte(out.String()), func(s string) string { return url.QueryEscape(t.Replacement.Text(s)) }))
 		}
 		if rest[i] != '/' || separator == '/' { // a slash in a query begins no path
 			separator = rest[i]
@@ -165,21 +164,24 @@ func (t *Texts) URL(u string) string {
 	}
 }
 
-// url masks the URL of m.
-func (t *Texts) url(m *message.Message) {
-	if m.URL == nil {
-		return
+// mask masks t, each of its pieces decoded.
+func (t *Texts) mask(of piece) ([]byte, error) {
+	switch s := string(of.raw); {
+	case of.leaf != nil:
+		return t.leaf(*of.leaf)
+	case of.where == "/path":
+		masked := t.URL(s)
+		plain := unescaped(masked)
+		if whole := t.String(plain); whole != plain { // over several segments
+			return []byte((&url.URL{Path: whole}).EscapedPath()), nil
+		}
+		return []byte(masked), nil
+	case of.where == "/query":
+		return t.form(of.raw), nil
+	case of.where == "/fragment" || of.where == "/user" || strings.IndexByte(s, '%') >= 0:
+		return []byte(t.URL(s)), nil
 	}
-	u := *m.URL
-	if masked := t.URL(u.EscapedPath()); masked != u.EscapedPath() {
-		setPath(&u, masked)
-	}
-	if plain := t.String(u.Path); plain != u.Path { // over several segments
-		u.Path, u.RawPath = plain, ""
-	}
-	u.Opaque, u.RawQuery = t.URL(u.Opaque), strings.TrimPrefix(t.URL("?"+u.RawQuery), "?")
-	maskFragment(&u, t.URL)
-	m.URL = &u
+	return t.Text(of.raw), nil
 }
 
 // leaf masks a piece of a body.
@@ -190,7 +192,12 @@ func (t *Texts) leaf(l Leaf) ([]byte, error) {
 	case l.Kind == media.XML:
 		return t.XML(l.Text)
 	case l.Kind == media.Form && !LooksLikeJSON(l.Text):
-		return []byte(strings.TrimPrefix(t.URL("?"+string(l.Text)), "?")), nil
+		return t.form(l.Text), nil
 	}
 	return t.Lines(l.Text)
+}
+
+// form masks the names and values of a form, or of a query.
+func (t *Texts) form(raw []byte) []byte {
+	return []byte(strings.TrimPrefix(t.URL("?"+string(raw)), "?"))
 }
