@@ -255,11 +255,10 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // calling is a request through a primary RoundTripper that is going to be copied.
 type calling struct {
 	job
-	answer  capture.Response
-	request *http.Request                  // the caller's
-	body    atomic.Pointer[capture.Body]   // of the latest attempt; nil where nothing is recorded
-	over    atomic.Bool                    // no attempt is recorded any more
-	kept    atomic.Pointer[capture.Answer] // what records the answer's body
+	answer   capture.Response
+	request  *http.Request                  // the caller's
+	attempts capture.Attempts               // of the primary, if the body has to be recorded
+	kept     atomic.Pointer[capture.Answer] // what records the answer's body
 }
 
 func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (resp *http.Response, err error) {
@@ -276,10 +275,14 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 	if m.timing == Parallel {
 		m.besidePrimary(&c.job, func() { c.kept.Load().Drop() })
 	}
-	body, known := ownBody(r)
+	body, known := capture.Own(r)
 	out := r
 	if !known {
-		out = c.tee(m)
+		c.attempts.Init(m.pool, m.maxBody)
+		if m.timing == Parallel {
+			c.attempts.Early = m.startEarly(&c.job, r)
+		}
+		out = c.attempts.Request(r)
 	} else if m.timing == Parallel {
 		if w := m.startCall(&c.job, r, body); w != 0 {
 			m.tally.add(r, w)
@@ -354,24 +357,6 @@ func isJSON(h fields.Snapshot) bool {
 	return false
 }
 
-// ownBody returns a reader of what the body of r holds where the body need not be recorded,
-// because it is in memory or there is none. Net/http sends a body in memory together with
-// the header, and sends it again on a new connection, but only if it knows its type: the
-// primary must get it as it is. What Expect holds back may never be sent, so it is recorded.
-func ownBody(r *http.Request) (body func() (io.ReadCloser, error), known bool) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil, true
-	}
-	memory, length := capture.Memory(r.Body)
-	if memory == nil || len(r.Header["Expect"]) > 0 {
-		return nil, false
-	}
-	if length < r.ContentLength && r.GetBody != nil { // it has been sent before
-		return r.GetBody, true
-	}
-	return func() (io.ReadCloser, error) { return memory, nil }, true
-}
-
 // takeBody gives j a copy of the body of r, nil where there is none.
 func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, error)) code {
 	if open == nil {
@@ -383,7 +368,7 @@ func (m *Mirror) takeBody(j *job, r *http.Request, open func() (io.ReadCloser, e
 		if err != nil || body == nil {
 			return err
 		}
-		j.body, end = capture.ReadBody(body, announced(r), m.pool, m.maxBody)
+		j.body, end = capture.ReadBody(body, capture.Announced(r), m.pool, m.maxBody)
 		return nil
 	})
 	return bodyVerdict(end)
@@ -398,69 +383,17 @@ func (m *Mirror) startCall(j *job, r *http.Request, open func() (io.ReadCloser, 
 	return m.start(j, r)
 }
 
-// announced is the length of the body of r, -1 if unknown, for which a client's request has 0.
-func announced(r *http.Request) int64 {
-	if r.ContentLength == 0 {
-		return -1
-	}
-	return r.ContentLength
-}
-
-// tee returns the request that the primary gets: the caller's, with its body recorded.
-// An attempt that the primary makes again is recorded anew.
-func (c *calling) tee(m *Mirror) *http.Request {
-	length := announced(c.request)
-	var early func(*capture.Buffer, error) bool
-	if m.timing == Parallel {
-		early = m.startEarly(&c.job, c.request)
-	}
-	record := func(body io.ReadCloser) io.ReadCloser {
-		if c.over.Load() {
-			return body
-		}
-		b := &capture.Body{}
-		b.Init(body, length, m.pool, m.maxBody)
-		if early != nil {
-			b.Early(early)
-		}
-		discard(c.body.Swap(b))
-		if c.over.Load() {
-			discard(b)
-		}
-		return b.Client()
-	}
-	out := *c.request
-	out.Body = record(c.request.Body)
-	if get := c.request.GetBody; get != nil {
-		out.GetBody = func() (io.ReadCloser, error) {
-			body, err := get()
-			if err != nil {
-				return body, err
-			}
-			return record(body), nil
-		}
-	}
-	return &out
-}
-
-// discard ends a recording that is of no use.
-func discard(b *capture.Body) {
-	if b != nil {
-		buf, _ := b.Stop()
-		buf.Release()
-	}
-}
-
 // called runs when the exchange is complete, or has come to nothing.
 func (m *Mirror) called(c *calling, w code) {
 	c.ended = time.Now()
 	defer m.observe(c.before, c.ended)
-	running, end := m.running(&c.job), capture.Complete
-	c.over.Store(true)
-	if body := c.body.Load(); running {
-		discard(body)
-	} else if body != nil {
-		c.job.body, end = body.Stop()
+	end := capture.Complete
+	if body := c.attempts.Stop(); body == nil {
+		m.running(&c.job)
+	} else if m.running(&c.job) {
+		body.Discard()
+	} else {
+		c.body, end = body.Stop()
 		c.trailer = fields.Take(c.request.Trailer, nil)
 	}
 	switch {
@@ -472,7 +405,6 @@ func (m *Mirror) called(c *calling, w code) {
 	}
 	r := c.request
 	c.request = nil // it holds a body, and the copy may wait
-	c.body.Store(nil)
 	m.primaryDone(&c.job, r, r, w)
 }
 
