@@ -409,3 +409,27 @@ func TestWhatARecordMaskWritesCountsAgainstTheBudget(t *testing.T) {
 		require.NoError(t, m.Close())
 	}
 }
+
+func TestALongRequestIDIsCut(t *testing.T) {
+	r := get()
+	r.Header.Set("X-Request-Id", strings.Repeat("i", 200))
+	assert.Equal(t, strings.Repeat("i", 128), exchange(t, ok, candidate(), r).ID)
+}
+
+// What a difference holds of a value is its beginning, wherever the value stands.
+func TestLongValuesOfDifferencesAreCut(t *testing.T) {
+	answer := func(v string) said {
+		long := strings.Repeat(v, 5_000)
+		return said{header: http.Header{"Content-Type": {"application/json"}, "X-A": {long}}, body: `{"a":"` + long + `"}`}
+	}
+	text := func(v string) said { return saidLines(strings.Repeat(v, 5_000)) }
+	diffs := append(exchange(t, answer("a"), shadow.InProcess("v2", answer("b")), get()).Diffs,
+		exchange(t, text("a"), shadow.InProcess("v2", text("b")), get()).Diffs...)
+	require.Len(t, diffs, 3)
+	for _, d := range diffs {
+		for _, value := range []string{string(d.Primary), string(d.Shadow)} {
+			assert.Greater(t, len(value), 1_000, d.Path)
+			assert.LessOrEqual(t, len(value), 1<<10+20, d.Path)
+		}
+	}
+}

@@ -274,3 +274,41 @@ func TestMultipartIsReadUpToADepth(t *testing.T) {
 		assert.NoError(t, r.ErrA)
 	}
 }
+
+// A body of more small parts than its size allows is not compared, and one of as many as it
+// allows is.
+func TestBodiesOfVeryManySmallPartsAreUncompared(t *testing.T) {
+	for contentType, f := range map[string]struct{ before, part, after string }{
+		"application/x-www-form-urlencoded": {"", "a&", "z=1"},
+		"text/xml":                          {"<r>", "<a/>", "</r>"},
+		"application/x-ndjson":              {"", "1\n", "2\n"},
+		"multipart/mixed; boundary=b":       {"", "--b\n\n\n", "--b--"},
+	} {
+		c := comparerFor(contentType)
+		compare := func(n int) Result {
+			return c.Compare([]byte(f.before+strings.Repeat(f.part, n)+f.after), []byte(f.before+strings.Repeat(f.part, n+1)+f.after), "")
+		}
+		few := compare(3_000)
+		assert.NoError(t, few.Err, contentType)
+		assert.NotEmpty(t, few.Diffs, contentType)
+		many := compare(60_000)
+		assert.ErrorIs(t, many.Err, errDense, contentType)
+		assert.Empty(t, many.Diffs, contentType)
+	}
+}
+
+// A text of more lines than its size allows is compared as one value.
+func TestATextOfVeryManyLinesIsOneValue(t *testing.T) {
+	c := comparerFor("text/plain")
+	compare := func(n int) Result {
+		text := strings.Repeat("\n", n)
+		return c.Compare([]byte("first"+text+"last"), []byte("other"+text+"end"), "/body")
+	}
+	few := compare(8_000)
+	require.NoError(t, few.Err)
+	assert.Len(t, few.Diffs, 2, "lines")
+	many := compare(10_000)
+	require.NoError(t, many.Err)
+	require.Len(t, many.Diffs, 1)
+	assert.Equal(t, "/body", many.Diffs[0].Path)
+}

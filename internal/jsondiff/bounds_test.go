@@ -201,3 +201,17 @@ func TestPathsTakeBoundedMemory(t *testing.T) {
 	assert.Less(t, len(r.Diffs[0].Path), 5<<10)
 	assert.True(t, strings.HasPrefix(r.Diffs[0].Path, "/abc/abc/") && strings.HasSuffix(r.Diffs[0].Path, "/abc/abc"))
 }
+
+// Arrays of more values than their size allows are paired by index. In all others an element
+// that was inserted is one difference.
+func TestVeryDenseArraysArePairedByIndex(t *testing.T) {
+	c := New(Options{MaxDiffs: 10})
+	compare := func(n int) []Diff {
+		list := strings.Repeat("1,2,", n/2)
+		return c.Compare([]byte("["+list+"0]"), []byte("[7,"+list+"0]"), "").Diffs
+	}
+	few := compare(8_000)
+	require.Len(t, few, 1)
+	assert.Equal(t, Extra, few[0].Kind)
+	assert.Len(t, compare(20_000), 10)
+}
