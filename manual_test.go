@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/goshadow/shadow/internal/compare"
 )
 
 // defaultsOf returns the rows of the manual's table of defaults, made of what New uses without
@@ -45,7 +47,7 @@ func defaultsOf(t *testing.T) map[string]string {
 	require.Equal(t, AfterPrimary, c.timing)
 	require.Nil(t, c.propagator)
 	require.Nil(t, c.logger)
-	rules, ok := c.comparator.(*RuleComparator)
+	_, ok := c.comparator.(*RuleComparator)
 	require.True(t, ok)
 	return map[string]string{
 		"WithName":           "the name of the target",
@@ -61,7 +63,7 @@ func defaultsOf(t *testing.T) map[string]string {
 		"WithRecordMasker":   none(c.recordMaskers == nil) + "; credentials are masked in reports always",
 		"WithLeakCheck":      none(c.leakCheck == nil),
 		"WithComparator":     "that of `WithCompare`",
-		"WithCompare":        fmt.Sprintf("`CompareOptions{}`: at most %d differences", rules.maxDiffs),
+		"WithCompare":        fmt.Sprintf("`CompareOptions{}`: at most %d differences", compare.DefaultMaxDiffs),
 		"WithReporter":       none(c.reporters == nil),
 		"WithRoute":          "method and pattern, else method and a template of the path",
 		"WithContextKeys":    none(c.contextKeys == nil),

@@ -97,7 +97,8 @@ type Comparer struct {
 // share a Comparer share its slots, and two Comparers of one mirror have slots each.
 const maxComparing = 8
 
-const defaultMaxDiffs = 100
+// DefaultMaxDiffs is Options.MaxDiffs if it is 0.
+const DefaultMaxDiffs = 100
 
 // ErrBody is shadow.ErrBody, which the errors of comparisons wrap.
 var ErrBody = errors.New("shadow: body cannot be compared")
@@ -173,7 +174,7 @@ func New(o Options) (*Comparer, error) {
 	case o.MaxDiffs < 0:
 		fail("MaxDiffs: %d is negative", o.MaxDiffs)
 	case o.MaxDiffs == 0:
-		c.maxDiffs = defaultMaxDiffs
+		c.maxDiffs = DefaultMaxDiffs
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
