@@ -58,7 +58,7 @@ func defaultsOf(t *testing.T) map[string]string {
 		"WithQueue":          fmt.Sprintf("%d copies, %d MiB", c.queue, c.queueBytes>>20),
 		"WithMaxBody":        fmt.Sprintf("%d MiB, or the bytes of `WithQueue` if those are fewer", c.maxBody>>20),
 		"WithControl":        none(c.control == nil),
-		"WithControlRate":    fmt.Sprint(control.controlShare.probability()),
+		"WithControlRate":    fmt.Sprint(control.controlShare.Probability()),
 		"WithMasker":         none(c.maskers == nil),
 		"WithRecordMasker":   none(c.recordMaskers == nil) + "; credentials are masked in reports always",
 		"WithLeakCheck":      none(c.leakCheck == nil),
