@@ -18,8 +18,7 @@ const maskedText = redact.Masked
 
 var maskedJSON = []byte(`"` + maskedText + `"`)
 
-// masker is every Masker of this package: a rule of the engine, and what MaskAll and MaskWith were
-// given.
+// masker is every Masker of this package: a rule of the engine, and the arguments of MaskAll.
 type masker struct {
 	rule *redact.Rule
 	of   []Masker
@@ -118,17 +117,15 @@ func Hash() Replacement { return replacement{redact.Hash()} }
 //
 // The key must be random and at least 16 bytes long; Tokenize keeps no reference to it. Anybody who
 // has it can undo or guess tokens: this is pseudonymisation, not anonymisation. A new key means new
-// tokens everywhere, so give it to all replicas at once, and change it when nothing is to be joined
-// any more, such as between two releases. Very short numbers have few values to hide among: redact
-// those instead.
+// tokens everywhere: give it to all replicas at once, between two releases, when nothing is to be
+// joined any more. Very short numbers have few values to hide among: redact those instead.
 func Tokenize(key []byte) Replacement { return replacement{redact.Tokenize(key)} }
 
 // MaskWith masks what the maskers m find, with r in the place of "[masked]":
 //
 //	shadow.MaskWith(shadow.Tokenize(key), shadow.MaskJSON("$..email"), shadow.MaskQuery("email"))
 //
-// It takes the built-in maskers that find values. Any other, and an r with a bad key, are an error
-// of New.
+// It takes the built-in maskers that find values. Any other, and a bad key, are an error of New.
 func MaskWith(r Replacement, m ...Masker) Masker {
 	with := redact.Replacement{Err: errors.New("nil Replacement")}
 	if !isNil(r) {
@@ -253,10 +250,9 @@ func MaskDetected(kinds ...DetectorKind) Masker {
 	return &masker{rule: redact.MaskDetected(kindNames(kinds)...)}
 }
 
-func kindNames(kinds []DetectorKind) []string {
-	names := make([]string, len(kinds))
-	for i, kind := range kinds {
-		names[i] = string(kind)
+func kindNames(kinds []DetectorKind) (names []string) {
+	for _, kind := range kinds {
+		names = append(names, string(kind))
 	}
 	return names
 }
@@ -368,9 +364,7 @@ type leakCheck struct {
 }
 
 // watches reports whether copies to t are checked.
-func (c *leakCheck) watches(t *Target) bool {
-	return c != nil && (t.Masker != nil || !t.local())
-}
+func (c *leakCheck) watches(t *Target) bool { return c != nil && (t.Masker != nil || !t.local()) }
 
 // detectors returns the names of what is looked for.
 func (c *leakCheck) detectors() []string {

@@ -14,7 +14,7 @@ type Walk struct {
 	// Leaf masks a piece of a body that is in one format. It returns l.Text itself where
 	// nothing changes.
 	Leaf func(l Leaf) ([]byte, error)
-	// Part tells what takes the place of the part of a form with a name, if anything. Nil
+	// Part returns what takes the place of the part of a form with a name, if anything. Nil
 	// is nothing, ever.
 	Part func(name string) (r Replacement, ok bool)
 	// Text masks the header fields of a part. Nil leaves them alone.

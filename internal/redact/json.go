@@ -324,7 +324,7 @@ func text(literal []byte) string {
 
 func escaped(text []byte) bool { return bytes.IndexByte(text, '\\') >= 0 }
 
-// LooksLikeJSON tells whether a body that is called something else may hold members that
+// LooksLikeJSON reports whether a body that is called something else may hold members that
 // a rule is about: whether it begins like an object or an array.
 func LooksLikeJSON(body []byte) bool {
 	text := bytes.TrimLeft(body, " \t\r\n\x00\x1e\xef\xbb\xbf\xff\xfe") // white space, RS, byte order marks, UTF-16

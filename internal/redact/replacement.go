@@ -1,10 +1,17 @@
-// Package redact replaces values inside encoded data and leaves every other byte as
-// it is.
+// Package redact replaces values in messages and leaves every other byte as it is. It is the engine
+// behind the maskers of the root and the leak check.
 //
-// What is replaced is found where package media and package jsonscan find it, which the
-// comparisons use too: json.go, form.go, multipart.go, events.go and xml.go each replace
-// in one format, body.go goes through bodies inside of bodies, and url.go and cookie.go
-// do header fields. What cannot be read to its end is an error: it may hide anything.
+//	rule.go          Rule, a mask for messages: its parts, and what is known of it
+//	coverage.go      which bodies the rules look into: others fail closed
+//	gate.go, body.go the one gate to bodies, and the walk through bodies inside of bodies
+//	encoded.go       the one walk through the texts of a message; nested.go: documents in values
+//	json.go, form.go, xml.go, multipart.go, events.go  one format each
+//	header.go, cookie.go, query.go, path.go, url.go, credentials.go  header fields and URLs
+//	patterns.go, text.go, detected.go, leak.go  what is found by its looks
+//	replacement.go, hash.go  what takes the place of a value
+//
+// Values are found where package media and package jsonscan find them, which the comparisons use
+// too. What cannot be read to its end is an error: it may hold anything.
 package redact
 
 import (
@@ -50,10 +57,10 @@ type Tokenizer interface {
 	Number(raw string) string // of a JSON number: a JSON text
 }
 
-// Drops tells whether r leaves nothing.
+// Drops reports whether r leaves nothing.
 func (r Replacement) Drops() bool { return r.drop }
 
-// Tokens tells whether what takes the place of a value may look like it.
+// Tokens reports whether what takes the place of a value may look like it.
 func (r Replacement) Tokens() bool { return r.token != nil }
 
 // Number is what takes the place of a JSON number: a JSON text.

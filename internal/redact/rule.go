@@ -142,7 +142,7 @@ func (r *Rule) Same(other *Rule) bool {
 	if r == other {
 		return true
 	}
-	return r.user != nil && reflect.TypeOf(r.user) == reflect.TypeOf(other.user) && reflect.TypeOf(r.user).Comparable() && r.user == other.user
+	return r.user != nil && reflect.TypeOf(r.user).Comparable() && r.user == other.user
 }
 
 // HidesValues reports whether r looks for values of traffic, which reports should hide too.

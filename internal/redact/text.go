@@ -122,7 +122,7 @@ func (t *Texts) Lines(text []byte) ([]byte, error) {
 	return t.Text(text), nil
 }
 
-// IsText tells whether bytes of which nothing is known are text: UTF-8 without NUL.
+// IsText reports whether bytes of which nothing is known are text: UTF-8 without NUL.
 func IsText(body []byte) bool { return utf8.Valid(body) && !slices.Contains(body, 0) }
 
 // URL masks the segments of the path of a URL, as it is written, and the names and values
