@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mirrortest"
 	"github.com/goshadow/shadow/sampling"
 )
 
@@ -374,4 +375,48 @@ pass     marks: no other mark of a shadow copy`, m.Explain(asked("GET")).String(
 	assert.Equal(t, "not copied: method", strings.SplitN(e.String(), "\n", 2)[0])
 	assert.Contains(t, e.String(), "unknown  body: its length is not known; at most 1048576 bytes are kept")
 	assert.Empty(t, e.Later, "nothing comes later")
+}
+
+// What Explain says and what becomes of a request never differ: both ask the same checks in the
+// same order.
+func TestExplainAgreesAboutRandomRequests(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	one := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	seen := map[shadow.Reason]int{}
+	for _, s := range []shadow.Sampler{shadow.Rate(1), shadow.Rate(0), shadow.When(func(r *http.Request) bool { return r.Header.Get("X-User") != "" })} {
+		m, _ := mirrortest.New(t, mirrortest.Candidate(), shadow.WithSampler(s), shadow.WithMaxBody(7), shadow.WithMethods("GET", "POST", "OPTIONS"))
+		for range 3000 {
+			r := httptest.NewRequest("GET", "/orders/1", strings.NewReader("12345678"[:rnd.IntN(9)]))
+			r.Method = one("", "GET", "POST", "OPTIONS", "PUT", "CONNECT")
+			for _, field := range []string{"Upgrade: h2c", "Upgrade: websocket", "Shadow-Request: 1", "Baggage: shadow=true", "X-Mirror: 1", "X-Shadow-Traffic: 1",
+				"X-Http-Method-Override: PUT", "X-Http-Method-Override: GET", "X-User: ann", "X-User: ann"} {
+				if name, value, _ := strings.Cut(field, ": "); rnd.IntN(12) == 0 {
+					r.Header.Add(name, value)
+				}
+			}
+			switch rnd.IntN(20) {
+			case 0:
+				r.URL = nil
+			case 1:
+				r.URL.Opaque = "orders"
+			case 2:
+				r.RequestURI = "*"
+			case 3:
+				r.Host = "orders-shadow"
+			case 4:
+				r.ContentLength = -1
+			}
+			e := m.Explain(r)
+			got := became(t, m, r)
+			if e.Reason != "" || got == "" {
+				require.Equal(t, e.Reason, got, "%v", e)
+			} else {
+				require.Contains(t, e.Later, got, "%v", e)
+			}
+			seen[e.Reason]++
+		}
+	}
+	for _, reason := range []shadow.Reason{"", shadow.ReasonMethod, shadow.ReasonNotSampled, shadow.ReasonUpgrade, shadow.ReasonInvalid, shadow.ReasonLoop, shadow.ReasonBodyTooLarge} {
+		assert.Greater(t, seen[reason], 20, reason)
+	}
 }
