@@ -25,7 +25,6 @@ import (
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
-	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -359,21 +358,6 @@ func (c *copyRun) settle() {
 	c.m.settle(c.j, c.res.Route, c.end)
 }
 
-// settle counts how the copy of j ended. Name is its route, empty while the primary has not
-// answered.
-func (m *Mirror) settle(j *job, name string, end code) {
-	if !m.unobserved {
-		from := route.Guessed
-		if name == "" {
-			name = m.labels.Route("", j.method, &j.url)
-		} else {
-			from = m.labels.Origin(j.route, j.resp.Status)
-		}
-		m.coverage.count(name, from, end)
-	}
-	m.queue.Settle(int(end))
-}
-
 func (j *job) claim() bool { return j.claimed.CompareAndSwap(false, true) }
 
 // giveUp reports a copy that is late as a timeout. Its worker stays taken until both have
@@ -592,7 +576,7 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 	told, masked := 0, false
 	defer func() {
 		if !masked || told < len(m.listeners) {
-			m.unreported.Add(1)
+			m.ledger.Record(codeUnreported)
 		}
 	}()
 	defer func() { // runs too if a Masker exits the goroutine

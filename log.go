@@ -65,20 +65,6 @@ func (k EventKind) counted() bool {
 	return false
 }
 
-// lost returns how many copies have been lost since New for what k is about.
-func (m *Mirror) lost(k EventKind) (n uint64) {
-	if k = k.about(); k == EventUnreported {
-		return m.unreported.Load()
-	}
-	ended, _, _ := m.queue.Counts(make([]uint64, 0, numCodes))
-	for c := codeMatch; c < numCodes; c++ {
-		if codes[c].event == k {
-			n += m.tally.read(c) + ended[c]
-		}
-	}
-	return n
-}
-
 // A kind of events is logged logBurst times, and then once in logEvery.
 const (
 	logBurst = 10

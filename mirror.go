@@ -18,6 +18,7 @@ import (
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/handle"
 	"github.com/goshadow/shadow/internal/handover"
+	"github.com/goshadow/shadow/internal/ledger"
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
@@ -150,7 +151,7 @@ func (t *Target) connect() {
 type Mirror struct {
 	*config
 	stops         limit.Stops // why nothing is copied now
-	tally         tally
+	ledger        *ledger.Ledger
 	pool          *capture.Pool
 	decoders      chan struct{} // one for each body that is being decoded: see decode
 	queue         *queue.Queue[*job]
@@ -168,16 +169,14 @@ type Mirror struct {
 	telemetry     *telemetry.Telemetry
 	limits        *limit.Limits
 	episodes      []episode // of watchLosses
-	coverage      coverage
-	quick         bool // the Sampler neither panics nor takes long
+	quick         bool      // the Sampler neither panics nor takes long
 	loops         target.Loops
 
-	unreported atomic.Uint64
-	finished   atomic.Uint64 // results, up to which unused rules are not reported
-	warned     atomic.Bool   // of EventCredentials
-	told       sync.Map      // of EventMaskFailed: what and for which rule
-	panics     sync.Map      // of user code that panicked already: its name
-	events     eventLog
+	finished atomic.Uint64 // results, up to which unused rules are not reported
+	warned   atomic.Bool   // of EventCredentials
+	told     sync.Map      // of EventMaskFailed: what and for which rule
+	panics   sync.Map      // of user code that panicked already: its name
+	events   eventLog
 }
 
 // maxDecoders is how many bodies are decoded at a time, if there are as many processors:
@@ -203,11 +202,11 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.connect()
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), tally: newTally(), episodes: episodes()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), ledger: newLedger(), episodes: episodes()}
 	m.loops.Init()
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
 	m.answered = handover.Complete[code](m.base)
-	m.queue = queue.New(c.concurrency, c.queue, int(numCodes), m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
+	m.queue = queue.New(c.concurrency, c.queue, m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
 	records := slices.Concat([]Masker{&masker{rule: redact.MaskCredentials()}}, c.maskers, c.recordMaskers)
 	m.mask = newMaskAll("WithMasker", records)
 	masks := []Masker{c.target.Masker}
@@ -321,13 +320,9 @@ func (m *Mirror) Shutdown(ctx context.Context) error {
 	settled := m.queue.Close()
 	err := m.await(ctx, settled)
 	if err != nil {
-		for _, j := range m.queue.Drop(int(codeShutDown)) {
+		for _, j := range m.queue.Drop(func() { m.ledger.Record(codeShutDown) }) {
 			j.discard()
-			name := ""
-			if _, answered := j.primary.Get(); answered {
-				name = j.route
-			}
-			m.coverage.count(m.labels.Route(name, j.method, &j.url), m.labels.Origin(name, 0), codeShutDown)
+			m.routeOfJob(j).Record(codeShutDown)
 		}
 	}
 	err = errors.Join(err, m.flush(ctx), m.telemetry.Flush(ctx))

@@ -1,18 +1,63 @@
 package shadow
 
 import (
+	"cmp"
 	"fmt"
+	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/goshadow/shadow/internal/composite"
+	"github.com/goshadow/shadow/internal/ledger"
+	"github.com/goshadow/shadow/internal/route"
+	"github.com/goshadow/shadow/internal/telemetry"
+)
+
+// Reason is why a request was not copied, or why its copy was given up. It is one of the
+// constants, so it fits a metric.
+type Reason string
+
+// Reasons of Stats.Skipped: the request was never meant to be copied.
+const (
+	ReasonDisabled          Reason = "disabled"           // SetEnabled(false)
+	ReasonMethod            Reason = "method"             // not one of WithMethods
+	ReasonNotSampled        Reason = "not-sampled"        // the Sampler said no
+	ReasonSamplerFailed     Reason = "sampler-failed"     // the Sampler panicked
+	ReasonLoop              Reason = "loop"               // it is a shadow copy itself, by its mark or a host that ends in "-shadow" (Envoy, Istio)
+	ReasonUpgrade           Reason = "upgrade"            // CONNECT, Upgrade or a 101 answer
+	ReasonInvalid           Reason = "invalid"            // no valid HTTP request: it cannot be sent
+	ReasonPrimaryPanicked   Reason = "primary-panicked"   // the primary panicked or exited its goroutine
+	ReasonPrimaryFailed     Reason = "primary-failed"     // the primary RoundTripper returned an error
+	ReasonPrimaryRefused    Reason = "primary-refused"    // the primary answered 429 or 503
+	ReasonPrimaryIncomplete Reason = "primary-incomplete" // its answer was cut short, not read to the end, or not there in time for a Parallel copy
+	ReasonHijacked          Reason = "hijacked"           // the primary took over the connection
+	ReasonClientGone        Reason = "client-gone"        // the client left before the answer was complete
+)
+
+// Reasons of Stats.Dropped: the request was meant to be copied and lost to a limit.
+const (
+	ReasonBodyTooLarge Reason = "body-too-large" // the request body is over WithMaxBody
+	ReasonBodyUnread   Reason = "body-unread"    // the primary did not read the request body to its end
+	ReasonBodyFailed   Reason = "body-failed"    // the request body ended in an error
+	ReasonQueueFull    Reason = "queue-full"     // as many copies wait as WithQueue allows
+	ReasonBytesFull    Reason = "bytes-full"     // as many bytes are held as WithQueue allows
+	ReasonMaskFailed   Reason = "mask-failed"    // the target's Masker failed: nothing was sent
+	ReasonLeak         Reason = "leak"           // the leak check found something in the masked copy: nothing was sent
+	ReasonShutDown     Reason = "shut-down"      // Shutdown or Close
+	ReasonBreakerOpen  Reason = "breaker-open"   // the target does not cope: see BreakerOptions
+	ReasonOverload     Reason = "overload"       // the process is overloaded: see LoadSheddingOptions
+	ReasonOverhead     Reason = "overhead"       // the Mirror takes too long itself: see OverheadOptions
+	ReasonBudget       Reason = "budget"         // all that copies may use is used: see Budget
+	ReasonExpired      Reason = "expired"        // the copy waited in the queue for longer than Target.Timeout: nothing was sent
 )
 
 // code says how a request ended: 0 while it goes on, else the position in codes of its
 // Outcome or Reason.
-type code uint8
+type code = ledger.Code
 
 const (
 	codeMatch code = iota + 1
@@ -48,6 +93,8 @@ const (
 	codeBudget
 	codeExpired
 
+	codeUnreported
+
 	numCodes
 )
 
@@ -58,17 +105,18 @@ const (
 	outcome group = ""        // its own name is the outcome
 	skipped group = "skipped" // Stats.Skipped
 	dropped group = "dropped" // Stats.Dropped
+	aside   group = "aside"   // a field of Stats of its own: these are results
 )
 
 // codes describes each code.
 var codes = [numCodes]struct {
 	name  Reason // or Outcome
 	group group
-	// byRoute is set where the code is about the request itself, or there was no room for its
-	// copy: requests that end so before the primary runs are counted by route. Other codes of
-	// that time stop all requests, whatever their routes.
+	// byRoute is set if the code is about the request itself, or there was no room for its copy.
+	// Requests that end so before the primary runs are each counted by route. The other codes of
+	// that time stop all requests, so routes are estimated.
 	byRoute bool
-	event   EventKind // that reports such losses; empty if none does
+	event   EventKind // reports such losses; empty if none does
 }{
 	codeMatch:      {name: Reason(Match), group: outcome},
 	codeMismatch:   {name: Reason(Mismatch), group: outcome},
@@ -102,6 +150,8 @@ var codes = [numCodes]struct {
 	codeOverhead:     {name: ReasonOverhead, group: dropped, event: EventOverhead},
 	codeBudget:       {name: ReasonBudget, group: dropped, event: EventBudgetSpent},
 	codeExpired:      {name: ReasonExpired, group: dropped, event: EventDropped},
+
+	codeUnreported: {group: aside, event: EventUnreported},
 }
 
 // codeOf returns the code of an outcome.
@@ -112,6 +162,273 @@ func codeOf(o Outcome) code {
 		}
 	}
 	panic("shadow: unknown outcome " + string(o))
+}
+
+// Stats is the ledger of a Mirror at one instant. Every request that reached a
+// wrapped handler or transport and is done with is in exactly one place:
+//
+//	Requests = sum(Skipped) + sum(Dropped) + Match + Mismatch + Failed + Uncompared + Queued + Running
+//
+// A request whose primary is still answering is not counted yet, unless its copy is under
+// way beside it: see Parallel.
+type Stats struct {
+	Requests uint64            // all that reached a wrapped handler or transport
+	Skipped  map[Reason]uint64 // never meant to be copied; only reasons that occurred
+	Dropped  map[Reason]uint64 // meant to be copied, lost to a limit; only reasons that occurred
+
+	Match, Mismatch, Failed, Uncompared uint64 // by Outcome
+
+	Queued      int   // copies that wait for a worker
+	Running     int   // copies on their way to a Result
+	QueuedBytes int64 // bytes held for copies, those of requests that are still being answered included
+
+	// Unreported are the results that a Reporter failed on, and those whose record could not be
+	// masked, which were reported without their content: see ErrWithheld.
+	Unreported uint64
+	Loops      uint64 // copies that came back to this Mirror, also counted under ReasonLoop: see EventLoop
+
+	Concurrency int                    // copies that may run at a time: WithConcurrency, less under overload
+	Overhead    Overhead               // of the Mirror on the requests that it copied
+	Targets     map[string]TargetStats // the target and the control, by Target.Name
+	Budget      Usage                  // in the current window of WithBudget, by all targets; empty without a Budget
+}
+
+// Overhead is what a Mirror added to the requests since New: see OverheadOptions.
+type Overhead struct {
+	Requests uint64
+	P50, P99 time.Duration // at most a quarter too long; what is over a second is a second
+}
+
+// TargetStats is what a Mirror knows about one target.
+type TargetStats struct {
+	Breaker BreakerState
+	Usage   Usage // since New
+}
+
+// Stats reads the ledger at one instant.
+func (m *Mirror) Stats() Stats {
+	m.mustExist("Stats")
+	s, _ := m.stats()
+	return s
+}
+
+// stats returns the Stats, and the counters by code that they were made of.
+func (m *Mirror) stats() (s Stats, counts [numCodes]uint64) {
+	s = Stats{Skipped: map[Reason]uint64{}, Dropped: map[Reason]uint64{}, QueuedBytes: m.pool.Held(), Loops: m.loops.Count()}
+	s.Queued, s.Running = m.queue.Counts(func() { m.ledger.Recorded(counts[:0]) })
+	s.Requests = uint64(s.Queued) + uint64(s.Running)
+	fields := [numCodes]*uint64{
+		codeMatch: &s.Match, codeMismatch: &s.Mismatch, codeFailed: &s.Failed, codeUncompared: &s.Uncompared,
+		codeUnreported: &s.Unreported,
+	}
+	for c := codeMatch; c < numCodes; c++ {
+		counts[c] += m.ledger.Skipped(c)
+		switch codes[c].group {
+		case skipped:
+			put(&s.Skipped, codes[c].name, counts[c])
+		case dropped:
+			put(&s.Dropped, codes[c].name, counts[c])
+		default:
+			*fields[c] = counts[c]
+		}
+		if codes[c].group != aside {
+			s.Requests += counts[c]
+		}
+	}
+	m.limitStats(&s)
+	return s, counts
+}
+
+// read returns the Stats for metrics.
+func (m *Mirror) read() telemetry.Reading {
+	s, counts := m.stats()
+	r := telemetry.Reading{Queued: s.Queued, Running: s.Running, Bytes: s.QueuedBytes,
+		Unreported: s.Unreported, Enabled: m.Enabled(), Concurrency: s.Concurrency, Budget: shares(s.Budget, m.config.budget)}
+	for name, t := range s.Targets {
+		r.Targets = append(r.Targets, telemetry.Target{Name: name, Breaker: int64(slices.Index(breakerStates[:], t.Breaker)),
+			Requests: t.Usage.Requests, Bytes: t.Usage.Bytes, CPU: t.Usage.CPU})
+	}
+	for c := codeMatch; c < numCodes; c++ {
+		switch name, group := string(codes[c].name), string(codes[c].group); {
+		case codes[c].group == outcome:
+			r.Requests = append(r.Requests, telemetry.Count{Outcome: name, N: counts[c]})
+		case codes[c].group != aside && counts[c] > 0:
+			r.Requests = append(r.Requests, telemetry.Count{Outcome: group, Reason: name, N: counts[c]})
+		}
+	}
+	return r
+}
+
+// lost returns how many copies, or results, were lost since New for what events of kind k are
+// about.
+func (m *Mirror) lost(k EventKind) (n uint64) {
+	k = k.about()
+	for c := codeMatch; c < numCodes; c++ {
+		if codes[c].event == k {
+			n += m.ledger.Total(c)
+		}
+	}
+	return n
+}
+
+// RouteCoverage is what became of the requests of one route. It is plain data.
+type RouteCoverage struct {
+	Route      string `json:"route"`
+	Match      uint64 `json:"match"`
+	Mismatch   uint64 `json:"mismatch"`
+	Failed     uint64 `json:"failed"`
+	Uncompared uint64 `json:"uncompared"`
+	// Lost are the requests that were sampled and not copied, or whose copy was given up.
+	Lost map[Reason]uint64 `json:"lost,omitempty"`
+	// Passed estimates how many requests went by before that, because of their method, the
+	// Sampler, or a limit that stopped all of them. Of each Reason the first 64 requests and
+	// then one in 64 are looked at, by each of up to twice GOMAXPROCS counters.
+	Passed map[Reason]uint64 `json:"passed,omitempty"`
+	// Why lists the reasons for which no answers were compared, the main one first. It is empty
+	// if some were.
+	Why string `json:"why,omitempty"`
+}
+
+// Compared is the number of results whose answers were compared.
+func (c *RouteCoverage) Compared() uint64 { return c.Match + c.Mismatch }
+
+// Each origin of names has that many places in Coverage. Names are cut to route.MaxName bytes, so
+// all takes 3 MB at most.
+const maxCovered = 1000
+
+// newLedger returns an empty ledger.
+func newLedger() *ledger.Ledger {
+	return ledger.New(int(numCodes), route.Other, slices.Repeat([]int{maxCovered}, int(route.Origins))...)
+}
+
+// Coverage returns what became of the requests of each route that was seen since New, sorted
+// by route, copied or not. The first 1,000 patterns (and names of WithRoute) have an entry each,
+// and so have the first 1,000 templates of paths that the primary serves, and the first 1,000
+// of paths that it answered with 404 or 405, or that were not sampled. Later ones are
+// counted as "(other)". Outcomes and Lost are exact. A route whose requests are never sampled may be
+// missing until it has had some hundreds of them.
+//
+// A Mirror whose answers nobody looks at (Target.Discard and no Reporter) compares nothing,
+// and counts by route only what is lost or passes by.
+func (m *Mirror) Coverage() []RouteCoverage {
+	m.mustExist("Coverage")
+	var list []RouteCoverage
+	for r := range m.ledger.Routes() {
+		c := RouteCoverage{Route: r.Name, Match: r.Ended(codeMatch), Mismatch: r.Ended(codeMismatch),
+			Failed: r.Ended(codeFailed), Uncompared: r.Ended(codeUncompared)}
+		for e := codeUncompared + 1; e < numCodes; e++ {
+			put(&c.Lost, codes[e].name, r.Ended(e))
+			put(&c.Passed, codes[e].name, r.Passed(e))
+		}
+		if c.Compared() == 0 {
+			c.Why = c.uncovered()
+		}
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b RouteCoverage) int { return cmp.Compare(a.Route, b.Route) })
+	return list
+}
+
+func put(counts *map[Reason]uint64, reason Reason, n uint64) {
+	if n == 0 {
+		return
+	}
+	if *counts == nil {
+		*counts = map[Reason]uint64{}
+	}
+	(*counts)[reason] = n
+}
+
+// uncovered lists the reasons for which nothing of c was compared.
+func (c *RouteCoverage) uncovered() string {
+	type cause struct {
+		n    uint64
+		text string
+	}
+	causes := []cause{{c.Failed, "without an answer of the shadow"}, {c.Uncompared, "not comparable"}}
+	for reason, n := range c.Lost {
+		causes = append(causes, cause{n, string(reason)})
+	}
+	for reason, n := range c.Passed {
+		causes = append(causes, cause{n, string(reason) + ", before it could be sampled"})
+		if reason == ReasonNotSampled {
+			causes[len(causes)-1].text = string(reason)
+		}
+	}
+	slices.SortFunc(causes, func(a, b cause) int {
+		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.text, b.text))
+	})
+	var parts []string
+	for _, one := range causes {
+		if one.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", one.n, one.text))
+		}
+	}
+	return strings.Join(parts, "; ")
+}
+
+// skip counts r, which is not copied, under c. Its route is counted by pass, once the primary has
+// answered: see ledger.Skip for weight.
+func (m *Mirror) skip(r *http.Request, c code) (weight uint64) {
+	return m.ledger.Skip(reflect.ValueOf(r).Pointer(), c)
+}
+
+// pass counts r, which skip has counted, by its route.
+func (m *Mirror) pass(r *http.Request, c code, weight uint64) {
+	if codes[c].byRoute {
+		m.miss(r, c)
+	} else if weight > 0 {
+		m.routeOf(r).Pass(c, weight)
+	}
+}
+
+// miss counts r by its route, which was sampled, or could have been, and is not copied.
+func (m *Mirror) miss(r *http.Request, c code) {
+	m.routeOf(r).Record(c)
+	m.limits.Wake() // the watch reports losses
+}
+
+// drop counts r, which was sampled and is not copied, under c and by its route.
+func (m *Mirror) drop(r *http.Request, c code) {
+	m.skip(r, c)
+	m.miss(r, c)
+}
+
+// settle counts the copy of j, which was queued, under c. Name is that of its route if the Result
+// has one. An outcome that nobody sees is not counted by route.
+func (m *Mirror) settle(j *job, name string, c code) {
+	switch {
+	case !m.unobserved && name != "":
+		m.ledger.Route(name, int(m.labels.Origin(j.route, j.resp.Status))).Record(c)
+	case !m.unobserved || codes[c].group != outcome:
+		m.routeOfJob(j).Record(c)
+	}
+	m.queue.Settle(func() { m.ledger.Record(c) })
+}
+
+// routeOf returns the route of r. It does not allocate if the route is known.
+func (m *Mirror) routeOf(r *http.Request) *ledger.Route {
+	u := r.URL
+	if u == nil {
+		u = &url.URL{}
+	}
+	found := m.routeName(r)
+	var buf [route.MaxName]byte
+	if name, ok := m.labels.Append(buf[:0], found, r.Method, u); ok {
+		if known := m.ledger.Find(name); known != nil {
+			return known
+		}
+	}
+	return m.ledger.Route(m.labels.Route(found, r.Method, u), int(m.labels.Origin(found, 0)))
+}
+
+// routeOfJob returns the route of j, as far as the primary has answered.
+func (m *Mirror) routeOfJob(j *job) *ledger.Route {
+	found, status := "", 0
+	if _, answered := j.primary.Get(); answered {
+		found, status = j.route, j.resp.Status
+	}
+	return m.ledger.Route(m.labels.Route(found, j.method, &j.url), int(m.labels.Origin(found, status)))
 }
 
 // RuleUse is one rule and how often it took effect. A rule of CompareOptions takes effect on

@@ -63,9 +63,10 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		w = h.m.serve(h.primary, rw, r, d)
 	}
 	if w != 0 {
-		weight := h.m.tally.add(r, w)
+		if weight := h.m.skip(r, w); weight > 0 || codes[w].byRoute {
+			defer h.m.pass(r, w, weight) // its route is known once the primary is done
+		}
 		h.primary.ServeHTTP(rw, r)
-		h.m.passBy(r, w, weight)
 	}
 }
 
@@ -163,7 +164,7 @@ func (m *Mirror) served(s *serving, w code) {
 	if w == 0 {
 		w = s.verdict(end)
 	}
-	m.primaryDone(&s.job, s.server, s.given, w)
+	m.primaryDone(&s.job, s.given, w)
 }
 
 // verdict tells why a request that was served is not copied after all.
@@ -246,7 +247,7 @@ func (t *transport) CloseIdleConnections() {
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var d decision
 	if w := t.m.decide(r, &d); w != 0 {
-		t.m.passBy(r, w, t.m.tally.add(r, w))
+		t.m.pass(r, w, t.m.skip(r, w))
 		return t.primary.RoundTrip(r)
 	}
 	return t.m.call(t.primary, r, d)
@@ -267,8 +268,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 	c.resp = &c.answer
 	c.answer.Body.Init(m.pool, m.responseLimit)
 	if w := m.snapshot(&c.job, r); w != 0 {
-		m.tally.add(r, w)
-		m.lose(r, w)
+		m.drop(r, w)
 		return primary.RoundTrip(r)
 	}
 	c.scheme = r.URL.Scheme
@@ -285,8 +285,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 		out = c.attempts.Request(r)
 	} else if m.timing == Parallel {
 		if w := m.startCall(&c.job, r, body); w != 0 {
-			m.tally.add(r, w)
-			m.lose(r, w)
+			m.drop(r, w)
 			return primary.RoundTrip(r)
 		}
 	}
@@ -405,7 +404,7 @@ func (m *Mirror) called(c *calling, w code) {
 	}
 	r := c.request
 	c.request = nil // it holds a body, and the copy may wait
-	m.primaryDone(&c.job, r, r, w)
+	m.primaryDone(&c.job, r, w)
 }
 
 // snapshot keeps of r what the primary might change. It tells why r is not to be copied
@@ -464,7 +463,7 @@ func (m *Mirror) startEarly(j *job, r *http.Request) func(body *capture.Buffer, 
 		}
 		j.body = body
 		if c := m.start(j, r); c != 0 {
-			m.tally.add(r, c)
+			m.skip(r, c)
 			p.Refuse(c) // its route is known once the primary is done
 		}
 		return true
@@ -490,11 +489,12 @@ func (m *Mirror) running(j *job) bool {
 }
 
 // primaryDone runs when the primary has finished. It queues the copy, or hands the response to
-// one already running. A non-zero code drops it. R is the request as it came, given as the
-// primary got it.
-func (m *Mirror) primaryDone(j *job, r, given *http.Request, c code) {
-	if c == 0 {
+// one already running. A non-zero code drops it. Given is the request that the primary got.
+func (m *Mirror) primaryDone(j *job, given *http.Request, c code) {
+	if c == 0 || j.primary != m.answered { // a copy that runs is counted by it whatever the primary answered
 		j.route = m.routeName(given)
+	}
+	if c == 0 {
 		j.most.Store(max(m.maxBody, j.resp.Body.Size())) // a longer answer cannot equal the primary's
 		if !j.resp.Body.Reserve(j.resp.Header.Size() + j.resp.Trailer.Size()) {
 			c = codeBytesFull
@@ -505,27 +505,25 @@ func (m *Mirror) primaryDone(j *job, r, given *http.Request, c code) {
 	}
 	if j.primary != m.answered {
 		if refused := j.primary.Refused(); refused != 0 {
-			m.lose(given, refused)
+			m.miss(given, refused)
 		}
 		if !j.primary.Hand(c) {
 			j.resp.Body.Release()
 		}
-		if c != 0 && m.queue.Remove(j, int(c)) { // it need not wait for its turn
+		if c != 0 && m.queue.Remove(j, func() { m.ledger.Record(c) }) { // it need not wait for its turn
 			j.discard()
-			m.lose(given, c)
+			m.routeOfJob(j).Record(c)
 		}
 		return
 	}
 	j.due = j.ended
 	if c != 0 {
 		j.discard()
-		m.lose(given, c)
-	} else if c = m.enqueue(j); c == 0 {
-		return
-	} else {
-		m.coverage.count(m.labels.Route(j.route, j.method, &j.url), m.labels.Origin(j.route, j.resp.Status), c)
+		m.drop(given, c)
+	} else if c = m.enqueue(j); c != 0 {
+		m.skip(given, c)
+		m.routeOfJob(j).Record(c)
 	}
-	m.tally.add(r, c)
 }
 
 // routeName returns what names the endpoint of r, on its goroutine and without allocating:

@@ -1,5 +1,5 @@
 // Package queue is a bounded FIFO whose workers start on demand and stop when there
-// is nothing to do, and the ledger of what became of each item.
+// is nothing to do.
 package queue
 
 import (
@@ -16,10 +16,9 @@ const linger = 100 * time.Microsecond
 // Queue hands items to at most so many workers and keeps at most so many waiting.
 // It is safe for concurrent use. An idle Queue has no goroutine.
 //
-// Every item that was accepted is queued, then running, then settled under exactly
-// one of the kinds 0 ≤ kind < kinds. Settling and the worker's return are two
-// things: an item that is given up is settled at once, and its worker stays taken
-// until it returns.
+// Every item that was accepted is queued, then running, then settled. Settling and the
+// worker's return are two things: an item that is given up is settled at once, and its
+// worker stays taken until it returns.
 type Queue[T comparable] struct {
 	run     func(T)
 	workers int
@@ -34,7 +33,6 @@ type Queue[T comparable] struct {
 	lingering bool // one of them
 	timer     *time.Timer
 	running   int // items taken from the ring or started, not settled
-	settled   []uint64
 	closed    bool
 	closing   chan struct{} // closed when the Queue is
 	idle      chan struct{} // closed when nothing waits or runs; nil if nobody waits for that
@@ -51,13 +49,12 @@ const (
 )
 
 // New returns a Queue that calls run for each item on one of at most so many workers,
-// with at most depth items waiting, and counts so many kinds of ends. Run must have
-// its item settled before it returns; it may exit its goroutine (runtime.Goexit). Gate is
-// told that the Queue is full, when an item is refused, and that it is not, when a worker
-// is free again; it is called under a lock and must be quick.
-func New[T comparable](workers, depth, kinds int, run func(T), gate func(full bool)) *Queue[T] {
-	return &Queue[T]{run: run, workers: workers, depth: depth, gate: gate, settled: make([]uint64, kinds),
-		closing: make(chan struct{})}
+// with at most depth items waiting. Run must have its item settled before it returns; it may
+// exit its goroutine (runtime.Goexit). Gate is told that the Queue is full, when an item is
+// refused, and that it is not, when a worker is free again; it is called under a lock and
+// must be quick.
+func New[T comparable](workers, depth int, run func(T), gate func(full bool)) *Queue[T] {
+	return &Queue[T]{run: run, workers: workers, depth: depth, gate: gate, closing: make(chan struct{})}
 }
 
 // Put starts item, or lets it wait its turn, or refuses it. It never waits.
@@ -163,12 +160,13 @@ func (q *Queue[T]) join() {
 	}
 }
 
-// Settle counts one running item under kind.
-func (q *Queue[T]) Settle(kind int) {
+// Settle ends one running item. Count is called under the lock, so that nobody who reads finds
+// the item both running and counted, or neither. It must be quick.
+func (q *Queue[T]) Settle(count func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.running--
-	q.settled[kind]++
+	count()
 	q.signal()
 }
 
@@ -179,13 +177,14 @@ func (q *Queue[T]) signal() {
 	}
 }
 
-// Counts reads the ledger at one instant. Settled is appended to dst, by kind. The item
+// Counts returns how many items wait and run, at the instant at which it calls read. The item
 // over depth that is left for the worker that lingers counts as running.
-func (q *Queue[T]) Counts(dst []uint64) (settled []uint64, waiting, running int) {
+func (q *Queue[T]) Counts(read func()) (waiting, running int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	read()
 	waiting = min(q.waiting, q.depth)
-	return append(dst, q.settled...), waiting, q.running + q.waiting - waiting
+	return waiting, q.running + q.waiting - waiting
 }
 
 // Idle returns a channel that is closed once nothing waits or runs.
@@ -217,8 +216,9 @@ func (q *Queue[T]) Close() <-chan struct{} {
 	return q.await()
 }
 
-// Remove takes item off the queue and settles it under kind. It reports whether it waited.
-func (q *Queue[T]) Remove(item T, kind int) bool {
+// Remove takes item off the queue and settles it. It reports whether item waited. Count is called
+// as by Settle.
+func (q *Queue[T]) Remove(item T, count func()) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	at := func(i int) *T { return &q.ring[(q.head+i)%len(q.ring)] }
@@ -235,23 +235,24 @@ func (q *Queue[T]) Remove(item T, kind int) bool {
 	var zero T
 	*at(i) = zero
 	q.waiting--
-	q.settled[kind]++
+	count()
 	q.signal()
 	return true
 }
 
-// Drop takes everything that waits off the queue and settles it under kind.
-func (q *Queue[T]) Drop(kind int) []T {
+// Drop takes everything that waits off the queue and settles it. Count is called for each item, as
+// by Settle.
+func (q *Queue[T]) Drop(count func()) []T {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	items := make([]T, 0, q.waiting)
 	for ; q.waiting > 0; q.waiting-- {
 		items = append(items, q.ring[q.head])
+		count()
 		q.head = (q.head + 1) % len(q.ring)
 	}
 	q.ring, q.head = nil, 0
 	q.gate(false)
-	q.settled[kind] += uint64(len(items))
 	q.signal()
 	return items
 }

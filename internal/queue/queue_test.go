@@ -36,9 +36,30 @@ func rest() {
 // open is the gate of a Queue whose tests do not ask it.
 func open(bool) {}
 
+// booked is a Queue with the numbers of items that were settled, by kind.
+type booked[T comparable] struct {
+	*queue.Queue[T]
+	settled [kinds]uint64
+}
+
+func newBooked[T comparable](workers, depth int, run func(T), gate func(bool)) *booked[T] {
+	return &booked[T]{Queue: queue.New(workers, depth, run, gate)}
+}
+
+func (b *booked[T]) Settle(kind int) { b.Queue.Settle(func() { b.settled[kind]++ }) }
+func (b *booked[T]) Remove(item T, kind int) bool {
+	return b.Queue.Remove(item, func() { b.settled[kind]++ })
+}
+func (b *booked[T]) Drop(kind int) []T { return b.Queue.Drop(func() { b.settled[kind]++ }) }
+
+func (b *booked[T]) Counts(dst []uint64) (settled []uint64, waiting, running int) {
+	waiting, running = b.Queue.Counts(func() { settled = append(dst, b.settled[:]...) })
+	return settled, waiting, running
+}
+
 // bench is a Queue of numbers whose workers wait for a word.
 type bench struct {
-	*queue.Queue[int]
+	*booked[int]
 	word    chan struct{}
 	full    atomic.Bool // as the gate was told
 	started []int
@@ -47,7 +68,7 @@ type bench struct {
 
 func newBench(workers, depth int) *bench {
 	b := &bench{word: make(chan struct{})}
-	b.Queue = queue.New(workers, depth, kinds, func(i int) {
+	b.booked = newBooked(workers, depth, func(i int) {
 		b.mu.Lock()
 		b.started = append(b.started, i)
 		b.mu.Unlock()
@@ -222,7 +243,7 @@ func TestDepthZeroIsNoRoomToWait(t *testing.T) {
 
 func TestAnIdleQueueHasNoGoroutine(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	q := queue.New(8, 100, kinds, func(int) {}, open)
+	q := queue.New(8, 100, func(int) {}, open)
 	goleak.VerifyNone(t, before)
 	synctest.Test(t, func(t *testing.T) { // which also fails if one is left
 		b := newBench(8, 100)
@@ -238,10 +259,10 @@ func TestAnIdleQueueHasNoGoroutine(t *testing.T) {
 
 func TestARunThatExitsItsGoroutineIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var q *queue.Queue[int]
+		var q *booked[int]
 		var ran []int
 		hold := make(chan struct{})
-		q = queue.New(1, 100, kinds, func(i int) {
+		q = newBooked(1, 100, func(i int) {
 			if i == 0 {
 				<-hold
 			}
@@ -272,8 +293,8 @@ func TestARunThatExitsItsGoroutineIsReplaced(t *testing.T) {
 
 func TestARunThatRecoversItsPanicGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var q *queue.Queue[int]
-		q = queue.New(1, 10, kinds, func(int) {
+		var q *booked[int]
+		q = newBooked(1, 10, func(int) {
 			defer func() {
 				if recover() != nil {
 					q.Settle(failed)
@@ -294,9 +315,9 @@ func TestARunThatRecoversItsPanicGoesOn(t *testing.T) {
 // is taken.
 func TestASettledItemKeepsItsWorkerUntilItReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var q *queue.Queue[int]
+		var q *booked[int]
 		hold := make(chan struct{})
-		q = queue.New(1, 1, kinds, func(int) {
+		q = newBooked(1, 1, func(int) {
 			q.Settle(failed) // given up: its timeout
 			<-hold
 		}, open)
@@ -404,7 +425,7 @@ func TestDropSettlesWhatWaitsAndReturnsItInOrder(t *testing.T) {
 }
 
 func TestCountsAppendsToWhatItIsGiven(t *testing.T) {
-	q := queue.New(1, 1, kinds, func(int) {}, open)
+	q := newBooked(1, 1, func(int) {}, open)
 	room := make([]uint64, 0, kinds)
 	settled, _, _ := q.Counts(room)
 	assert.Same(t, &room[:1][0], &settled[0])
@@ -416,11 +437,11 @@ func TestCountsAppendsToWhatItIsGiven(t *testing.T) {
 // bounds hold, and in the end all of it is settled exactly once.
 func TestTheLedgerAlwaysSumsUpUnderLoad(t *testing.T) {
 	const workers, depth, putters, each = 4, 16, 4, 2000
-	var q *queue.Queue[int]
+	var q *booked[int]
 	var busy atomic.Int64
 	var shut atomic.Bool
 	var ends [putters * each]atomic.Int32
-	q = queue.New(workers, depth, kinds, func(i int) {
+	q = newBooked(workers, depth, func(i int) {
 		if n := busy.Add(1); n > workers {
 			t.Errorf("%d run at a time", n)
 		}
@@ -502,8 +523,8 @@ func sum(n []uint64) (total uint64) {
 }
 
 func BenchmarkPut(b *testing.B) {
-	var q *queue.Queue[*int]
-	q = queue.New(2, 256, kinds, func(*int) { q.Settle(done) }, open)
+	var q *booked[*int]
+	q = newBooked(2, 256, func(*int) { q.Settle(done) }, open)
 	item := new(int)
 	b.ReportAllocs()
 	for b.Loop() {
