@@ -1,6 +1,7 @@
 package shadow_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"testing"
@@ -65,6 +66,15 @@ func TestMediaTypesMapToOnesThatAreKnown(t *testing.T) {
 	header := http.Header{"Content-Type": {"application/vnd.acme"}}
 	res := exchange(t, said{header: header, body: p}, shadow.InProcess("candidate", said{header: header, body: s}), get(), shadow.WithCompare(keyed))
 	assert.Equal(t, []string{"/body/l/id=1/v changed 1 3"}, written(res.Diffs))
+
+	// Names that the masked answers hold are shown.
+	hide := shadow.MaskerFunc(func(m *shadow.Message) error {
+		m.Body = bytes.ReplaceAll(m.Body, []byte("secret"), []byte("hidden"))
+		return nil
+	})
+	res = exchange(t, said{header: header, body: `{"pin":"secret","v":1,"secret":1}`}, shadow.InProcess("candidate", said{header: header, body: `{"pin":"secret","v":2,"secret":2}`}), get(),
+		shadow.WithCompare(keyed), shadow.WithRecordMasker(shadow.MaskAll(hide, shadow.AllowBodies("*/*"))))
+	assert.Equal(t, []string{`/body/[masked] changed "[masked]" "[masked]"`, "/body/v changed 1 2"}, written(res.Diffs))
 }
 
 func TestFaultsOfMediaTypesAndRulesAreToldAtOnce(t *testing.T) {

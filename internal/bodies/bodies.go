@@ -153,8 +153,8 @@ type Result struct {
 	// were compared by their bytes. Neither quotes more of a body than a character.
 	ErrA, ErrB error
 
-	// Err says why nothing was compared: a charset cannot be converted, or a body has too
-	// many small parts.
+	// Err says why nothing was compared: a charset cannot be converted, a body has too many
+	// small parts, or the rules need too much work on it.
 	Err error
 }
 
@@ -187,6 +187,9 @@ func (c Comparer) Compare(a, b []byte, prefix string) Result {
 		return differ(jsondiff.Changed, nil, nil)
 	case c.a.Kind == media.JSON:
 		got := c.set.json.Compare(a, b, prefix)
+		if got.Err != nil {
+			return Result{Err: got.Err}
+		}
 		if got.ErrA != nil && got.ErrB != nil {
 			return differ(jsondiff.Changed, got.ErrA, got.ErrB)
 		}
@@ -210,7 +213,11 @@ func (c Comparer) Compare(a, b []byte, prefix string) Result {
 	case errA != nil || errB != nil:
 		return differ(jsondiff.TypeChanged, errA, errB)
 	}
+	w.left = c.set.json.Evaluations(len(a) + len(b))
 	w.pair(0, 0)
+	if w.result.Err != nil {
+		return Result{Err: w.result.Err}
+	}
 	slices.SortStableFunc(w.result.Diffs, func(x, y Diff) int { return pointer.Compare(x.Path, y.Path) })
 	return w.result
 }

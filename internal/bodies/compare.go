@@ -20,6 +20,7 @@ type comparison struct {
 	path    []byte // of the nodes at hand
 	flipped bool   // lists are aligned from B to A: the same pairs come out whichever body is A
 	result  Result
+	left    int  // how many more times the rules of JSON may be evaluated
 	probing bool // only whether there is a difference is wanted,
 	found   bool // and there is
 }
@@ -97,11 +98,19 @@ func (c *comparison) pair(x, y int32) bool {
 // texts compares two leaves that are JSON, or may be.
 func (c *comparison) texts(x, y int32) bool {
 	a, b := c.a.decoded(x), c.b.decoded(y)
+	if c.left -= 2; c.left < 0 {
+		c.result.Err, c.found = errRules, true
+		return false
+	}
 	if c.probing {
 		c.found = c.found || !c.set.json.Equal(a, b)
 		return !c.found
 	}
 	got := c.set.json.Compare(a, b, string(c.path))
+	if got.Err != nil {
+		c.result.Err = got.Err
+		return false
+	}
 	if got.ErrA != nil && got.ErrB != nil || c.a.nodes[x].kind == dataText && (got.ErrA != nil || got.ErrB != nil) {
 		return c.record(jsondiff.Changed, one(x), one(y))
 	}
@@ -153,6 +162,10 @@ func (c *comparison) key(t *tape, n int32) uint64 {
 	case !at.soft:
 		return at.hash
 	case at.kind < list:
+		if c.left--; c.left < 0 {
+			c.result.Err = errRules
+			return at.hash
+		}
 		if hash, ok := c.set.json.Hash(t.decoded(n)); ok {
 			return hash
 		}

@@ -1,10 +1,14 @@
 package bodies
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/goshadow/shadow/internal/media"
 )
+
+// errRules is about a body of many small JSON texts: see jsondiff.Comparer.Evaluations.
+var errRules = errors.New("the rules need too much work on so many small records")
 
 // errDense is about a body that holds more than is read: see room.
 var errDense = fmt.Errorf("too many small parts: over %d fields, elements, records or events, and one more for each %d bytes", maxNodes, bytesPerNode)

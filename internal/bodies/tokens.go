@@ -13,27 +13,27 @@ import (
 // names in it, and "member=value" of each member that is one of keyed, by which elements of
 // arrays may be paired. The token is valid during the call. Tokens returns a bound of the
 // indexes in such a path. A body that cannot be read has neither.
-func Tokens(contentType string, body []byte, keyed map[string]bool, found func(token []byte)) (index int64) {
-	s := tokens{keyed: keyed, found: found}
-	f := media.Of(contentType)
+func (s *Set) Tokens(contentType string, body []byte, keyed map[string]bool, found func(token []byte)) (index int64) {
+	in := tokens{keyed: keyed, found: found}
+	f := s.Of(contentType)
 	if f.Kind == media.JSON {
-		s.json(body)
-		return s.index
+		in.json(body)
+		return in.index
 	}
-	t := &tape{set: new(Set), doc: body, names: newNames(), seed: maphash.MakeSeed()}
+	t := &tape{set: s, doc: body, names: newNames(), seed: maphash.MakeSeed()}
 	if t.read(f, self, 0, len(body), 0) != nil || !t.room() {
 		return 0
 	}
 	for _, name := range t.names.tokens[1:] {
 		found([]byte(name))
 	}
-	s.index = int64(len(t.nodes))
+	in.index = int64(len(t.nodes))
 	for n := range t.nodes {
 		if k := t.nodes[n].kind; k == jsonText || k == dataText {
-			s.json(t.decoded(int32(n)))
+			in.json(t.decoded(int32(n)))
 		}
 	}
-	return s.index
+	return in.index
 }
 
 type tokens struct {

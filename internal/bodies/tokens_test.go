@@ -25,7 +25,7 @@ func TestPathsAreMadeOfTokensOfTheBodies(t *testing.T) {
 				found := map[string]bool{"*": true, "text()": true, "unterminated": true, "@content-type": true, "@content-range": true, "@filename": true}
 				index := int64(-1)
 				for _, body := range [][]byte{a, b} {
-					index = max(index, Tokens(contentType, body, nil, func(token []byte) { found[string(token)] = true }))
+					index = max(index, new(Set).Tokens(contentType, body, nil, func(token []byte) { found[string(token)] = true }))
 				}
 				for _, d := range c.Compare(a, b, "").Diffs {
 					for token := range strings.SplitSeq(strings.TrimPrefix(d.Path, "/"), "/") {

@@ -43,8 +43,20 @@ func (all *Differences) Mask(primary, shadow *message.Message, p, s Body, known 
 	fill(all.Diffs, primary, shadow, p, s)
 	fill(all.Noise, primary, shadow, p, s)
 	masked := !bytes.Equal(p.content, BodyOf(primary).content) || !bytes.Equal(s.content, BodyOf(shadow).content)
-	hideNames(masked, known, primary, shadow, all.Diffs, all.Noise, all.Control)
+	hideNames(all.set(), masked, known, primary, shadow, all.Diffs, all.Noise, all.Control)
 	all.Control = places(all.Control)
+}
+
+// set returns the rules by which bodies are read.
+func (all *Differences) set() *bodies.Set {
+	for _, list := range [...][]Diff{all.Diffs, all.Noise, all.Control} {
+		for _, d := range list {
+			if d.in != nil {
+				return d.in
+			}
+		}
+	}
+	return new(bodies.Set)
 }
 
 // Fill gives diffs the values that stand at their places in the messages that were compared.
@@ -184,7 +196,7 @@ func bodyValue(raw []byte) json.RawMessage {
 // the bodies were masked that is each name, index or key that the masked ones do not hold any
 // more, unless it is known: a word of a mask's rules. In any case it is what a detector finds,
 // such as an e-mail address that is a key.
-func hideNames(masked bool, known map[string]bool, primary, shadow *message.Message, lists ...[]Diff) {
+func hideNames(set *bodies.Set, masked bool, known map[string]bool, primary, shadow *message.Message, lists ...[]Diff) {
 	shown, keyed := map[string]bool{}, map[string]bool{}
 	eachPart(lists, func(part string) string {
 		shown[part] = !masked
@@ -203,7 +215,7 @@ func hideNames(masked bool, known map[string]bool, primary, shadow *message.Mess
 			if m == nil {
 				continue
 			}
-			index = max(index, bodies.Tokens(m.Header.Get("Content-Type"), m.Body, keyed, func(token []byte) {
+			index = max(index, set.Tokens(m.Header.Get("Content-Type"), m.Body, keyed, func(token []byte) {
 				if _, wanted := shown[string(token)]; wanted {
 					shown[string(token)] = true
 				}

@@ -27,6 +27,7 @@ package jsondiff
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"hash/maphash"
 	"math"
 	"slices"
@@ -132,9 +133,12 @@ type Result struct {
 	// More is true where there are differences besides Diffs.
 	More bool
 
+	// Err says that the rules need more work on the documents than a multiple
+	// of their size. Nothing else is set then: they may be equal or differ.
+	Err error
+
 	// ErrA and ErrB say what keeps A and B from being read as JSON: a
-	// *jsonscan.SyntaxError with the offset, or that a rule needs more work
-	// on it than [jsonpath.Set.Locate] allows. Where only one is set, Diffs
+	// *jsonscan.SyntaxError with the offset. Where only one is set, Diffs
 	// holds one TypeChanged over both documents. Where both are, nothing
 	// was compared, and the documents differ by their bytes.
 	//
@@ -146,7 +150,9 @@ type Result struct {
 }
 
 // Equal reports whether no difference was found.
-func (r *Result) Equal() bool { return len(r.Diffs) == 0 && r.ErrA == nil && r.ErrB == nil }
+func (r *Result) Equal() bool {
+	return len(r.Diffs) == 0 && r.Err == nil && r.ErrA == nil && r.ErrB == nil
+}
 
 // Matches counts, by the index of each rule in Options, the pairs of values
 // whose bytes differ and on which a rule took effect: in the comparisons that
@@ -248,6 +254,18 @@ func (c *Comparer) Equal(a, b []byte) bool {
 	return equal
 }
 
+// Evaluations is in how many documents, of so many bytes together, the rules may be evaluated:
+// for small ones that takes a multiple of the time of reading if they are filters, or pair
+// elements.
+func (c *Comparer) Evaluations(bytes int) int {
+	if c.set == nil {
+		return math.MaxInt
+	}
+	return freeEvaluations + bytes/bytesPerEvaluation
+}
+
+const freeEvaluations, bytesPerEvaluation = 1 << 14, 16
+
 // comparison is the work on two documents. It is pooled: everything in it is
 // used by one goroutine at a time, and nothing of it is in a Result.
 type comparison struct {
@@ -262,7 +280,7 @@ type comparison struct {
 	paths    int     // bytes of the paths of those found
 	parted   bool    // they differ in more than white space
 	work     int     // values and bytes looked at again after the first scan, for the tests of the time bound
-	left     int     // of the work of matchers
+	left     int     // of the work of matchers; negative where it did not do
 	lockstep lockstep
 	tree     tree
 
@@ -298,6 +316,12 @@ func (s *comparison) run() Result {
 	if errA == errTooLarge {
 		return Result{ErrA: errA, ErrB: errB}
 	}
+	if err := cmp.Or(workErr(errA), workErr(errB)); err != nil {
+		return Result{Err: err}
+	}
+	if s.left < 0 {
+		return Result{Err: errWork}
+	}
 	// One side is broken, or the walk stopped early at the limit of
 	// differences: the verdict is about whole documents.
 	if errA != nil || errB != nil || s.result.More {
@@ -313,6 +337,19 @@ func (s *comparison) run() Result {
 	}
 	slices.SortStableFunc(s.result.Diffs, func(x, y Diff) int { return pointer.Compare(x.Path, y.Path) })
 	return s.result
+}
+
+var errWork = errors.New("the rules for arrays in any order need too much work on the documents")
+
+// workErr returns err if it is not about the syntax of a document.
+func workErr(err error) error {
+	if err == nil || err == errEnough {
+		return nil
+	}
+	if syntax := (*jsonscan.SyntaxError)(nil); errors.As(err, &syntax) {
+		return nil
+	}
+	return err
 }
 
 var errTooLarge error = &jsonscan.SyntaxError{Offset: math.MaxInt32, Msg: "documents over 2 GiB are not read"}

@@ -32,14 +32,20 @@ type side struct {
 	state    jsonpath.State // at the array
 }
 
-// matchWork is how many values the matchers of one comparison look at. What would
-// take more is paired by its hash, and what is left may be reported although
-// another pairing would do.
-func (s *comparison) matchWork() int { return 4*(len(s.a)+len(s.b)) + 1<<8 }
+// matchWork is how much the matchers of one comparison may do: a unit is about what it
+// takes to look at a pair of scalars. If that does not do the comparison ends with an error:
+// another pairing might be equal.
+func (s *comparison) matchWork() int { return 2*(len(s.a)+len(s.b)) + 1<<14 }
+
+// The work of a matcher besides looking at values, and of maps and lists for containers.
+const matcherWork, perElement, containerWork = 24, 4, 4
 
 // match pairs the elements of two unordered arrays: all by their index if those
 // are equal, else as many as can be. It begins with the pairs there are.
 func (s *comparison) match(a, b int32, stA, stB jsonpath.State) {
+	if s.left < 0 {
+		return
+	}
 	m := s.matcher(a, b, stA, stB)
 	if bytes.Compare(m.x.nodes[a].literal(s.a), m.y.nodes[b].literal(s.b)) > 0 {
 		m.x, m.y, m.flipped = m.y, m.x, true
@@ -71,6 +77,7 @@ func (s *comparison) matcher(a, b int32, stA, stB jsonpath.State) *matcher {
 		x: side{&t.a, a, s.notIgnored(&t.a, t.a.children(a, nil)), stA},
 		y: side{&t.b, b, s.notIgnored(&t.b, t.b.children(b, nil)), stB}}
 	m.clear()
+	s.left -= matcherWork + perElement*(len(m.x.elements)+len(m.y.elements))
 	return m
 }
 
@@ -234,6 +241,7 @@ func (s *comparison) same(x, y int32, stA, stB jsonpath.State) bool {
 	childA := func(c int32) jsonpath.State { return s.stateOf(&t.a, x, c, stA) }
 	childB := func(c int32) jsonpath.State { return s.stateOf(&t.b, y, c, stB) }
 	as, bs := t.a.children(x, nil), t.b.children(y, nil)
+	s.left -= containerWork + len(as) + len(bs)
 	var key func(t *tape, c int32) string
 	switch {
 	case litA[0] == '{':

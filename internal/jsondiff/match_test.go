@@ -133,3 +133,30 @@ func TestTheWorkOfPairingIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// Work that is not done is never a verdict: what differs by its hashes alone is an error.
+func TestTooMuchPairingIsAnError(t *testing.T) {
+	c := New(Options{Unordered: mustParse(t, "$", "$[*]"), Tolerances: []Tolerance{{Path: mustParse(t, "$..*")[0], Abs: 1}}})
+	rng := rand.New(rand.NewPCG(1, 2))
+	lists := func(n int) []byte {
+		return join("[]", n, func(int) string { return fmt.Sprintf("[[%d],[%d]]", rng.IntN(100), rng.IntN(100)) })
+	}
+	a, b := lists(20000), lists(20000)
+	got := c.Compare(a, b, "")
+	require.Error(t, got.Err)
+	assert.Empty(t, got.Diffs)
+	assert.False(t, got.Equal())
+	assert.False(t, c.Equal(a, b))
+	assert.True(t, c.Equal([]byte("[[1,2],[3,4]]"), []byte("[[4,3],[1,1]]")))
+	got = c.Compare([]byte("[1,2,30]"), []byte("[2,1,40]"), "")
+	require.NoError(t, got.Err)
+	assert.Len(t, got.Diffs, 1)
+
+	stacked := New(Options{Ignore: mustParse(t, "$..*..*..*..[?@.none]")})
+	deep := func(v string) []byte { return []byte(strings.Repeat(`{"a":`, 400) + v + strings.Repeat("}", 400)) }
+	if got = stacked.Compare(deep("1"), deep("2"), ""); got.Err != nil {
+		assert.Empty(t, got.Diffs)
+	} else {
+		assert.NotEmpty(t, got.Diffs)
+	}
+}

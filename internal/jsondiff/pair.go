@@ -223,6 +223,13 @@ func (s *comparison) pairUnordered(a, b int32, stA, stB jsonpath.State) (left in
 	if len(as)+len(bs) == 0 {
 		return 0
 	}
+	if len(as) == 1 && len(bs) == 1 && t.a.nodes[as[0]].next == t.a.nodes[a].next && as[0] == a+1 && t.b.nodes[bs[0]].next == t.b.nodes[b].next && bs[0] == b+1 {
+		s.hashTapes()
+		if as, bs = s.notIgnored(&t.a, as), s.notIgnored(&t.b, bs); len(as) == 1 && len(bs) == 1 {
+			t.mate(as[0], bs[0]) // the only elements
+		}
+		return t.b.unpaired(b)
+	}
 	s.hashTapes()
 	if t.a.holdsNear(a) || t.b.holdsNear(b) {
 		t.a.unpairChildren(a)

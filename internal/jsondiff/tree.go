@@ -61,7 +61,7 @@ func (s *comparison) compareTrees(state jsonpath.State, e effect, how mode) outc
 	t.mode, t.root = how, state
 	t.visits = t.visits[:0]
 	found := s.visit(0, 0, state, state, &e)
-	for len(t.visits) > 0 && found != full {
+	for len(t.visits) > 0 && found != full && s.left >= 0 {
 		v := &t.visits[len(t.visits)-1]
 		var o outcome
 		switch {
@@ -95,6 +95,10 @@ func (s *comparison) compareTrees(state jsonpath.State, e effect, how mode) outc
 		}
 	}
 	t.visits = t.visits[:0]
+	if s.left < 0 { // see matchWork
+		s.result.More = true
+		return full
+	}
 	return found
 }
 
