@@ -497,3 +497,28 @@ func TestRecordsInAnotherOrderAndSpellingAreOneDifference(t *testing.T) {
 		})
 	}
 }
+
+// Rules take a while for each record, however small: very many small ones are an error, never a
+// match, and as many are compared where there are no rules or as few as people send.
+func TestRulesOnVeryManyRecordsAreUncompared(t *testing.T) {
+	path, err := jsonpath.Parse("$[?@.a<5]")
+	require.NoError(t, err)
+	ruled := NewSet(jsondiff.New(jsondiff.Options{Ignore: []*jsonpath.Path{path}}), 100, nil)
+	exact := NewSet(jsondiff.New(jsondiff.Options{}), 100, nil)
+	compare := func(s *Set, n, shift int, padding string) Result {
+		body := func(shift int) []byte {
+			var out strings.Builder
+			for i := range n {
+				fmt.Fprintf(&out, "{\"a\":%d%s}\n", 10+(i*7+shift)%90, padding)
+			}
+			return []byte(out.String())
+		}
+		return s.For("application/x-ndjson", "application/x-ndjson").Compare(body(0), body(shift), "/body")
+	}
+	got := compare(ruled, 20000, 1, "")
+	assert.ErrorIs(t, got.Err, errRules)
+	assert.Empty(t, got.Diffs)
+	assert.NoError(t, compare(exact, 20000, 1, "").Err)
+	assert.NoError(t, compare(ruled, 1000, 1, "").Err)
+	assert.NoError(t, compare(ruled, 20000, 1, `,"text":"of the usual length in a record, which has a name and a few more values"`).Err)
+}
