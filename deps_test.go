@@ -1,7 +1,10 @@
 package shadow_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,12 +49,9 @@ var forbidden = map[string]string{
 	"os/exec":                          "a mirror starts no programs",
 	"plugin":                           "a mirror loads no code",
 	module + "/internal/mirrortest":    "for tests only",
-	module + "/middleware":             "imports point from middleware to the root",
-	module + "/report/...":             "imports point from report to the root",
-	module + "/examples/...":           "imports point from examples to the root",
 }
 
-// covers tells whether a pattern of these lists is about the package path.
+// covers reports whether a pattern of these lists is about the package path.
 func covers(pattern, path string) bool {
 	parent, below := strings.CutSuffix(pattern, "/...")
 	return path == parent || below && strings.HasPrefix(path, parent+"/")
@@ -107,20 +107,108 @@ func TestTheRootImportsOnlyWhatWasArguedFor(t *testing.T) {
 	}
 }
 
-func TestInternalPackagesAreLeaves(t *testing.T) {
-	packages := goList(t, "-f", "{{.ImportPath}}:{{join .Imports \",\"}}", "./internal/...")
-	require.NotEmpty(t, packages)
+// layers are the directions of imports, from top to bottom: a package imports packages of the
+// layers that are named, and no others of this module. Leaf is every package under internal that
+// no other layer names.
+var layers = []struct {
+	name    string
+	of      []string // packages, relative to the module
+	imports []string // layers
+	reason  string
+}{
+	{"program", []string{"examples/...", "cmd/..."}, []string{"public", "root"}, "a program uses what a user can use"},
+	{"public", []string{"sampling", "policy", "preflight", "typed", "middleware", "shadowtest", "report/...", "replay/...", "queue/..."},
+		[]string{"public", "root", "leaf"}, "engines are reached through the root"},
+	{"test", []string{"internal/mirrortest"}, []string{"root"}, "helpers of tests know the root alone"},
+	{"root", []string{""}, []string{"engine", "leaf"}, "what is built on the root is no part of it"},
+	{"engine", []string{"internal/limit", "internal/ledger", "internal/compare", "internal/redact", "internal/target", "internal/telemetry"},
+		[]string{"leaf"}, "an engine gets values and callbacks: it sees neither a Mirror nor another engine"},
+	{"leaf", []string{"internal/..."}, []string{"leaf"}, "a leaf is about bytes, names or numbers, and knows nothing of mirrors"},
+}
+
+// layerOf returns the index of the layer of a package of this module.
+func layerOf(path string) int {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+	for i, l := range layers {
+		if slices.ContainsFunc(l.of, func(pattern string) bool { return covers(pattern, path) }) {
+			return i
+		}
+	}
+	return -1
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	packages := goList(t, "-f", "{{.ImportPath}}:{{join .Imports \",\"}}", "./...")
+	seen := map[string]bool{}
 	for _, line := range packages {
 		path, imports, _ := strings.Cut(line, ":")
-		if path == module+"/internal/mirrortest" { // only tests import it
+		at := layerOf(path)
+		if at < 0 {
+			t.Errorf("%s belongs to no layer: name it in one", path)
 			continue
 		}
+		from := layers[at]
+		seen[from.name] = true
 		for one := range strings.SplitSeq(imports, ",") {
-			if one == module || strings.HasPrefix(one, module+"/") && !strings.HasPrefix(one, module+"/internal/") {
-				t.Errorf("%s imports %s: internal packages never import what is made of them", path, one)
+			if one != module && !strings.HasPrefix(one, module+"/") {
+				continue
+			}
+			if to := layers[layerOf(one)]; !slices.Contains(from.imports, to.name) {
+				t.Errorf("%s (%s) imports %s (%s): %s", path, from.name, one, to.name, from.reason)
 			}
 		}
 	}
+	assert.Len(t, seen, len(layers), "each layer has packages")
+}
+
+// The linter has the rules of the same table.
+func TestTheLinterHasTheDirectionsOfImports(t *testing.T) {
+	config, err := os.ReadFile(".golangci.yml")
+	require.NoError(t, err)
+	glob := func(pattern string) string {
+		if pattern == "" {
+			return "*.go"
+		}
+		return strings.TrimSuffix(pattern, "/...") + "/**"
+	}
+	var want strings.Builder
+	want.WriteString("    depguard:\n      rules:\n")
+	for i, from := range layers {
+		fmt.Fprintf(&want, "        %s:\n          list-mode: lax\n          files:\n            - \"!$test\"\n            - \"!**/internal/bench/**\"\n            - \"!**/sdktest/**\"\n", from.name) // modules of their own
+		if from.name == "leaf" {                                                                                                                                                                        // all that no layer above names
+			for _, l := range layers[:i] {
+				for _, pattern := range l.of {
+					if strings.HasPrefix(pattern, "internal/") {
+						fmt.Fprintf(&want, "            - \"!**/%s\"\n", glob(pattern))
+					}
+				}
+			}
+		}
+		for _, pattern := range from.of {
+			if pattern == "" {
+				want.WriteString("            - \"${config-path}/*.go\"\n")
+			} else {
+				fmt.Fprintf(&want, "            - \"**/%s\"\n", glob(pattern))
+			}
+		}
+		want.WriteString("          deny:\n")
+		for _, to := range layers {
+			if slices.Contains(from.imports, to.name) {
+				continue
+			}
+			for _, pattern := range to.of {
+				pkg := strings.TrimSuffix(module+"/"+strings.TrimSuffix(pattern, "/..."), "/")
+				if pattern == "" {
+					pkg += "$"
+				}
+				if pattern != "internal/..." {
+					fmt.Fprintf(&want, "            - pkg: %s\n              desc: %q\n", pkg, from.reason)
+				}
+			}
+		}
+	}
+	assert.True(t, strings.Contains(string(config), want.String()), "depguard's rules should be\n%s", want.String())
+	assert.True(t, strings.Contains(string(config), "    - depguard\n"))
 }
 
 // A list that is wrong about a package would let it pass.

@@ -121,7 +121,7 @@ func TestAMisspeltKeyHasNoEffect(t *testing.T) {
 	assert.Equal(t, []shadow.RuleUse{{Option: "Keyed", Path: "$.l"}, {Option: "Keyed", Path: "$.m", Count: 1}}, c.Rules())
 }
 
-// Without its descriptor nobody can tell whether two protobuf messages are the same: a map is
+// Without its descriptor nobody knows whether two protobuf messages are the same: a map is
 // written in any order.
 func TestProtobufThatDiffersIsNotCompared(t *testing.T) {
 	for _, name := range []string{

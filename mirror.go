@@ -257,7 +257,7 @@ func (m *Mirror) SetEnabled(on bool) {
 	m.stops.Set(limit.Disabled, !on)
 }
 
-// Enabled tells whether requests are copied, as far as SetEnabled and Shutdown go.
+// Enabled reports whether requests are copied, as far as SetEnabled and Shutdown go.
 func (m *Mirror) Enabled() bool {
 	m.mustExist("Enabled")
 	return m.stops.Load()&(limit.Disabled|limit.Closed) == 0

@@ -262,7 +262,7 @@ type EventReporter interface {
 	ReportEvent(ctx context.Context, e *Event) error
 }
 
-// IsShadow tells whether ctx belongs to a shadow copy: an in-process target is
+// IsShadow reports whether ctx belongs to a shadow copy: an in-process target is
 // serving it, or middleware.Detect found the mark of a trusted peer on the request.
 func IsShadow(ctx context.Context) bool { return mark.From(ctx) != nil }
 

@@ -167,7 +167,7 @@ func (m *Mirror) served(s *serving, w code) {
 	m.primaryDone(&s.job, s.given, w)
 }
 
-// verdict tells why a request that was served is not copied after all.
+// verdict returns the code of a request that was served and is not copied after all, or 0.
 func (s *serving) verdict(body capture.End) code {
 	switch {
 	case s.resp.Status == http.StatusSwitchingProtocols:
@@ -407,7 +407,7 @@ func (m *Mirror) called(c *calling, w code) {
 	m.primaryDone(&c.job, r, w)
 }
 
-// snapshot keeps of r what the primary might change. It tells why r is not to be copied
+// snapshot keeps of r what the primary might change. It returns the code if r is not to be copied
 // after all, or 0.
 func (m *Mirror) snapshot(j *job, r *http.Request) code {
 	j.start, j.primary = time.Now(), m.answered

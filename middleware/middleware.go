@@ -4,7 +4,7 @@
 //	peers := middleware.FromNetworks(netip.MustParsePrefix("10.20.0.0/16"))
 //	http.ListenAndServe(addr, middleware.Detect(peers)(middleware.ReadOnly(app)))
 //
-// Inside, [shadow.IsShadow] tells whether a request is a copy. Use it to leave out
+// Inside, [shadow.IsShadow] reports whether a request is a copy. Use it to leave out
 // what must happen once for each real request: mail, payments, events, counters.
 package middleware
 

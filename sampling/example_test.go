@@ -22,7 +22,7 @@ func replying(body string) http.Handler {
 
 // A budget of one copy in a hundred requests, and of no more than 50 a second, goes to the
 // routes that are rare, new, or have differed lately. Results weighted with the inverse of
-// their probability tell how much of all traffic differs.
+// their probability say how much of all traffic differs.
 func ExampleNewAdaptive() {
 	adaptive, err := sampling.NewAdaptive(sampling.AdaptiveOptions{Share: 0.01, PerSecond: 50})
 	if err != nil {
@@ -58,7 +58,7 @@ func ExampleNewAdaptive() {
 	// requests that differ: 1
 }
 
-// Ten seconds in ten minutes everything is copied. That tells whether what the sampler
+// Ten seconds in ten minutes everything is copied. That shows whether what the sampler
 // finds the rest of the time is what there is to be found.
 func ExampleNewWindowed() {
 	windowed, err := sampling.NewWindowed(shadow.Rate(0.01), 10*time.Minute, 10*time.Second)

@@ -172,7 +172,7 @@ func (r *report) wellFormed(name string, diffs []shadow.Diff) {
 	}
 }
 
-// isPath tells whether a path leads into an answer.
+// isPath reports whether a path leads into an answer.
 func isPath(path string) bool {
 	head, rest, below := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if !strings.HasPrefix(path, "/") {

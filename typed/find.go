@@ -158,7 +158,7 @@ func (f *finder) locate(path cmp.Path) (at place, i, j int) {
 	return at, 0, 0
 }
 
-// leads tells whether there is anything at a place, as far as that can be said.
+// leads reports whether there is anything at a place, as far as that can be said.
 func (f *finder) leads(at place) bool { return !f.json || at.sides[0].there || at.sides[1].there }
 
 func exactly(a, b string) bool { return a == b }

@@ -119,7 +119,7 @@ func (f *fleet) settle(ctx context.Context) error {
 	})
 }
 
-// poll asks again and again, until the answer is yes or ctx ends. The error then tells why
+// poll asks again and again, until the answer is yes or ctx ends. The error then says why
 // it was not.
 func poll(ctx context.Context, ask func() (yes bool, err error)) error {
 	every := time.NewTicker(50 * time.Millisecond)

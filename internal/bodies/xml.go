@@ -220,13 +220,13 @@ func (r *xmlReader) name(sigil string, name xml.Name, space string) int32 {
 	return r.names.id(r.key[:key], r.key[key:])
 }
 
-// ownText tells whether the first of an element's children is the text of an element
+// ownText reports whether the first of an element's children is the text of an element
 // without children.
 func (t *tape) ownText(children []int32) bool {
 	return len(children) > 0 && t.nodes[children[0]].name == self
 }
 
-// blank tells whether a leaf of an XML document is white space.
+// blank reports whether a leaf of an XML document is white space.
 func (t *tape) blank(n int32) bool { return media.IsBlank(t.decoded(n)) }
 
 // characters decodes the content of an element without children.

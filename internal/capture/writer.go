@@ -395,7 +395,7 @@ func names(sent fields.Snapshot, field string) bool {
 	return false
 }
 
-// prefixed tells whether h has a field with http.TrailerPrefix.
+// prefixed reports whether h has a field with http.TrailerPrefix.
 func prefixed(h http.Header) bool {
 	for name := range h {
 		if strings.HasPrefix(name, http.TrailerPrefix) {

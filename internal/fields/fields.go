@@ -121,7 +121,7 @@ func Tokens(list string) iter.Seq[string] {
 	}
 }
 
-// hopByHop tells whether a field concerns one connection only (RFC 9110 section 7.6.1), or
+// hopByHop reports whether a field concerns one connection only (RFC 9110 section 7.6.1), or
 // customarily does.
 func hopByHop(name string) bool {
 	switch name {
@@ -182,7 +182,7 @@ func takesTrailers(lists []string) bool {
 	return false
 }
 
-// IsToken tells whether s is a token (RFC 9110 section 5.6.2), as the names of methods
+// IsToken reports whether s is a token (RFC 9110 section 5.6.2), as the names of methods
 // and fields are.
 func IsToken(s string) bool {
 	for i := range len(s) {
@@ -201,7 +201,7 @@ func isTokenByte(c byte) bool {
 	return strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
-// Valid tells whether names and values of h can be sent (RFC 9110 section 5.5).
+// Valid reports whether names and values of h can be sent (RFC 9110 section 5.5).
 func Valid(h http.Header) bool {
 	for name, values := range h {
 		if !IsToken(name) {

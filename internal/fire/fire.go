@@ -44,7 +44,7 @@ func NeverReads() Fault {
 	return Fault{Name: "remote, hangs", talk: func(s *Shadow, _ net.Conn) { <-s.ended }}
 }
 
-// InProcess tells whether a shadow with this fault is a handler, not a server.
+// InProcess reports whether a shadow with this fault is a handler, not a server.
 func (f Fault) InProcess() bool { return f.serve != nil }
 
 // Start returns a shadow with this fault. It fails until it is closed.

@@ -109,7 +109,7 @@ func TestAFaultEndsWhenTheShadowIsClosed(t *testing.T) {
 	}
 }
 
-// signal tells of the first write and drops them all.
+// signal reports the first write and drops all writes.
 type signal struct {
 	http.ResponseWriter
 	began chan struct{}

@@ -11,7 +11,7 @@ import (
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
 
-// Class says what two different values look like, which often tells why they
+// Class says what two different values look like, which often shows why they
 // differ. It is a guess for people; nothing is decided by it.
 type Class uint8
 

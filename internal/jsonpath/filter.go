@@ -107,7 +107,7 @@ type query struct {
 
 func (*query) typ() typ { return nodesType }
 
-// singular tells whether the query yields at most one node, names being unique
+// singular reports whether the query yields at most one node, names being unique
 // (RFC 9535 section 2.3.5.1).
 func (q *query) singular() bool {
 	for _, seg := range q.segments {

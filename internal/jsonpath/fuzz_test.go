@@ -85,7 +85,7 @@ func FuzzNormalizedPathsFindTheirNode(f *testing.F) {
 	})
 }
 
-// unique tells whether no object of doc has a name twice: then decoding and
+// unique reports whether no object of doc has a name twice: then decoding and
 // encoding keeps the number of values.
 func unique(doc []byte) bool {
 	var v any

@@ -112,7 +112,7 @@ func (p *gjsonParser) component() ([]selector, error) {
 	return selectors, nil
 }
 
-// matchGlob tells whether name matches pattern, in which '*' stands for any
+// matchGlob reports whether name matches pattern, in which '*' stands for any
 // characters, '?' for one, and '\' makes the next one stand for itself. Only the
 // last '*' is ever retried, so the cost is at most the product of the lengths.
 func matchGlob(pattern string, name []byte) bool {

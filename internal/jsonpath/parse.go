@@ -604,7 +604,7 @@ func (p *parser) comparable(x operand, start int) error {
 	return p.failAt(start, "only a query for a single node (names and indexes) can be compared")
 }
 
-// isValue tells whether x yields at most one value: a literal, a singular query
+// isValue reports whether x yields at most one value: a literal, a singular query
 // or a function with such a result.
 func isValue(x operand) bool {
 	if q, ok := x.(*query); ok {

@@ -130,7 +130,7 @@ func globSelector(pattern string) selector {
 // everyElement is the slice [:], for gjson's '#'.
 func everyElement() selector { return selector{kind: kindSlice, step: 1} }
 
-// matchesName tells whether s picks a member by its name alone; folded is the
+// matchesName reports whether s picks a member by its name alone; folded is the
 // name's folded form, used when fold is the rule of the path.
 func (p *Path) matchesName(s *selector, name, folded []byte) bool {
 	switch s.kind {
@@ -150,7 +150,7 @@ func (p *Path) matchesName(s *selector, name, folded []byte) bool {
 	return false
 }
 
-// matchesIndex tells whether a forward s picks the element at index i,
+// matchesIndex reports whether a forward s picks the element at index i,
 // whatever the length of the array.
 func (s *selector) matchesIndex(i int64) bool {
 	switch s.kind {
@@ -164,7 +164,7 @@ func (s *selector) matchesIndex(i int64) bool {
 	return false
 }
 
-// forward tells whether s can be decided for a child by its name or index
+// forward reports whether s can be decided for a child by its name or index
 // alone, in a finite alphabet.
 func (s *selector) forward() bool {
 	switch s.kind {

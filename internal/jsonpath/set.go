@@ -125,7 +125,7 @@ func NewSet(paths ...*Path) *Set {
 	return s
 }
 
-// walkPeriod tells whether a forward walk can decide p, and the period of p's
+// walkPeriod reports whether a forward walk can decide p, and the period of p's
 // slices together with a given one.
 func (p *Path) walkPeriod(period int64) (int64, bool) {
 	for _, seg := range p.segments {

@@ -83,7 +83,7 @@ func stringEnd(doc []byte, i int) int {
 	return end
 }
 
-// delimits tells whether c ends a number or a word.
+// delimits reports whether c ends a number or a word.
 func delimits(c byte) bool {
 	switch c {
 	case ' ', '\t', '\n', '\r', ',', ']', '}':

@@ -85,7 +85,7 @@ func From(ctx context.Context) *Mark {
 	return m
 }
 
-// Find tells whether r is marked as a copy, by this library or by another mirror, and
+// Find reports whether r is marked as a copy, by this library or by another mirror, and
 // with which ID.
 func Find(r *http.Request) (id string, ok bool) {
 	if v := r.Header[Header]; len(v) > 0 {
@@ -99,7 +99,7 @@ func Find(r *http.Request) (id string, ok bool) {
 	return "", OnHost(r.Host)
 }
 
-// In tells whether a header field with one value or several marks a copy.
+// In reports whether a header field with one value or several marks a copy.
 func In(name string, values []string) bool {
 	switch name {
 	case Header, skipper, skipperLoopback, parapet, mroki, autumn, armada, express:
@@ -110,13 +110,13 @@ func In(name string, values []string) bool {
 	return false
 }
 
-// OnHost tells whether a host marks a copy: Envoy and Istio append "-shadow" to it.
+// OnHost reports whether a host marks a copy: Envoy and Istio append "-shadow" to it.
 func OnHost(host string) bool {
 	host, _, _ = strings.Cut(host, ":")
 	return strings.HasSuffix(host, "-shadow")
 }
 
-// inBaggage tells whether a baggage header has the member shadow=true. Values are
+// inBaggage reports whether a baggage header has the member shadow=true. Values are
 // percent-encoded (W3C Baggage section 3.3.1.3).
 func inBaggage(list string) bool {
 	if !strings.Contains(list, BaggageMember) {

@@ -10,7 +10,7 @@ import (
 // that ends a block is Blank.
 type EventLine struct{ Start, Name, Value, End, Next int }
 
-// Blank tells whether the line is empty, which ends a block.
+// Blank reports whether the line is empty, which ends a block.
 func (l EventLine) Blank() bool { return l.Start == l.End }
 
 // EventLines yields the lines of doc as the HTML Standard reads them (section 9.2.6): a

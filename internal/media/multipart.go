@@ -39,7 +39,7 @@ func (p *Part) Field(doc []byte, name string) (f PartField, ok bool) {
 	return PartField{}, false
 }
 
-// Is tells whether a field has a name, in any case.
+// Is reports whether a field has a name, in any case.
 func (f PartField) Is(doc []byte, name string) bool {
 	return strings.EqualFold(string(textproto.TrimBytes(doc[f.Line:f.Name])), name)
 }

@@ -97,7 +97,7 @@ func xmlTokens(doc []byte, yield func(XMLToken, error) bool) error {
 	}
 }
 
-// IsBlank tells whether character data is white space.
+// IsBlank reports whether character data is white space.
 func IsBlank(text []byte) bool { return len(bytes.Trim(text, space)) == 0 }
 
 var version11 = regexp.MustCompile(`^<\?xml\s+version\s*=\s*["']1\.(1)["']`)
@@ -118,7 +118,7 @@ func NewXMLDecoder(text []byte) *xml.Decoder {
 	return d
 }
 
-// BindsPrefix tells whether an attribute binds a prefix to a namespace; "" is the default
+// BindsPrefix reports whether an attribute binds a prefix to a namespace; "" is the default
 // namespace.
 func BindsPrefix(name xml.Name) (prefix string, ok bool) {
 	switch {

@@ -236,7 +236,7 @@ func TestNoSelectedValueSurvives(t *testing.T) {
 }
 
 // BenchmarkMask masks five values of a document of 10 KB, beside encoding/json, which only
-// tells whether the document is JSON.
+// reports whether the document is JSON.
 func BenchmarkMask(b *testing.B) {
 	var doc bytes.Buffer
 	doc.WriteString(`{"id":"ord_8812","customer":{"name":"Ada","email":"ada@example.org","phone":"+44 20 7946 0000"},"card":{"number":"4111111111111111","cvc":"123"},"items":[`)

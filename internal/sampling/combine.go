@@ -63,7 +63,7 @@ func (p *Parts) InVain(i int, none float64) bool {
 	return p.list[i].Unknown || p.list[i].Silent && math.IsNaN(none)
 }
 
-// Told returns what the composite tells of its probability: 0 if it is NaN, or rests on parts
+// Told returns the probability that the composite reports: 0 if it is NaN, or rests on parts
 // that are not independent.
 func (p *Parts) Told(probability float64) float64 {
 	if p.tied && probability != 1 || math.IsNaN(probability) {

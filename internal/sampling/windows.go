@@ -26,7 +26,7 @@ func (w *Windows) Check() error {
 	return nil
 }
 
-// Open tells whether t is in a window. Before the start there were windows too.
+// Open reports whether t is in a window. Before the start there were windows too.
 func (w *Windows) Open(t time.Time) bool {
 	at := t.Sub(w.Start) % w.Every
 	if at < 0 {

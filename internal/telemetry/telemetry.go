@@ -289,7 +289,7 @@ func (t *Telemetry) Close() error {
 	return t.observed.Unregister()
 }
 
-// Traced tells whether spans are recorded.
+// Traced reports whether spans are recorded.
 func (t *Telemetry) Traced() bool { return t.tracer != nil }
 
 // traceHeaders carry the trace context of the tracing systems in use: W3C; OpenCensus

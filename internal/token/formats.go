@@ -67,7 +67,7 @@ func luhn(x []byte) byte {
 	return byte(sum % 10)
 }
 
-// fits tells whether digits stay within the integers that are as long as they are: of 32
+// fits reports whether digits stay within the integers that are as long as they are: of 32
 // bits, of a float64 (RFC 8259 section 6), of 64 bits.
 func fits(x []byte) bool {
 	most := ""

@@ -362,7 +362,7 @@ func (r *Reporter) hasten() {
 	}
 }
 
-// over tells whether k is a thing of the past, so that the same cause is another alert. A
+// over reports whether k is a thing of the past, so that the same cause is another alert. A
 // ticket that comes back before it would have been repeated is still the old one.
 func (r *Reporter) over(k *known, now time.Time) bool {
 	until := k.Ends
@@ -372,7 +372,7 @@ func (r *Reporter) over(k *known, now time.Time) bool {
 	return !k.sent.IsZero() && !now.Before(until)
 }
 
-// forget forgets what has ended and is not on its way any more, and tells whether there is
+// forget forgets what has ended and is not on its way any more, and reports whether there is
 // room now.
 func (r *Reporter) forget(now time.Time) bool {
 	for key, k := range r.alerts {

@@ -118,7 +118,7 @@ func (r *Reporter) count(res *shadow.Result, fingerprint string, now time.Time) 
 	}
 }
 
-// tooMany tells whether n of all are.
+// tooMany reports whether n of all are.
 func (r *Reporter) tooMany(n, all uint64, limit float64) bool {
 	return n >= uint64(r.o.Min) && float64(n) > limit*float64(all)
 }

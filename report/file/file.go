@@ -289,7 +289,7 @@ func (w *Writer) write(s *segments, lines [][]byte) {
 	w.segments.Store(int64(s.begun))
 }
 
-// noted notes err and tells whether there is one.
+// noted notes err and reports whether there is one.
 func (w *Writer) noted(err error) bool {
 	if err != nil {
 		w.last.Store(&err)

@@ -44,7 +44,7 @@ func Read(dir fs.FS, name string) iter.Seq2[*Record, error] {
 	}
 }
 
-// readSegment tells whether to go on.
+// readSegment reports whether to go on.
 func readSegment(dir fs.FS, name string, yield func(*Record, error) bool) bool {
 	f, err := dir.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -30,7 +30,7 @@ const pause = time.Second
 
 var errPaused = errors.New("file: the disk failed within the last second")
 
-// write writes some of lines, at least one, to where a reader can see them, and tells how
+// write writes at least one of lines to where a reader can see them, and returns how
 // many. With an error these are lost.
 func (s *segments) write(lines [][]byte) (n int, err error) {
 	if s.size > 0 && s.size+int64(len(lines[0])) > s.o.SegmentSize {
@@ -166,7 +166,7 @@ func list(dir fs.FS, name string) ([]string, error) {
 	return names, nil
 }
 
-// stamped tells whether the rest of a file's name is that of a segment.
+// stamped reports whether the rest of a file's name is that of a segment.
 func stamped(rest string, c Compression) bool {
 	begun, ok := strings.CutSuffix(rest, extension(c))
 	if !ok {

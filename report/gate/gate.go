@@ -98,7 +98,7 @@ func (g *Gate) decide(ctx context.Context) (Decision, error) {
 	return g.criteria.Decide(s, figures)
 }
 
-// changed tells of a verdict that is another than the last one.
+// changed reports a verdict that differs from the last one.
 func (g *Gate) changed(ctx context.Context, d Decision) {
 	level := slog.LevelInfo
 	if d.Verdict == Fail {

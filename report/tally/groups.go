@@ -333,7 +333,7 @@ type exemplar struct {
 	size  int64            // of the answers
 }
 
-// after tells whether e comes after the exemplar of the same shape that would be made of a
+// after reports whether e comes after the exemplar of the same shape that would be made of a
 // result with that ID and start.
 func (e *Exemplar) after(id string, start time.Time) bool {
 	return cmp.Or(cmp.Compare(xxhash.Sum64String(e.ID), xxhash.Sum64String(id)), cmp.Compare(e.ID, id), e.Time.Compare(start)) > 0
@@ -363,7 +363,7 @@ func (g *group) show(t *Tally, s *series, shape uint64, r *shadow.Result) {
 	g.exemplars.Store(&list)
 }
 
-// choose tells whether r is wanted as an exemplar, where it belongs, and whether it takes
+// choose reports whether r is wanted as an exemplar, where it belongs, and whether it takes
 // the place of the one there.
 func (g *group) choose(shape uint64, r *shadow.Result) (at int, found, wanted bool) {
 	list := *g.exemplars.Load()

@@ -278,7 +278,7 @@ func (t *Tally) try(rule *Rule, exchanges []*shadow.Exchange) RefusalReason {
 	return ""
 }
 
-// resolves tells whether the answers of all exemplars match with the rules.
+// resolves reports whether the answers of all exemplars match with the rules.
 func (t *Tally) resolves(rules []Rule, exchanges []*shadow.Exchange) bool {
 	ignore := make([]string, len(rules))
 	for i, r := range rules {
@@ -302,7 +302,7 @@ func differences(c shadow.Comparator, x *shadow.Exchange) (list []place) {
 	return list
 }
 
-// scalars tells whether a folded path stands for scalar values only, each of them reached
+// scalars reports whether a folded path stands for scalar values only, each of them reached
 // through an array where it says "*": the name of a member may look like an index.
 func scalars(path string, doc []byte) bool {
 	tokens := strings.Split(path, "/")
@@ -342,7 +342,7 @@ func jsonPath(path string) string {
 	return string(text)
 }
 
-// isName tells whether a name can stand behind a dot (RFC 9535 section 2.5.1.1), in ASCII.
+// isName reports whether a name can stand behind a dot (RFC 9535 section 2.5.1.1), in ASCII.
 func isName(s string) bool {
 	for i, c := range s {
 		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
