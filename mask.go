@@ -397,3 +397,30 @@ func (m *Mirror) replace(rule *redact.Rule, msg *Message) error {
 		return err
 	})
 }
+
+// masksFor returns what masks the copies sent to t, or nil if nothing does. It is a list even of
+// one rule: see AllowBodies.
+func (c *config) masksFor(t *Target) Masker {
+	var all []Masker
+	if !t.local() {
+		all = c.maskers
+	}
+	if t.Masker == nil && len(all) == 0 {
+		return nil
+	}
+	return &masker{redact.Union("Masker", rulesOf(all), ruleOf(t.Masker)), append(slices.Clone(all), t.Masker)}
+}
+
+// reportsMore reports whether reports hold values that a target is not sent: its Masker hides
+// them, and nobody has said what reports hide.
+func (c *config) reportsMore() bool {
+	if len(c.maskers) > 0 || len(c.recordMaskers) > 0 {
+		return false
+	}
+	for _, t := range []*Target{&c.target, c.control} {
+		if t != nil && t.Masker != nil && ruleOf(t.Masker).HidesValues() {
+			return true
+		}
+	}
+	return false
+}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +19,6 @@ import (
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/methods"
-	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
@@ -98,17 +98,21 @@ func (c *config) fail(format string, args ...any) {
 func Options(o ...Option) Option {
 	return optionFunc(func(c *config) {
 		for _, option := range o {
-			c.add(option)
+			if option == nil {
+				c.fail("nil Option")
+				continue
+			}
+			option.apply(c)
 		}
 	})
 }
 
-func (c *config) add(o Option) {
-	if o == nil {
-		c.fail("nil Option")
-		return
-	}
-	o.apply(c)
+// part returns the option that sets a part, which must be neither nil nor faulty.
+func part[T any](name string, part T, set func(c *config)) Option {
+	return optionFunc(func(c *config) {
+		check(c, name, part)
+		set(c)
+	})
 }
 
 // WithName names the Mirror in results, spans and metrics. The default is the name of
@@ -122,12 +126,12 @@ func WithName(name string) Option {
 	})
 }
 
-// WithControl adds a second primary that is asked the same as the candidate, side by
-// side with it. Where it answers differently from the primary the primary does not
-// agree with itself: a difference of the candidate at the same place, array indexes
-// aside, becomes Result.Noise. In process the control may be the primary handler
-// itself: without Target.Isolated it is asked requests with a safe method alone. Where the
-// control fails, or is not asked, nothing is taken for noise.
+// WithControl adds a second primary, which gets the same requests as the candidate, side by
+// side with it. Where the control and the primary differ, the primary does not agree with
+// itself: a difference of the candidate at the same place, array indexes aside, becomes
+// Result.Noise. In process the control may be the primary handler itself. Without
+// Target.Isolated it gets only requests with a safe method. If the control fails or is not
+// asked, nothing becomes noise.
 func WithControl(t Target) Option {
 	return optionFunc(func(c *config) {
 		t.check(c, "WithControl")
@@ -135,23 +139,21 @@ func WithControl(t Target) Option {
 	})
 }
 
-// WithControlRate asks the control on a share p of the copies, drawn at random, above 0
-// and up to 1, which is the default. On the other copies nothing becomes Result.Noise:
-// package report/tally tells noise from differences by all of them together.
+// WithControlRate asks the control with probability p, above 0 and at most 1, for each copy. The
+// default is 1. Of the other copies nothing becomes Result.Noise; package report/tally
+// separates noise from differences over all copies.
 func WithControlRate(p float64) Option {
 	return optionFunc(func(c *config) {
-		if !(p > 0 && p <= 1) {
-			c.fail("WithControlRate: %v is not a probability above 0", p)
-		}
+		c.want(p > 0 && p <= 1, "WithControlRate", p, "not a probability above 0")
 		c.controlShare = sampling.NewChance(p)
 	})
 }
 
-// WithMethods names the request methods that are copied, in place of GET, HEAD and
-// OPTIONS. A copy of a request that writes writes a second time. So a method that is not safe
-// (RFC 9110 section 9.2.1) needs Target.Isolated. A request that asks to be treated as one of
+// WithMethods sets the request methods that are copied. The default is GET, HEAD and OPTIONS.
+// The copy of a request that writes writes a second time, so a method that is not safe
+// (RFC 9110 section 9.2.1) needs Target.Isolated. A request can ask to be treated as one of
 // another method, by X-HTTP-Method-Override, X-HTTP-Method, X-Method-Override or the query
-// parameter _method, is copied only if that method is named too.
+// parameter _method. It is copied only if that method is named too.
 func WithMethods(names ...string) Option {
 	return optionFunc(func(c *config) {
 		if len(names) == 0 {
@@ -172,80 +174,40 @@ func WithMethods(names ...string) Option {
 	})
 }
 
-// WithSampler says which requests are copied. The default is all of them.
+// WithSampler sets the Sampler, which decides which requests are copied. The default is all.
 func WithSampler(s Sampler) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithSampler", s)
-		c.sampler = contain(s)
-	})
+	return part("WithSampler", s, func(c *config) { c.sampler = contain(s) })
 }
 
-// WithMasker masks everything that leaves: the copies that are sent to targets outside this
-// process, and all that is reported. It may be given several times; the maskers run in that
-// order, before those of a Target.Masker and of WithRecordMasker. Credentials are masked in
-// reports always, and in copies by the DropCredentials of Remote.
+// WithMasker masks everything that leaves: the copies sent to targets outside this process, and
+// all that is reported. It may be given several times. The maskers run in that order, before
+// Target.Masker and those of WithRecordMasker. A Masker that is also in Target.Masker runs
+// once. Credentials are masked in reports always, and in copies by the DropCredentials of
+// Remote.
 //
-// A target that InProcess or HandlerTransport made is in this process: it is sent what the
-// primary gets, unless its Target.Masker says otherwise. A Masker that is also in Target.Masker
-// runs once.
+// A target that InProcess or HandlerTransport made is in this process: it gets what the primary
+// gets, unless it has a Target.Masker.
 //
 // A copy that cannot be masked is not sent: ReasonMaskFailed. A result whose record cannot be
 // masked is reported without its content: see ErrWithheld. A body that no rule looks into is
-// not sent, and left out of the record: see AllowBodies.
+// not sent, and not recorded: see AllowBodies.
 func WithMasker(m Masker) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithMasker", m)
-		c.maskers = append(c.maskers, m)
-	})
+	return part("WithMasker", m, func(c *config) { c.maskers = append(c.maskers, m) })
 }
 
-// WithRecordMasker masks what is reported and nothing else, besides WithMasker: for values
-// that the targets need and the readers of reports do not. It may be given several times.
+// WithRecordMasker masks only what is reported, after the maskers of WithMasker: for values that
+// the targets need and the readers of reports do not. It may be given several times.
 func WithRecordMasker(m Masker) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithRecordMasker", m)
-		c.recordMaskers = append(c.recordMaskers, m)
-	})
-}
-
-// masksFor returns what masks the copies sent to t, or nil if nothing does. It is a list even of one
-// rule: see AllowBodies.
-func (c *config) masksFor(t *Target) Masker {
-	var all []Masker
-	if !t.local() {
-		all = c.maskers
-	}
-	if t.Masker == nil && len(all) == 0 {
-		return nil
-	}
-	return &masker{redact.Union("Masker", rulesOf(all), ruleOf(t.Masker)), append(slices.Clone(all), t.Masker)}
-}
-
-// reportsMore reports whether reports hold values that a target is not sent: its Masker hides
-// them, and nobody has said what reports hide.
-func (c *config) reportsMore() bool {
-	if len(c.maskers) > 0 || len(c.recordMaskers) > 0 {
-		return false
-	}
-	for _, t := range []*Target{&c.target, c.control} {
-		if t != nil && t.Masker != nil && ruleOf(t.Masker).HidesValues() {
-			return true
-		}
-	}
-	return false
+	return part("WithRecordMasker", m, func(c *config) { c.recordMaskers = append(c.recordMaskers, m) })
 }
 
 // WithComparator replaces the comparator, as WithCompare does. The default is that of
 // CompareOptions{}.
 func WithComparator(cmp Comparator) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithComparator", cmp)
-		c.comparator = cmp
-	})
+	return part("WithComparator", cmp, func(c *config) { c.comparator = cmp })
 }
 
-// WithCompare compares as NewComparator(o) does. What is wrong with o is an error of
-// New.
+// WithCompare compares as NewComparator(o) does, and reports its error.
 func WithCompare(o CompareOptions) Option {
 	return optionFunc(func(c *config) {
 		cmp, err := NewComparator(o)
@@ -257,7 +219,7 @@ func WithCompare(o CompareOptions) Option {
 	})
 }
 
-// WithReporter adds reporters, which are told of every result in the order given.
+// WithReporter adds reporters. Each gets every result, in the order given.
 func WithReporter(r ...Reporter) Option {
 	return optionFunc(func(c *config) {
 		for _, reporter := range r {
@@ -280,10 +242,7 @@ func WithReporter(r ...Reporter) Option {
 // UUIDs, tokens, addresses and titles. Methods that are neither usual nor named by
 // WithMethods are "_OTHER".
 func WithRoute(route func(*http.Request) string) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithRoute", route)
-		c.route = route
-	})
+	return part("WithRoute", route, func(c *config) { c.route = route })
 }
 
 // Timing is when copies are sent. The zero value is AfterPrimary.
@@ -291,39 +250,35 @@ type Timing string
 
 const (
 	// AfterPrimary sends a copy when the primary has answered. The two never compete for
-	// what they share, and what is not to be compared is never sent.
+	// resources, and a copy that is not to be compared is never sent.
 	AfterPrimary Timing = ""
 
-	// Parallel sends a copy as soon as the request body is complete, which it is when the
-	// primary has read it, and at once where there is none: a candidate in the same time and
-	// under the same conditions, at the price of a higher peak load. Nothing is read ahead
-	// of the primary, and it does not wait. Where it does not read the body to its end the
-	// copy is sent after it has answered, if at all.
+	// Parallel sends a copy as soon as the primary has read the request body, and at once if
+	// there is none: the candidate runs at the same time and under the same conditions, at the
+	// price of a higher peak load. Nothing is read ahead of the primary, and it does not wait.
+	// If it does not read the body to its end, the copy is sent after it has answered, if at
+	// all.
 	//
-	// A copy is counted in Stats from its start, and its worker stays taken until the
-	// primary has answered too, at most for the Timeout of the Target: then, as with a
-	// stream of events that does not end, the copy is ReasonPrimaryIncomplete. Where
-	// the primary turns out to be not for comparing, such as after a panic or with a 503,
-	// the copy is cancelled and counted under that reason. By then the candidate may have
-	// seen it. An answer of the candidate that is longer than WithMaxBody is read on when the
-	// primary has answered. The span of a copy has the route where the primary has answered before the
-	// copy ends.
+	// A copy is counted in Stats from its start. Its worker waits for the primary, at most
+	// for the Timeout of the Target. After that, as with a stream of events that does not end,
+	// the copy is ReasonPrimaryIncomplete. If the primary's answer is not to be compared, such
+	// as after a panic or with a 503, the copy is cancelled and counted under that reason. By
+	// then the candidate may have seen it. The rest of an answer of the candidate that is longer
+	// than WithMaxBody is read when the primary has answered. The span of a copy has the route
+	// if the primary has answered before the copy ends.
 	Parallel Timing = "parallel"
 )
 
-// WithTiming says when copies are sent. The default is AfterPrimary.
+// WithTiming sets when copies are sent. The default is AfterPrimary.
 func WithTiming(t Timing) Option {
 	return optionFunc(func(c *config) {
-		if t != AfterPrimary && t != Parallel {
-			c.fail("WithTiming: %q is neither AfterPrimary nor Parallel", string(t))
-		}
+		c.want(t == AfterPrimary || t == Parallel, "WithTiming", strconv.Quote(string(t)), "neither AfterPrimary nor Parallel")
 		c.timing = t
 	})
 }
 
-// WithConcurrency caps the copies that run at a time. The default is 8 where the
-// target was made by InProcess, else 64. A control runs side by side with its copy and
-// is not counted.
+// WithConcurrency caps the copies that run at a time. The default is 8 for a target of
+// InProcess, else 64. A control runs side by side with its copy and is not counted.
 func WithConcurrency(n int) Option {
 	return optionFunc(func(c *config) {
 		c.positive("WithConcurrency", int64(n))
@@ -331,11 +286,11 @@ func WithConcurrency(n int) Option {
 	})
 }
 
-// WithQueue caps the copies that wait for their turn, 256 by default, and the bytes of
-// bodies that the Mirror holds at any time, 64 MiB by default. Past a cap a copy is
-// dropped as ReasonQueueFull or ReasonBytesFull. Where that is known when a request comes
-// it is not recorded: its Content-Length is more than there is room for, or the copy before it
-// found the queue full and no worker has become free since.
+// WithQueue caps the copies that wait for their turn, 256 by default, and the bytes that the
+// Mirror holds for copies at any time, 64 MiB by default. Past a cap a copy is dropped as
+// ReasonQueueFull or ReasonBytesFull. A request is not even recorded if its Content-Length is
+// over what is left, or if the copy before it found the queue full and no worker has become
+// free since.
 func WithQueue(n int, bytes int64) Option {
 	return optionFunc(func(c *config) {
 		c.positive("WithQueue: copies", int64(n))
@@ -344,10 +299,9 @@ func WithQueue(n int, bytes int64) Option {
 	})
 }
 
-// WithMaxBody caps the bytes that are kept of one body: 1 MiB by default, or all the bytes
-// of WithQueue where those are fewer. A request
-// with a larger body is not copied. Larger answers are compared by length and hash, and no
-// byte of them is kept.
+// WithMaxBody caps the bytes that are kept of one body: 1 MiB by default, or the bytes of
+// WithQueue if those are fewer. A request with a larger body is not copied. Larger answers are
+// compared by length and hash, and not kept.
 func WithMaxBody(bytes int64) Option {
 	return optionFunc(func(c *config) {
 		c.positive("WithMaxBody", bytes)
@@ -355,8 +309,8 @@ func WithMaxBody(bytes int64) Option {
 	})
 }
 
-// WithContextKeys names the context values that a copy inherits from its request. By
-// default there is none: a value may be recycled by the time the copy runs.
+// WithContextKeys adds keys of context values that a copy inherits from its request. There are
+// none by default: a value may be recycled by the time the copy runs.
 func WithContextKeys(keys ...any) Option {
 	return optionFunc(func(c *config) {
 		for _, key := range keys {
@@ -369,60 +323,43 @@ func WithContextKeys(keys ...any) Option {
 	})
 }
 
-// WithRequestID names the header that carries the correlation ID, X-Request-Id by
-// default. An inbound ID is kept, unless a mask hides that field of it: then the copy and its
-// Result have another one. Where there is none, one is made for the copy and its Result
-// only: nothing of the primary's request is changed. To give every request an ID, the
-// primary's too, put middleware.RequestID around the Mirror. With an empty name copies
-// carry no ID.
+// WithRequestID sets the header that carries the correlation ID. The default is X-Request-Id. An
+// inbound ID is kept. If there is none, or a mask hides that header, the copy and its Result
+// get an ID of their own; the primary's request is not changed. To give every request an ID,
+// put middleware.RequestID around the Mirror. With an empty name copies carry no ID.
 func WithRequestID(header string) Option {
 	return optionFunc(func(c *config) {
-		if header != "" && !fields.IsToken(header) {
-			c.fail("WithRequestID: %q is not a header name", header)
-		}
+		c.want(header == "" || fields.IsToken(header), "WithRequestID", strconv.Quote(header), "not a header name")
 		c.requestID = http.CanonicalHeaderKey(header)
 	})
 }
 
-// WithLogger logs to l what happens to the Mirror itself: each Event, with how many copies it
-// has cost so far, and the first panic of each part of user code. Ten events of a kind are
-// logged, and then one a minute; no line holds a value of a request or an answer. The
-// default is slog.Default() at the time; slog.New(slog.DiscardHandler) logs nothing.
+// WithLogger sets the logger of what happens to the Mirror itself: each Event, with how many
+// copies it has cost so far, and the first panic of each part of user code. Of each kind ten
+// events are logged, and then one a minute. No line holds a value of a request or an answer.
+// The default is slog.Default() at the time of the event; slog.New(slog.DiscardHandler) logs
+// nothing.
 func WithLogger(l *slog.Logger) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithLogger", l)
-		c.logger = l
-	})
+	return part("WithLogger", l, func(c *config) { c.logger = l })
 }
 
 // WithTracerProvider records a span for each copy: a new root that is linked to the
 // span of the primary. The default is no spans.
 func WithTracerProvider(tp trace.TracerProvider) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithTracerProvider", tp)
-		c.tracer = tp
-	})
+	return part("WithTracerProvider", tp, func(c *config) { c.tracer = tp })
 }
 
 // WithMeterProvider records metrics. The default is none. See docs/telemetry.md.
 func WithMeterProvider(mp metric.MeterProvider) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithMeterProvider", mp)
-		c.meter = mp
-	})
+	return part("WithMeterProvider", mp, func(c *config) { c.meter = mp })
 }
 
-// WithPropagator says how the span of a copy is written to its headers. The default is
-// W3C Trace Context where WithTracerProvider is given, else nothing. The primary's own
-// trace headers are never sent to a shadow: its spans are not part of that trace.
+// WithPropagator sets how the span of a copy is written to its headers. The default is W3C Trace
+// Context with WithTracerProvider, else nothing. The primary's own trace headers are never
+// sent to a shadow: its spans are not part of that trace.
 func WithPropagator(p propagation.TextMapPropagator) Option {
-	return optionFunc(func(c *config) {
-		check(c, "WithPropagator", p)
-		c.propagator = p
-	})
+	return part("WithPropagator", p, func(c *config) { c.propagator = p })
 }
-
-// The faults of numbers. A fault is not an error of its own: New reports all of them at once.
 
 func (c *config) positive(name string, n int64) {
 	c.want(n > 0, name, n, "not a positive number")
@@ -475,7 +412,7 @@ func (c *config) unsafe() []string {
 	return slices.DeleteFunc(slices.Clone(c.methods), methods.Safe)
 }
 
-// newConfig adds up options over the defaults and reports everything that is wrong.
+// newConfig applies the options to the defaults and returns all faults in one error.
 func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
 		target:     target,
@@ -486,9 +423,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 		requestID:  defaultRequestID,
 	}
 	target.check(c, "target")
-	for _, o := range opts {
-		c.add(o)
-	}
+	Options(opts...).apply(c)
 	if c.control != nil && c.control.Name == target.Name {
 		c.fail("WithControl: %q is the name of the target too", target.Name)
 	}
@@ -512,12 +447,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}
-	if c.name == "" {
-		c.name = target.Name
-	}
-	if c.sampler == nil {
-		c.sampler = Rate(1)
-	}
+	c.name = cmp.Or(c.name, target.Name)
 	c.controlShare = cmp.Or(c.controlShare, defaultControlRate)
 	orDefaults(&c.breaker, defaultBreaker)
 	orDefaults(&c.shedding, defaultShedding)

@@ -289,9 +289,8 @@ func (l *Limits) exhausted() {
 }
 
 func (l *Limits) renewed() {
-	if open, after := l.budget.Open(); !open { // used up again already
-		l.renew.set(after, l.renewed)
-		return
+	if open, _ := l.budget.Open(); !open {
+		return // used up again already, and waiting for the window after this one
 	}
 	l.o.Notify(Event{Kind: BudgetRenewed, Text: "a new budget: requests are copied again"})
 }
