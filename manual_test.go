@@ -19,8 +19,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
-
-	"github.com/goshadow/shadow/internal/compare"
 )
 
 // defaultsOf returns the rows of the manual's table of defaults, made of what New uses without
@@ -42,13 +40,17 @@ func defaultsOf(t *testing.T) map[string]string {
 	require.False(t, b.Off || s.Off || o.Off)
 	require.Zero(t, b.Slow)
 	require.Equal(t, "v2", c.name)
-	require.Nil(t, c.sampler)
+	require.Equal(t, Rate(1), c.sampler)
 	require.Nil(t, c.route)
 	require.Equal(t, AfterPrimary, c.timing)
 	require.Nil(t, c.propagator)
 	require.Nil(t, c.logger)
-	_, ok := c.comparator.(*RuleComparator)
-	require.True(t, ok)
+	require.IsType(t, &RuleComparator{}, c.comparator)
+	numbers := func(n string) *Message {
+		return &Message{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: []byte("[" + strings.Repeat(n+",", 500) + n + "]")}
+	}
+	found := c.comparator.Compare(&Exchange{Primary: numbers("1"), Shadow: numbers("2")})
+	require.True(t, found.More)
 	return map[string]string{
 		"WithName":           "the name of the target",
 		"WithMethods":        strings.Join(c.methods, ", "),
@@ -63,7 +65,7 @@ func defaultsOf(t *testing.T) map[string]string {
 		"WithRecordMasker":   none(c.recordMaskers == nil) + "; credentials are masked in reports always",
 		"WithLeakCheck":      none(c.leakCheck == nil),
 		"WithComparator":     "that of `WithCompare`",
-		"WithCompare":        fmt.Sprintf("`CompareOptions{}`: at most %d differences", compare.DefaultMaxDiffs),
+		"WithCompare":        fmt.Sprintf("`CompareOptions{}`: at most %d differences", len(found.Diffs)),
 		"WithReporter":       none(c.reporters == nil),
 		"WithRoute":          "method and pattern, else method and a template of the path",
 		"WithContextKeys":    none(c.contextKeys == nil),

@@ -31,6 +31,7 @@ const (
 	defaultQueue             = 256
 	defaultQueueBytes        = 64 << 20
 	defaultMaxBody           = 1 << 20 // or defaultQueueBytes, if WithQueue sets less
+	defaultRate              = 1       // of the Sampler
 	defaultControlRate       = sampling.Certain
 	defaultRequestID         = "X-Request-Id"
 	defaultTiming            = AfterPrimary
@@ -417,6 +418,7 @@ func newConfig(target Target, opts []Option) (*config, error) {
 	c := &config{
 		target:     target,
 		methods:    defaultMethods[:],
+		sampler:    Rate(defaultRate),
 		timing:     defaultTiming,
 		queue:      defaultQueue,
 		queueBytes: defaultQueueBytes,
