@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -127,9 +128,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	start := time.Now()
 	defer a.spend(start)
 	resp, err := target.Send(t.Transport, c.Request(ctx))
-	if text := m.loops.Report(m.limits.Now()); text != "" { // copies come back before their answers do
-		m.notify(Event{Kind: EventLoop, Text: text})
-	}
+	m.reportLoops() // copies come back before their answers do
 	if panicked := (*guard.Panic)(nil); errors.As(err, &panicked) { // of a handler in this process
 		m.logPanic(panicked)
 	}
@@ -209,6 +208,20 @@ func (a *attempt) read(ctx context.Context, l *target.Limits, resp *http.Respons
 	a.buf.Reserve(fields.Size(msg.Header) + fields.Size(msg.Trailer)) // else it is starved
 	a.m.content(msg, &a.buf)
 	return msg, nil
+}
+
+// reportLoops reports copies that came back, and once that the Mirror is wrapped twice. It runs
+// user code: never on the goroutine of a request.
+func (m *Mirror) reportLoops() {
+	if text := m.loops.Report(m.limits.Now()); text != "" {
+		m.notify(Event{Kind: EventLoop, Text: text})
+	}
+	if m.loops.ReportNested() {
+		m.guard("Logger", func() error { //nolint:errcheck // logged where it can be
+			m.log().Warn("shadow: a request passed this mirror twice: it wraps the primary in two places. Such a request is copied once; remove one of them", slog.String("mirror", m.name))
+			return nil
+		})
+	}
 }
 
 // sideEffects raises the alarm if the header of an answer of t says so.

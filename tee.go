@@ -22,6 +22,8 @@ import (
 // Handler returns a handler that serves as primary does and copies what it is asked.
 // The method value is a middleware: router.Use(mirror.Handler). It panics where m or primary
 // is nil, and where primary is what Handler of the same Mirror returned.
+// With middleware between the two a request that both would copy is copied and counted once, and a
+// line in the log says so, if each http.ResponseWriter in between has Unwrap.
 //
 // The primary is given the server's ResponseWriter behind one that has the same
 // optional interfaces and Unwrap, and the server's Request, or a shallow copy of it
@@ -59,6 +61,11 @@ type handler struct {
 func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	var d decision
 	w := h.m.decide(r, &d)
+	if w == 0 && capture.Records(rw, h.m.pool) { // this Mirror around it copies and counts r
+		h.m.loops.Nested()
+		h.primary.ServeHTTP(rw, r)
+		return
+	}
 	if w == 0 {
 		w = h.m.serve(h.primary, rw, r, d)
 	}
@@ -220,7 +227,8 @@ func bodyVerdict(end capture.End) code {
 // ReasonPrimaryIncomplete. So is a call that was cancelled, also if nobody closes its body.
 //
 // Transport panics where m is nil, and where primary is what Transport of the same Mirror
-// returned.
+// returned. With a RoundTripper between the two the same holds as for Handler, if it passes on
+// the body of the response and the response has one, but not with Parallel.
 func (m *Mirror) Transport(primary http.RoundTripper) http.RoundTripper {
 	m.mustExist("Transport")
 	if isNil(primary) {
@@ -309,6 +317,14 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 		return resp, err
 	case resp.StatusCode == http.StatusSwitchingProtocols:
 		verdict = codeUpgrade
+		return resp, nil
+	case m.timing == AfterPrimary && capture.RecordsAnswer(resp.Body, m.pool): // by this Mirror around primary
+		verdict = 0
+		m.loops.Nested()
+		if body := c.attempts.Stop(); body != nil {
+			body.Discard()
+		}
+		c.discard()
 		return resp, nil
 	}
 	c.resp.Status = resp.StatusCode

@@ -1,8 +1,13 @@
 package shadow_test
 
 import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,3 +99,77 @@ func TestOverheadHasTheSamplerAndTheRouteInIt(t *testing.T) {
 		assert.Less(t, m.Stats().Overhead.P50, long)
 	})
 }
+
+// A Mirror around middleware around the same Mirror copies and counts a request once, and says so
+// once.
+func TestAMirrorThatIsWrappedTwiceCopiesOnce(t *testing.T) {
+	wrappers := map[string]func(http.Handler) http.Handler{
+		"a mux": func(h http.Handler) http.Handler { mux := http.NewServeMux(); mux.Handle("/", h); return mux },
+		"a writer that unwraps": func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(unwrapping{unwrapping{w}}, r) })
+		},
+		"a context of its own": func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), unwrapping{}, 1)))
+			})
+		},
+		"another Mirror": func(h http.Handler) http.Handler {
+			other, err := shadow.New(candidate())
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, other.Close()) })
+			return other.Handler(h)
+		},
+	}
+	for name, wrap := range wrappers {
+		for timing, option := range map[string]shadow.Timing{"after": shadow.AfterPrimary, "parallel": shadow.Parallel} {
+			t.Run(name+" "+timing, func(t *testing.T) {
+				var log bytes.Buffer
+				m, results := mirror(t, candidate(), shadow.WithTiming(option), shadow.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+				h := m.Handler(wrap(m.Handler(ok)))
+				for range 3 {
+					h.ServeHTTP(httptest.NewRecorder(), get())
+				}
+				require.NoError(t, m.Shutdown(t.Context()))
+				assert.Equal(t, map[string]uint64{"match": 3}, ledger(t, m))
+				assert.Len(t, results.All(), 3)
+				assert.Equal(t, 1, strings.Count(log.String(), "passed this mirror twice"), log.String())
+			})
+		}
+	}
+	t.Run("Transport", func(t *testing.T) {
+		var log bytes.Buffer
+		m, _ := mirror(t, candidate(), shadow.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		around := m.Transport(roundTripper(m.Transport(shadow.HandlerTransport(text("ok"))).RoundTrip))
+		for range 3 {
+			resp, err := around.RoundTrip(get())
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+		}
+		require.NoError(t, m.Shutdown(t.Context()))
+		assert.EqualValues(t, 3, m.Stats().Requests)
+		assert.Zero(t, m.Stats().QueuedBytes)
+		assert.Equal(t, 1, strings.Count(log.String(), "passed this mirror twice"), log.String())
+	})
+	t.Run("no: two primaries, one after the other", func(t *testing.T) {
+		var log bytes.Buffer
+		m, _ := mirror(t, candidate(), shadow.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			m.Handler(ok).ServeHTTP(w, r)
+			m.Handler(ok).ServeHTTP(w, r)
+		})
+		page.ServeHTTP(httptest.NewRecorder(), get())
+		m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { // a part of the page, rendered apart
+			m.Handler(ok).ServeHTTP(httptest.NewRecorder(), r)
+		})).ServeHTTP(httptest.NewRecorder(), get())
+		require.NoError(t, m.Shutdown(t.Context()))
+		assert.EqualValues(t, 4, m.Stats().Requests)
+		assert.Empty(t, log.String())
+	})
+}
+
+// unwrapping is the ResponseWriter of a middleware, as chi's and others'.
+type unwrapping struct{ http.ResponseWriter }
+
+func (w unwrapping) Unwrap() http.ResponseWriter { return w.ResponseWriter }

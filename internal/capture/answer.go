@@ -9,6 +9,7 @@ import (
 // Answer passes a response body through to its reader and records what goes by.
 type Answer struct {
 	body io.ReadCloser
+	pool *Pool
 	done func(buf Buffer, end End, eof bool)
 
 	mu     sync.Mutex
@@ -23,12 +24,18 @@ type Answer struct {
 // that keeps at most limit bytes. Done is called once, when the body has been read to its
 // end (eof) or closed, on the goroutine that did so, or when the context of EndWith ends.
 func NewAnswer(body io.ReadCloser, length int64, p *Pool, limit int64, done func(buf Buffer, end End, eof bool)) *Answer {
-	a := &Answer{body: body, done: done, on: true, want: length}
+	a := &Answer{body: body, pool: p, done: done, on: true, want: length}
 	a.buf.Init(p, limit)
 	if length > limit {
 		a.buf.Limit(0) // it would only ever be a prefix: keep the hash alone
 	}
 	return a
+}
+
+// RecordsAnswer reports whether body is an Answer that records to p.
+func RecordsAnswer(body io.ReadCloser, p *Pool) bool {
+	a, ok := body.(*Answer)
+	return ok && a.pool == p
 }
 
 // EndWith ends the recording when ctx ends: a caller that cancels need not close the body.

@@ -95,6 +95,7 @@ type Writer struct {
 	server, given *http.Request // see Request
 
 	w    http.ResponseWriter
+	pool *Pool
 	head bool // a response to HEAD: its body is never sent
 
 	mu      sync.Mutex
@@ -110,7 +111,7 @@ type Writer struct {
 // method, at most limit bytes of body. Where that is Nothing the header is not recorded
 // either. Wrap returns what the handler is to be given.
 func (w *Writer) Init(dst http.ResponseWriter, method string, p *Pool, limit int64) {
-	w.w, w.head, w.on, w.length = dst, method == http.MethodHead, true, -1
+	w.w, w.pool, w.head, w.on, w.length = dst, p, method == http.MethodHead, true, -1
 	w.resp.Body.Init(p, limit)
 	w.sniffed = limit == Nothing
 }
@@ -240,6 +241,26 @@ func (w *Writer) Unwrap() http.ResponseWriter {
 }
 
 type unwrapper interface{ Unwrap() http.ResponseWriter }
+
+// Records reports whether w records to p, or a ResponseWriter below w does.
+func Records(w http.ResponseWriter, p *Pool) bool {
+	for range mostWrappers {
+		if r, ok := w.(interface{ records() *Pool }); ok && r.records() == p {
+			return true
+		}
+		wrapper, ok := w.(unwrapper)
+		if !ok {
+			return false
+		}
+		w = wrapper.Unwrap()
+	}
+	return false
+}
+
+// mostWrappers is how many ResponseWriters Records looks at: one may unwrap to itself.
+const mostWrappers = 32
+
+func (w *Writer) records() *Pool { return w.pool }
 
 // window does what an http.ResponseController does with the ResponseWriter of a Writer.
 type window struct{ *Writer }

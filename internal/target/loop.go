@@ -18,6 +18,8 @@ type Loops struct {
 	n     atomic.Uint64 // copies to the candidate that came back
 	fresh atomic.Bool   // one came back since the last report
 	told  atomic.Int64  // when that report was, plus 1 ns; 0 if there was none
+
+	nested atomic.Uint32 // 1 if a request passed the Mirror twice, 2 after that was reported
 }
 
 // loopsEvery is how often a loop is reported.
@@ -72,4 +74,16 @@ func (l *Loops) Report(now time.Duration) string {
 	}
 	l.fresh.Store(false)
 	return fmt.Sprintf("copies come back to the mirror that sent them, %d so far: the target is the mirrored service itself, or passes copies on to it", l.Count())
+}
+
+// Nested records that one request passed the Mirror twice: it is wrapped around its own handler.
+func (l *Loops) Nested() {
+	if l.nested.Load() == 0 {
+		l.nested.CompareAndSwap(0, 1)
+	}
+}
+
+// ReportNested returns true once, after Nested was called.
+func (l *Loops) ReportNested() bool {
+	return l.nested.Load() == 1 && l.nested.CompareAndSwap(1, 2)
 }
