@@ -128,7 +128,7 @@ func (a *attempt) try() (answer *Message, err error) {
 	start := time.Now()
 	defer a.spend(start)
 	resp, err := target.Send(t.Transport, c.Request(ctx))
-	m.reportLoops() // copies come back before their answers do
+	m.reportLoops()                                                 // copies come back before their answers do
 	if panicked := (*guard.Panic)(nil); errors.As(err, &panicked) { // of a handler in this process
 		m.logPanic(panicked)
 	}
