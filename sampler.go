@@ -326,7 +326,8 @@ func (s *when) Describe() sampling.Description {
 // key of its rule here. Names that a Mirror made of a path, with "{}" in them, are no keys.
 //
 // Finding the rule does not allocate, except for CONNECT, for a path that ServeMux would
-// redirect, such as //a, and for one with an escaped slash: those take up to 2 allocations.
+// redirect, such as //a, and for one with an escaped slash: http.ServeMux finds their rules, with
+// 3 to 9 allocations.
 func ByRoute(rules map[string]Sampler, otherwise Sampler) Sampler {
 	return newByRoute(rules, otherwise)
 }
