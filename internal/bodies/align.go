@@ -1,9 +1,13 @@
 package bodies
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/goshadow/shadow/internal/align"
+)
 
 // none is no element.
-const none int32 = -1
+const none = align.None
 
 // matching pairs the elements of two lists x and y. The cost is O(n log n). The methods
 // of elements are called for an element a bounded number of times.
@@ -66,7 +70,7 @@ func (m *matching) permuted() bool {
 // ascend drops pairs until all are in the same order on both sides, as few as can be,
 // and adds those that fit between them.
 func (m *matching) ascend() {
-	m.chain()
+	new(align.Chain).Keep(m.mates)
 	i, j := 0, 0
 	for k := 0; k <= m.x; k++ {
 		to := m.y
@@ -126,40 +130,6 @@ func (m *matching) longest(i, iEnd, j, jEnd int) {
 	}
 }
 
-// chain keeps a longest ascending chain of mates.
-func (m *matching) chain() {
-	// ends[n] is the place of the smallest mate that ends an ascending chain of n+1;
-	// before is the place of the one that precedes it there.
-	var ends []int32
-	before := make([]int32, len(m.mates))
-	for i, j := range m.mates {
-		if j == none {
-			continue
-		}
-		n, _ := slices.BinarySearchFunc(ends, j, func(k, j int32) int { return int(m.mates[k] - j) })
-		before[i] = none
-		if n > 0 {
-			before[i] = ends[n-1]
-		}
-		if n == len(ends) {
-			ends = append(ends, int32(i))
-		} else {
-			ends[n] = int32(i)
-		}
-	}
-	keep := none
-	if len(ends) > 0 {
-		keep = ends[len(ends)-1]
-	}
-	for i := int32(len(m.mates)) - 1; i >= 0; i-- {
-		if i == keep {
-			keep = before[i]
-		} else {
-			m.mates[i] = none
-		}
-	}
-}
-
 // face pairs what ascend left over: between two pairs, in order, and so that the pairs
 // have as much in common as possible. A changed element thus faces what it was before,
 // though others were inserted or removed beside it.
@@ -204,7 +174,7 @@ func (m *matching) likest(i, iEnd, j, jEnd int) {
 	for p := iEnd - i - 1; p >= 0; p-- {
 		x := m.of.traitsX(i + p)
 		for q := jEnd - j - 1; q >= 0; q-- {
-			paired[p][q] = best[p+1][q+1] + 1 + maxFacing*inCommon(x, y[q])
+			paired[p][q] = best[p+1][q+1] + 1 + maxFacing*align.Common(x, y[q])
 			best[p][q] = max(paired[p][q], best[p+1][q], best[p][q+1])
 		}
 	}
@@ -219,22 +189,6 @@ func (m *matching) likest(i, iEnd, j, jEnd int) {
 			q++
 		}
 	}
-}
-
-// inCommon counts the numbers that are in both of two ascending lists.
-func inCommon(a, b []uint64) (n int32) {
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0] < b[0]:
-			a = a[1:]
-		case a[0] > b[0]:
-			b = b[1:]
-		default:
-			n++
-			a, b = a[1:], b[1:]
-		}
-	}
-	return n
 }
 
 // inverse returns for each of y the index in x, or none.

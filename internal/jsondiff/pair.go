@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/goshadow/shadow/internal/align"
 	"github.com/goshadow/shadow/internal/jsonpath"
 	"github.com/goshadow/shadow/internal/jsonscan"
 )
@@ -12,8 +13,7 @@ import (
 type pairing struct {
 	a, b   []int32 // nodes still without a mate
 	index  index
-	chain  []int32 // see longestChain
-	before []int32
+	chain  align.Chain
 	anchor []int32
 	sorted []hashed
 	traits []uint64 // of elements that may face each other, see addTraits
@@ -351,7 +351,7 @@ func (s *comparison) alignBetween(x, y *tape, xs, ys []int32) (reordered bool) {
 		}
 		return true
 	}
-	p.longestChain(facing)
+	p.chain.Keep(facing)
 	if matches > 0 && costOfGaps(x, y, xs, ys, facing) >= costByIndex(x, y, xs, ys) {
 		for k := range min(len(xs), len(ys)) {
 			mate(x, y, xs[k], ys[k])
@@ -486,21 +486,8 @@ func (s *comparison) addTraits(t *tape, n int32) {
 // common returns how much the i-th and the j-th element with traits have in
 // common: a lot for each trait, and a little for being a pair at all.
 func (p *pairing) common(i, j int) int32 {
-	a, b := p.traitsOf(i), p.traitsOf(j)
 	const pair, trait = 1, 1024
-	score := int32(pair)
-	for len(a) > 0 && len(b) > 0 {
-		switch {
-		case a[0] < b[0]:
-			a = a[1:]
-		case a[0] > b[0]:
-			b = b[1:]
-		default:
-			score += trait
-			a, b = a[1:], b[1:]
-		}
-	}
-	return score
+	return pair + trait*align.Common(p.traitsOf(i), p.traitsOf(j))
 }
 
 func (p *pairing) traitsOf(i int) []uint64 {
@@ -513,38 +500,3 @@ func (p *pairing) traitsOf(i int) []uint64 {
 
 // mate pairs node i of tape x with node j of tape y.
 func mate(x, y *tape, i, j int32) { x.nodes[i].mate, y.nodes[j].mate = j, i }
-
-// longestChain keeps of the numbers in v, which are distinct apart from none,
-// a longest ascending subsequence, and sets the others to none.
-func (p *pairing) longestChain(v []int32) {
-	// chain[n] is the place in v of the smallest number that ends an
-	// ascending subsequence of length n+1; before is the place of the one
-	// that precedes it there.
-	p.chain, p.before = p.chain[:0], slices.Grow(p.before[:0], len(v))[:len(v)]
-	for i, f := range v {
-		if f == none {
-			continue
-		}
-		n, _ := slices.BinarySearchFunc(p.chain, f, func(k, f int32) int { return int(v[k] - f) })
-		p.before[i] = none
-		if n > 0 {
-			p.before[i] = p.chain[n-1]
-		}
-		if n == len(p.chain) {
-			p.chain = append(p.chain, int32(i))
-		} else {
-			p.chain[n] = int32(i)
-		}
-	}
-	keep := int32(none)
-	if len(p.chain) > 0 {
-		keep = p.chain[len(p.chain)-1]
-	}
-	for i := int32(len(v)) - 1; i >= 0; i-- {
-		if i == keep {
-			keep = p.before[i]
-		} else {
-			v[i] = none
-		}
-	}
-}
