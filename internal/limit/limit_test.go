@@ -404,17 +404,18 @@ func TestTheWatchSleepsWhenNothingHappens(t *testing.T) {
 // What reports may block. The watch goes on, and so do the limits.
 func TestAReportThatBlocksHoldsNothingUp(t *testing.T) {
 	var release chan struct{} // of the bubble
-	var watched atomic.Int64
+	var watched, reported atomic.Int64
 	inLab(t, func(o *Options) {
 		release = make(chan struct{})
 		o.Watch = func() (func(), bool) {
 			watched.Add(1)
-			return func() { <-release }, true
+			return func() { reported.Add(1); <-release }, true
 		}
 	}, func(t *testing.T, l *lab) {
 		l.Wake()
 		l.pass(time.Second)
 		assert.EqualValues(t, 10, watched.Load())
+		assert.EqualValues(t, 10, reported.Load())
 		l.Close()
 		close(release)
 		synctest.Wait()
@@ -439,6 +440,15 @@ func TestNothingHappensAfterClose(t *testing.T) {
 		assert.Equal(t, before, l.kinds())
 		assert.Equal(t, looks, l.looked())
 		assert.Equal(t, stops, l.stops.Load())
+	})
+}
+
+func TestClosedLimitsSetNoTimer(t *testing.T) {
+	inLab(t, nil, func(t *testing.T, l *lab) {
+		l.Close()
+		l.Wake()
+		l.pass(time.Hour)
+		assert.Zero(t, l.looked())
 	})
 }
 
