@@ -2,79 +2,32 @@ package shadow
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/goshadow/shadow/internal/capture"
-	"github.com/goshadow/shadow/internal/compare"
+	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/handover"
 	"github.com/goshadow/shadow/internal/jsonscan"
 	"github.com/goshadow/shadow/internal/limit"
+	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/target"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
-
-// job is a request on its way from the moment it was sampled to its Result.
-type job struct {
-	// Before the primary ran.
-	decision   Decision
-	start      time.Time
-	id         string
-	minted     bool // the id was made here
-	method     string
-	reads      bool // it is safe by its method, and by what it asks to be treated as
-	scheme     string
-	host       string
-	proto      string
-	remoteAddr string
-	uri        string // RequestURI of a server's request
-	tls        *tls.ConnectionState
-	chunked    bool // its body was announced without a length
-	url        url.URL
-	header     fields.Snapshot
-	room       [27]string         // for the usual header: see fields.Take
-	outer      fields.Snapshot    // what middleware around had set in the header of the answer
-	outerRoom  [9]string          // for the usual one
-	values     []any              // of config.contextKeys
-	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
-
-	// While it ran, and after.
-	body    *capture.Buffer // of the request; nil where there is none
-	trailer fields.Snapshot
-	resp    *capture.Response // of the primary
-	ended   time.Time
-	route   string
-
-	pool *capture.Pool
-	held int64 // bytes of the pool for all but the bodies and the answer
-
-	before   time.Duration       // from start until the primary was called
-	overhead time.Duration       // of the Mirror on the request, where metrics are recorded
-	found    compare.Differences // from compare to finish
-	pass     *limit.Copy         // from run on
-
-	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
-
-	due     time.Time      // when the copy could be sent
-	primary *primaryResult // shared and complete with AfterPrimary
-	most    atomic.Int64   // bytes of an answer after which there is no use in more
-	claimed atomic.Bool    // by the one who will report it
-}
 
 // primaryResult synchronizes a copy with a primary that may run at the same time.
 type primaryResult = handover.Result[code]
@@ -381,15 +334,237 @@ func (c *copyRun) giveUp() {
 		return
 	}
 	if !m.passthrough {
-		work := res.Request.held() + res.Primary.held()
+		request, primary := (*message.Message)(res.Request), (*message.Message)(res.Primary)
+		work := request.Held() + primary.Held()
 		if m.pool.Reserve(work) {
 			defer m.pool.Release(work)
 		} else { // a mask that looks into bodies fails, as it should
-			res.Request, res.Primary = res.Request.withoutBody(), res.Primary.withoutBody()
+			res.Request, res.Primary = (*Message)(request.Bare()), (*Message)(primary.Bare())
 		}
 		res.Request, res.Primary = res.Request.Clone(), res.Primary.Clone()
 	}
 	m.finish(j, &res, Failed, ErrTimeout)
+}
+
+// request fills msg, and u for it, with the request of j, whose body was transferred as
+// raw. Room is false where the decoded body had no room.
+func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) (room bool) {
+	*u = j.url
+	if u.Scheme == "" {
+		u.Scheme = j.scheme
+	}
+	if u.Host == "" {
+		u.Host = j.host
+	}
+	*msg = Message{
+		Method: j.method, URL: u, Host: j.host, Proto: j.proto,
+		Header: j.header.Header(mark.Fields), Size: int64(len(raw)),
+	}
+	if len(j.trailer) > 0 {
+		msg.Trailer = j.trailer.Header(0)
+	}
+	err := m.decoder.Decode((*message.Message)(msg), raw, j.body)
+	msg.Truncated = err != nil
+	return !errors.Is(err, content.ErrNoRoom)
+}
+
+// primaryAnswer fills msg with the primary's answer in j.
+func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
+	*msg = Message{
+		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
+		Header: j.resp.Sent(0),
+		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),
+	}
+	if len(j.resp.Trailer) > 0 {
+		msg.Trailer = j.resp.Trailer.Header(0)
+	}
+	for name, before := range j.outer.All() { // middleware around codes what the primary writes
+		if (name == "Content-Encoding" || name == "Transfer-Encoding") && slices.Equal(msg.Header[name], before) {
+			delete(msg.Header, name)
+		}
+	}
+	m.decoder.Fill((*message.Message)(msg), &j.resp.Body)
+	return msg
+}
+
+// attempt is one copy to one target.
+type attempt struct {
+	m      *Mirror
+	j      *job
+	target *Target
+	in     *Message // the request
+	raw    []byte   // its body as transferred
+	route  string
+
+	lost []string          // the fields with credentials that were not sent as they came
+	span trace.SpanContext // of the copy, if spans are recorded
+
+	got       *Message // becomes the answer; nil if none is kept
+	unchunked bool     // the answer came over HTTP/1 with its length: it has no room for trailers
+	reply
+	buf capture.Buffer // the body of the answer, until the copy is settled
+}
+
+// reply is what is known of every answer, also of one that is not kept.
+type reply struct {
+	status int   // 0 while there is none
+	size   int64 // of the body, as far as it was read
+	took   time.Duration
+}
+
+// send sends the copy and returns the answer, or ErrTimeout if it took too long.
+func (a *attempt) send() (answer *Message, err error) {
+	err = a.m.guard("Transport", func() (err error) {
+		answer, err = a.try()
+		return err
+	})
+	return answer, err
+}
+
+// try is send without its guard: mask, leak check, header, send, read.
+func (a *attempt) try() (answer *Message, err error) {
+	m, j, t := a.m, a.j, a.target
+	var c struct { // in one allocation
+		target.Copy
+		context target.Context
+		marks   [mark.Fields]string
+	}
+	c.Copy = target.Copy{Target: t.Name, Network: t.URL != "", ID: j.id, IDField: m.requestID, Minted: j.minted,
+		In: (*message.Message)(a.in), Out: message.Message(*a.in), Raw: a.raw}
+	switch {
+	case m.passthrough:
+		c.Recorded = j.body
+	case t.Masker == nil:
+		c.Out.Header = j.header.Clone().Header(mark.Fields)
+	default:
+		work := (*message.Message)(a.in).Held()
+		if !m.pool.Reserve(work) {
+			return nil, errNoRoom
+		}
+		defer m.pool.Release(work)
+		c.Out = message.Message(*a.in.Clone())
+	}
+	out := (*Message)(&c.Out)
+	c.Forward(j.host, j.scheme, j.remoteAddr)
+	if t.Masker != nil {
+		err := m.guard("Masker", func() error { return t.Masker.Mask(out) })
+		if err == nil && c.Masked() != nil {
+			err = &redact.Error{Option: "Masker", Err: target.ErrInvalid}
+		}
+		if err != nil {
+			return nil, a.unsent(err)
+		}
+	}
+	c.Finish(m.telemetry.Strip, a.rewrites())
+	a.credentials(out.Header)
+	if err := m.checkCopy(t, j, a.route, a.in, out, out.Header); err != nil {
+		return nil, a.unsent(err)
+	}
+
+	c.context = target.Context{Context: j.primary.Context, Mark: mark.Mark{Target: t.Name, ID: c.ID},
+		Limits: a.limits(), Asked: a.asked(out), Keys: m.contextKeys, Values: j.values}
+	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
+	defer cancel()
+	if bag := mark.Set(out.Header, c.ID, m.loops.Nonce(t == m.control), &c.marks); bag.Len() > 1 {
+		ctx = baggage.ContextWithBaggage(ctx, bag)
+	}
+	if m.telemetry.Traced() {
+		var span trace.Span
+		of := telemetry.Copy{Target: t.Name, ID: c.ID, Method: out.Method, Route: a.route, Primary: *j.span}
+		ctx, span = m.telemetry.Start(ctx, &of, out.Header)
+		a.span = of.Span
+		defer func() {
+			status := a.status
+			if err != nil { // the answer came too late, or not as a whole
+				status = 0
+			}
+			telemetry.End(span, a.late(), status, target.ErrorType(err))
+		}()
+	}
+
+	start := time.Now()
+	defer a.spend(start)
+	resp, err := target.Send(t.Transport, c.Request(ctx))
+	m.reportLoops()                                                 // copies come back before their answers do
+	if panicked := (*guard.Panic)(nil); errors.As(err, &panicked) { // of a handler in this process
+		m.logPanic(panicked)
+	}
+	if err == nil {
+		answer, err = a.read(ctx, &c.context.Limits, resp, start)
+	}
+	if context.Cause(ctx) == ErrTimeout { // an answer that came with it is too late
+		return nil, ErrTimeout
+	}
+	return answer, target.Quiet(err)
+}
+
+// unsent reports err, for which the copy is not sent, and returns what the copy ends with.
+func (a *attempt) unsent(err error) error {
+	if errors.Is(err, errLeak) {
+		return err
+	}
+	a.m.maskFailed(a.target.Name, &Exchange{ID: a.j.id, Route: a.route}, "a copy was not sent", err)
+	return errMask
+}
+
+// rewrites reports whether the decoded body is sent even if no rule has changed it.
+func (a *attempt) rewrites() bool {
+	return a.target.Masker != nil && ruleOf(a.target.Masker).ReadsBodies()
+}
+
+// limits returns how much of the answer is taken, and when.
+func (a *attempt) limits() target.Limits {
+	p := a.j.primary
+	l := target.Limits{Pool: a.m.pool, Keep: a.m.maxBody, Most: &a.j.most, Ahead: p.Ahead, Answered: p.Answered}
+	if a.target.Discard {
+		l.Keep = capture.Nothing
+	}
+	return l
+}
+
+// asked returns what the primary was asked, as far as a Masker left it in out.
+func (a *attempt) asked(out *Message) target.Asked {
+	j := a.j
+	was := target.Asked{Sent: out.URL, Proto: j.proto, RemoteAddr: j.remoteAddr, TLS: j.tls, Chunked: j.chunked, OuterType: j.outer.First("Content-Type")}
+	if *out.URL == *a.in.URL {
+		was.URL, was.URI = &j.url, j.uri
+	}
+	if a.target.Masker != nil && j.tls != nil { // a client's certificate is a credential
+		was.TLS = &tls.ConnectionState{Version: j.tls.Version, HandshakeComplete: j.tls.HandshakeComplete, CipherSuite: j.tls.CipherSuite,
+			NegotiatedProtocol: j.tls.NegotiatedProtocol, ServerName: j.tls.ServerName}
+	}
+	return was
+}
+
+// late returns the route of a copy that began without one, if the primary has answered since.
+func (a *attempt) late() string {
+	if _, answered := a.j.primary.Get(); a.route != "" || !answered {
+		return ""
+	}
+	return a.m.labels.Route(a.j.route, a.j.method, &a.j.url)
+}
+
+// read reads resp, what the target answered.
+func (a *attempt) read(ctx context.Context, l *target.Limits, resp *http.Response, start time.Time) (msg *Message, err error) {
+	a.status = resp.StatusCode
+	a.m.sideEffects(a.target, a.j, a.route, resp.Header)
+	if resp.Body != nil {
+		defer resp.Body.Close()
+	}
+	if a.target.Discard {
+		a.size, err = l.Drain(resp)
+		a.took = time.Since(start)
+		return nil, err
+	}
+	msg = a.got
+	msg.Host = a.target.Name
+	if err := l.Read(ctx, resp, start, (*message.Message)(msg), &a.buf); err != nil {
+		return nil, err
+	}
+	a.size, a.took, a.unchunked = a.buf.Size(), msg.Took, target.Trailerless(resp)
+	a.buf.Reserve(fields.Size(msg.Header) + fields.Size(msg.Trailer)) // else it is starved
+	a.m.decoder.Fill((*message.Message)(msg), &a.buf)
+	return msg, nil
 }
 
 // controlAttempt is the attempt at the control, side by side with the one at the candidate.
@@ -448,342 +623,5 @@ func (c *copyRun) releaseControl() {
 	if c.control != nil {
 		<-c.control.done
 		c.control.buf.Release()
-	}
-}
-
-// compare compares the answers, takes the noise out and finishes j.
-func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, control *controlAttempt) {
-	starved := candidate.buf.Starved() || j.resp.Body.Starved()
-	primary := res.Primary
-	res.Primary = candidate.primary(primary)
-	got := m.diff(&res.Exchange, starved)
-	err := got.Err
-	request := func() *message.Message { // as it was before it was masked
-		msg := new(Message)
-		if !m.request(msg, new(url.URL), j, raw) {
-			return nil
-		}
-		return (*message.Message)(msg)
-	}
-	diffs, tokens, more := m.subtractTokens(&res.Exchange, m.replacers.candidate, request, got)
-	if control != nil && control.wait() && control.err == nil {
-		x := res.Exchange
-		x.Shadow = control.answer
-		x.Primary = control.primary(primary)
-		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
-		noise, _, others := m.subtractTokens(&x, m.replacers.control, request, again)
-		if err == nil && again.Err == nil && !more && !others { // all of both is known
-			res.Control = new(ControlDiffs)
-			j.found.Control = append(slices.Clip(noise), tokens...)
-		}
-		diffs, j.found.Noise = compare.Subtract(diffs, noise)
-	}
-	j.found.Diffs, j.found.Noise = diffs, append(j.found.Noise, tokens...)
-	res.Diffs, res.Noise, res.More = plainDiffs(diffs), plainDiffs(j.found.Noise), more
-	if len(diffs) == 0 && more {
-		err = errors.Join(err, errMore)
-	}
-	switch {
-	case len(diffs) > 0:
-		m.finish(j, res, Mismatch, nil)
-	case err != nil:
-		m.finish(j, res, Uncompared, err)
-	default:
-		m.finish(j, res, Match, nil)
-	}
-}
-
-var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise or left out, and there are more", ErrBody)
-
-var errStarved = fmt.Errorf("%w: one of them was not kept, because all bytes of WithQueue were held", ErrBody)
-
-// diff calls the Comparator. Starved says that memory was short for one of the bodies: its
-// hash alone does not show a difference, as parts of it may be ignored.
-func (m *Mirror) diff(x *Exchange, starved bool) (got compare.Found) {
-	defer m.compared(time.Now())
-	if failed := m.guard("Comparator", func() error {
-		got = find(m.comparator, x)
-		return nil
-	}); failed != nil {
-		return compare.Found{Err: failed}
-	}
-	if starved && (x.Primary.Digest == 0 || x.Primary.Digest != x.Shadow.Digest) {
-		got.Diffs = slices.DeleteFunc(got.Diffs, func(d compare.Diff) bool {
-			return d.Path == "/body" || strings.HasPrefix(d.Path, "/body/")
-		})
-		got.Err = errors.Join(got.Err, errStarved)
-	}
-	return got
-}
-
-// subtractTokens splits what was found in x into the rest and the tokens that came back: see
-// compare.Masking. The rules are those of the target's Masker that put something in the place of
-// values.
-func (m *Mirror) subtractTokens(x *Exchange, rules []*redact.Rule, request func() *message.Message, got compare.Found) (rest, tokens []compare.Diff, more bool) {
-	masking := compare.Masking{Request: request, Compare: func(primary *message.Message) compare.Found {
-		y := *x
-		y.Primary = (*Message)(primary)
-		return m.diff(&y, false)
-	}}
-	for _, rule := range rules {
-		masking.Maskers = append(masking.Maskers, func(msg *message.Message) error { return m.replace(rule, (*Message)(msg)) })
-	}
-	return masking.SubtractTokens((*message.Message)(x.Primary), got.Diffs, got.More)
-}
-
-// primary returns the primary's answer p as it is compared with that of the target: without
-// what middleware around the Mirror has set.
-func (a *attempt) primary(p *Message) *Message {
-	j := a.j
-	late := a.unchunked && len(p.Trailer) > 0 && j.resp.Trailerless()
-	if len(j.outer) == 0 && !late {
-		return p
-	}
-	outer := compare.Outer{Header: j.outer.Header(0), Sniffed: j.resp.Sniffed(p.Header), NoTrailer: late}
-	return (*Message)(outer.Own((*message.Message)(p), (*message.Message)(a.got)))
-}
-
-// dropOuterCoding removes from the header of the primary's answer the codings that
-// middleware around had set, and applies to what the primary writes.
-func (j *job) dropOuterCoding(h http.Header) {
-	for name, before := range j.outer.All() {
-		if (name == "Content-Encoding" || name == "Transfer-Encoding") && slices.Equal(h[name], before) {
-			delete(h, name)
-		}
-	}
-}
-
-// outerType is the Content-Type that middleware around had set.
-func (j *job) outerType() string {
-	for name, before := range j.outer.All() {
-		if name == "Content-Type" {
-			return before[0]
-		}
-	}
-	return ""
-}
-
-// finish masks and reports res. It is called once for each job, by the one who claimed
-// it, who settles the job then. If the record cannot be masked, the result is reported
-// without its content: a reporter that counts must hear of it.
-func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
-	defer m.checkRules()
-	res.Outcome, res.Err = o, resultErr(err)
-	m.guard("MeterProvider", func() error { m.record(j, res); return nil }) //nolint:errcheck // logged
-	if len(m.listeners) == 0 {
-		return
-	}
-	told, masked := 0, false
-	defer func() {
-		if !masked || told < len(m.listeners) {
-			m.ledger.Record(codeUnreported)
-		}
-	}()
-	defer func() { // runs too if a Masker exits the goroutine
-		if !masked {
-			m.tell(m.listeners, m.withhold(j, res), &told)
-		}
-	}()
-	if err := m.guard("Masker", func() error { return m.maskRecord(j, res) }); err != nil {
-		m.maskFailed(res.Target, &res.Exchange, "a result was reported without its content", err)
-		return
-	}
-	masked = true
-	m.tell(m.listeners, res, &told)
-}
-
-// tell reports res to each of list, even where one of them exits the goroutine, and
-// counts those that succeed.
-func (m *Mirror) tell(list []Reporter, res *Result, told *int) {
-	if len(list) == 0 {
-		return
-	}
-	defer m.tell(list[1:], res, told)
-	if m.guard("Reporter", func() error { return list[0].Report(m.base, res) }) == nil {
-		*told++
-	}
-}
-
-// withhold returns res without anything that a record mask might hide: no header, body, path
-// or difference, no ID that the client chose, and of its error only what is known by name.
-func (m *Mirror) withhold(j *job, res *Result) *Result {
-	message := func(m *Message) *Message {
-		if m == nil {
-			return nil
-		}
-		return &Message{StatusCode: m.StatusCode, Proto: m.Proto, Size: m.Size, Truncated: true, TTFB: m.TTFB, Took: m.Took}
-	}
-	w := &Result{
-		Exchange: Exchange{Route: res.Route, Request: message(res.Request), Primary: message(res.Primary), Shadow: message(res.Shadow)},
-		Mirror:   res.Mirror, Target: res.Target,
-		Outcome: res.Outcome, More: len(res.Diffs) > 0 || res.More,
-		Err:   resultErr(ErrWithheld),
-		Start: res.Start, Queued: res.Queued,
-		Probability: res.Probability,
-	}
-	if j.minted || m.requestID == "" { // the client did not choose it
-		w.ID = res.ID
-	}
-	if w.Request != nil {
-		w.Request.Method, w.Request.URL = j.method, &url.URL{Path: "/" + maskedText}
-	}
-	for _, known := range [...]error{ErrTimeout, ErrPanic, ErrExited, ErrBody, ErrTransport} {
-		if errors.Is(res.Err, known) {
-			w.Err = resultErr(fmt.Errorf("%w; %w", ErrWithheld, known))
-			break
-		}
-	}
-	return w
-}
-
-// record counts res in the metrics.
-func (m *Mirror) record(j *job, res *Result) {
-	if m.meter == nil {
-		return
-	}
-	o := telemetry.Outcome{
-		Target: res.Target, Route: res.Route,
-		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
-		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
-		Shadow: j.copied,
-	}
-	if j.span != nil {
-		o.Primary = *j.span
-	}
-	if res.Shadow != nil {
-		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
-	}
-	switch {
-	case res.Outcome == Mismatch:
-		o.Result = "diff"
-	case res.Outcome == Match && len(res.Noise) > 0:
-		o.Result = "noise"
-	case res.Outcome == Match:
-		o.Result = "match"
-	}
-	for _, d := range res.Diffs {
-		o.Differences[telemetry.Difference{Kind: string(d.Kind), Class: string(d.Class)}]++
-	}
-	m.telemetry.Record(m.base, &o)
-}
-
-// maskRecord turns res into what may be reported: its messages masked in place, and
-// the values of its differences read from them. An error means that it may not be.
-func (m *Mirror) maskRecord(j *job, res *Result) error {
-	primary, shadow := (*message.Message)(res.Primary), (*message.Message)(res.Shadow)
-	p, s := compare.BodyOf(primary), compare.BodyOf(shadow)
-	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
-		if msg == nil {
-			continue
-		}
-		if err := m.maskMessage(j, msg); err != nil {
-			return err
-		}
-	}
-	j.found.Mask(primary, shadow, p, s, m.ruleWords)
-	res.Diffs, res.Noise = plainDiffs(j.found.Diffs), plainDiffs(j.found.Noise)
-	if !j.hold(sizeOf(res.Diffs) + sizeOf(res.Noise)) {
-		return errNoRoom
-	}
-	if res.Control != nil {
-		res.Control = &ControlDiffs{plainDiffs(j.found.Control)}
-	}
-	return m.checkRecord(res)
-}
-
-// maskMessage masks msg, which is part of the record of j. What the user's maskers may write
-// counts against the budget until j is released.
-func (m *Mirror) maskMessage(j *job, msg *Message) error {
-	if len(m.maskers)+len(m.recordMaskers) == 0 { // the mask of credentials writes no body
-		return m.mask.rule.Record((*message.Message)(msg))
-	}
-	room := int64(len(msg.Body))
-	if !j.hold(room) {
-		return errNoRoom
-	}
-	if err := m.mask.rule.Record((*message.Message)(msg)); err != nil {
-		return err
-	}
-	if more := int64(len(msg.Body)) - room; more > 0 && !j.hold(more) {
-		return errNoRoom
-	}
-	return nil
-}
-
-// hold reserves n bytes until j is released, and reports whether there was room.
-func (j *job) hold(n int64) bool {
-	if !j.pool.Reserve(n) {
-		return false
-	}
-	j.held += n
-	return true
-}
-
-// sizeOf returns the bytes of the values of diffs.
-func sizeOf(diffs []Diff) (n int64) {
-	for i := range diffs {
-		n += int64(len(diffs[i].Primary) + len(diffs[i].Shadow))
-	}
-	return n
-}
-
-// errLeak says that the leak check found something and nothing was sent.
-var errLeak = errors.New("shadow: a masked copy still held what looks like personal data or a credential")
-
-// checkCopy returns an error if the copy that out describes, with the header h, may not be sent to
-// t. In is the request as it came.
-func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h http.Header) error {
-	if c := m.leakCheck; !c.watches(t) || !c.share.Draw() {
-		return nil
-	}
-	return m.leaked(t.Name, j.id, route, "a copy that was masked",
-		redact.Sent((*message.Message)(in), (*message.Message)(out), h))
-}
-
-// checkRecord returns an error if res, which was masked, may not be reported.
-func (m *Mirror) checkRecord(res *Result) error {
-	if c := m.leakCheck; c == nil || c.Scope != LeakCheckRecords || !c.share.Draw() {
-		return nil
-	}
-	return m.leaked(res.Target, res.ID, res.Route, "a result that was masked",
-		redact.Reported(" of the request", (*message.Message)(res.Request)),
-		redact.Reported(" of the primary's answer", (*message.Message)(res.Primary)),
-		redact.Reported(" of the shadow's answer", (*message.Message)(res.Shadow)))
-}
-
-// leaked looks for leaks in parts and raises the alarm if there is one.
-func (m *Mirror) leaked(target, id, route, what string, parts ...redact.Part) error {
-	found, err := redact.FindLeaks(m.leakCheck.kinds, parts...)
-	if found == nil {
-		return err
-	}
-	m.guard("MeterProvider", func() error { //nolint:errcheck // logged
-		for kind, n := range found.Counts {
-			m.telemetry.Leak(m.base, target, kind.String(), n)
-		}
-		return nil
-	})
-	then := "it was stopped"
-	if m.leakCheck.Then == LeakDisablesMirror {
-		m.SetEnabled(false)
-		then = "it was stopped, and the mirror is switched off"
-	}
-	m.notify(Event{Kind: EventLeak, Target: target, ID: id, Route: route,
-		Text: fmt.Sprintf("%s still holds what looks like %s at %s: %s", what, found.First, found.Place, then)})
-	return errLeak
-}
-
-// maskFailed reports err once for each rule. What says which consequence it had.
-func (m *Mirror) maskFailed(target string, x *Exchange, what string, err error) {
-	if errors.Is(err, errLeak) || errors.Is(err, errNoRoom) { // reported already; no fault of a mask
-		return
-	}
-	rule, cause := "a Masker", "a Masker of the program's own failed" // whose error may say anything
-	var built *redact.Error
-	if errors.As(err, &built) {
-		rule, cause = built.Option, built.Option+": "+built.Err.Error()
-	}
-	if _, again := m.told.LoadOrStore(target+" "+what+" "+rule, true); !again {
-		m.notify(Event{Kind: EventMaskFailed, Target: target, ID: x.ID, Route: x.Route, Text: what + ": " + cause + "; further ones are counted only"})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/message"
+	"github.com/goshadow/shadow/internal/redact"
 )
 
 // DiffKind is how two values differ.
@@ -283,4 +285,96 @@ func plainDiffs(list []compare.Diff) []Diff {
 		diffs[i] = Diff{Path: d.Path, Kind: DiffKind(d.Kind), Class: DiffClass(d.Class), Primary: d.Primary, Shadow: d.Shadow}
 	}
 	return diffs
+}
+
+// compare compares the answers, takes the noise out and finishes j.
+func (m *Mirror) compare(j *job, res *Result, raw []byte, candidate *attempt, control *controlAttempt) {
+	starved := candidate.buf.Starved() || j.resp.Body.Starved()
+	primary := res.Primary
+	res.Primary = candidate.primary(primary)
+	got := m.diff(&res.Exchange, starved)
+	err := got.Err
+	request := func() *message.Message { // as it was before it was masked
+		msg := new(Message)
+		if !m.request(msg, new(url.URL), j, raw) {
+			return nil
+		}
+		return (*message.Message)(msg)
+	}
+	diffs, tokens, more := m.subtractTokens(&res.Exchange, m.replacers.candidate, request, got)
+	if control != nil && control.wait() && control.err == nil {
+		x := res.Exchange
+		x.Shadow = control.answer
+		x.Primary = control.primary(primary)
+		again := m.diff(&x, j.resp.Body.Starved() || control.buf.Starved())
+		noise, _, others := m.subtractTokens(&x, m.replacers.control, request, again)
+		if err == nil && again.Err == nil && !more && !others { // all of both is known
+			res.Control = new(ControlDiffs)
+			j.found.Control = append(slices.Clip(noise), tokens...)
+		}
+		diffs, j.found.Noise = compare.Subtract(diffs, noise)
+	}
+	j.found.Diffs, j.found.Noise = diffs, append(j.found.Noise, tokens...)
+	res.Diffs, res.Noise, res.More = plainDiffs(diffs), plainDiffs(j.found.Noise), more
+	if len(diffs) == 0 && more {
+		err = errors.Join(err, errMore)
+	}
+	switch {
+	case len(diffs) > 0:
+		m.finish(j, res, Mismatch, nil)
+	case err != nil:
+		m.finish(j, res, Uncompared, err)
+	default:
+		m.finish(j, res, Match, nil)
+	}
+}
+
+// primary returns the primary's answer p as it is compared with that of the target: without
+// what middleware around the Mirror has set.
+func (a *attempt) primary(p *Message) *Message {
+	j := a.j
+	late := a.unchunked && len(p.Trailer) > 0 && j.resp.Trailerless()
+	if len(j.outer) == 0 && !late {
+		return p
+	}
+	outer := compare.Outer{Header: j.outer.Header(0), Sniffed: j.resp.Sniffed(p.Header), NoTrailer: late}
+	return (*Message)(outer.Own((*message.Message)(p), (*message.Message)(a.got)))
+}
+
+var errMore = fmt.Errorf("%w: all of the first CompareOptions.MaxDiffs differences are noise or left out, and there are more", ErrBody)
+
+var errStarved = fmt.Errorf("%w: one of them was not kept, because all bytes of WithQueue were held", ErrBody)
+
+// diff calls the Comparator. Starved says that memory was short for one of the bodies: its
+// hash alone does not show a difference, as parts of it may be ignored.
+func (m *Mirror) diff(x *Exchange, starved bool) (got compare.Found) {
+	defer m.compared(time.Now())
+	if failed := m.guard("Comparator", func() error {
+		got = find(m.comparator, x)
+		return nil
+	}); failed != nil {
+		return compare.Found{Err: failed}
+	}
+	if starved && (x.Primary.Digest == 0 || x.Primary.Digest != x.Shadow.Digest) {
+		got.Diffs = slices.DeleteFunc(got.Diffs, func(d compare.Diff) bool {
+			return d.Path == "/body" || strings.HasPrefix(d.Path, "/body/")
+		})
+		got.Err = errors.Join(got.Err, errStarved)
+	}
+	return got
+}
+
+// subtractTokens splits what was found in x into the rest and the tokens that came back: see
+// compare.Masking. The rules are those of the target's Masker that put something in the place of
+// values.
+func (m *Mirror) subtractTokens(x *Exchange, rules []*redact.Rule, request func() *message.Message, got compare.Found) (rest, tokens []compare.Diff, more bool) {
+	masking := compare.Masking{Request: request, Compare: func(primary *message.Message) compare.Found {
+		y := *x
+		y.Primary = (*Message)(primary)
+		return m.diff(&y, false)
+	}}
+	for _, rule := range rules {
+		masking.Maskers = append(masking.Maskers, func(msg *message.Message) error { return m.replace(rule, (*Message)(msg)) })
+	}
+	return masking.SubtractTokens((*message.Message)(x.Primary), got.Diffs, got.More)
 }

@@ -1,19 +1,14 @@
 package shadow
 
 import (
-	"bytes"
-	"compress/gzip"
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -148,31 +143,4 @@ func TestEveryBoundOfTheManualHasATest(t *testing.T) {
 			assert.True(t, known[name[1]], "%s is no test: %s", name[1], cells[0])
 		}
 	}
-}
-
-// Few bodies are decoded at a time, and a copy that finds no decoder free waits for one.
-func TestFewBodiesAreDecodedAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var coded bytes.Buffer
-		w := gzip.NewWriter(&coded)
-		w.Write([]byte("body"))
-		w.Close()
-		answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Encoding", "gzip")
-			w.Write(coded.Bytes())
-		})
-		m, err := New(InProcess("v2", answer), WithLoadShedding(LoadSheddingOptions{Off: true}))
-		require.NoError(t, err)
-		defer m.Close()
-		require.Equal(t, min(runtime.GOMAXPROCS(0), 4), cap(m.decoders))
-		for range cap(m.decoders) {
-			m.decoders <- struct{}{}
-		}
-		m.Handler(answer).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
-		synctest.Wait()
-		assert.Equal(t, 1, m.Stats().Running)
-		<-m.decoders
-		require.NoError(t, m.Drain(t.Context()))
-		assert.EqualValues(t, 1, m.Stats().Match)
-	})
 }

@@ -3,9 +3,11 @@ package shadow
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 
+	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/detect"
 	"github.com/goshadow/shadow/internal/message"
@@ -423,4 +425,131 @@ func (c *config) reportsMore() bool {
 		}
 	}
 	return false
+}
+
+var (
+	// errMask means that the target's Masker failed, or its result could not be sent.
+	errMask   = errors.New("shadow: mask failed")
+	errNoRoom = errors.New("shadow: no room for what the Masker works on")
+)
+
+// maskRecord turns res into what may be reported: its messages masked in place, and
+// the values of its differences read from them. An error means that it may not be.
+func (m *Mirror) maskRecord(j *job, res *Result) error {
+	primary, shadow := (*message.Message)(res.Primary), (*message.Message)(res.Shadow)
+	p, s := compare.BodyOf(primary), compare.BodyOf(shadow)
+	for _, msg := range []*Message{res.Request, res.Primary, res.Shadow} {
+		if msg == nil {
+			continue
+		}
+		if err := m.maskMessage(j, msg); err != nil {
+			return err
+		}
+	}
+	j.found.Mask(primary, shadow, p, s, m.ruleWords)
+	res.Diffs, res.Noise = plainDiffs(j.found.Diffs), plainDiffs(j.found.Noise)
+	if !j.hold(sizeOf(res.Diffs) + sizeOf(res.Noise)) {
+		return errNoRoom
+	}
+	if res.Control != nil {
+		res.Control = &ControlDiffs{plainDiffs(j.found.Control)}
+	}
+	return m.checkRecord(res)
+}
+
+// maskMessage masks msg, which is part of the record of j. What the user's maskers may write
+// counts against the budget until j is released.
+func (m *Mirror) maskMessage(j *job, msg *Message) error {
+	if len(m.maskers)+len(m.recordMaskers) == 0 { // the mask of credentials writes no body
+		return m.mask.rule.Record((*message.Message)(msg))
+	}
+	room := int64(len(msg.Body))
+	if !j.hold(room) {
+		return errNoRoom
+	}
+	if err := m.mask.rule.Record((*message.Message)(msg)); err != nil {
+		return err
+	}
+	if more := int64(len(msg.Body)) - room; more > 0 && !j.hold(more) {
+		return errNoRoom
+	}
+	return nil
+}
+
+// hold reserves n bytes until j is released, and reports whether there was room.
+func (j *job) hold(n int64) bool {
+	if !j.pool.Reserve(n) {
+		return false
+	}
+	j.held += n
+	return true
+}
+
+// sizeOf returns the bytes of the values of diffs.
+func sizeOf(diffs []Diff) (n int64) {
+	for i := range diffs {
+		n += int64(len(diffs[i].Primary) + len(diffs[i].Shadow))
+	}
+	return n
+}
+
+// errLeak says that the leak check found something and nothing was sent.
+var errLeak = errors.New("shadow: a masked copy still held what looks like personal data or a credential")
+
+// checkCopy returns an error if the copy that out describes, with the header h, may not be sent to
+// t. In is the request as it came.
+func (m *Mirror) checkCopy(t *Target, j *job, route string, in, out *Message, h http.Header) error {
+	if c := m.leakCheck; !c.watches(t) || !c.share.Draw() {
+		return nil
+	}
+	return m.leaked(t.Name, j.id, route, "a copy that was masked",
+		redact.Sent((*message.Message)(in), (*message.Message)(out), h))
+}
+
+// checkRecord returns an error if res, which was masked, may not be reported.
+func (m *Mirror) checkRecord(res *Result) error {
+	if c := m.leakCheck; c == nil || c.Scope != LeakCheckRecords || !c.share.Draw() {
+		return nil
+	}
+	return m.leaked(res.Target, res.ID, res.Route, "a result that was masked",
+		redact.Reported(" of the request", (*message.Message)(res.Request)),
+		redact.Reported(" of the primary's answer", (*message.Message)(res.Primary)),
+		redact.Reported(" of the shadow's answer", (*message.Message)(res.Shadow)))
+}
+
+// leaked looks for leaks in parts and raises the alarm if there is one.
+func (m *Mirror) leaked(target, id, route, what string, parts ...redact.Part) error {
+	found, err := redact.FindLeaks(m.leakCheck.kinds, parts...)
+	if found == nil {
+		return err
+	}
+	m.guard("MeterProvider", func() error { //nolint:errcheck // logged
+		for kind, n := range found.Counts {
+			m.telemetry.Leak(m.base, target, kind.String(), n)
+		}
+		return nil
+	})
+	then := "it was stopped"
+	if m.leakCheck.Then == LeakDisablesMirror {
+		m.SetEnabled(false)
+		then = "it was stopped, and the mirror is switched off"
+	}
+	m.notify(Event{Kind: EventLeak, Target: target, ID: id, Route: route,
+		Text: fmt.Sprintf("%s still holds what looks like %s at %s: %s", what, found.First, found.Place, then)})
+	return errLeak
+}
+
+// maskFailed reports err once for each rule. What says which consequence it had.
+func (m *Mirror) maskFailed(target string, x *Exchange, what string, err error) {
+	if errors.Is(err, errLeak) || errors.Is(err, errNoRoom) { // reported already; no fault of a mask
+		return
+	}
+	rule, cause := "a Masker", "a Masker of the program's own failed" // whose error may say anything
+	var built *redact.Error
+	if errors.As(err, &built) {
+		rule, cause = built.Option, built.Option+": "+built.Err.Error()
+	}
+	if _, again := m.told.LoadOrStore(target+" "+what+" "+rule, true); !again {
+		m.notify(Event{Kind: EventMaskFailed, Target: target, ID: x.ID, Route: x.Route, Text: what + ": " + cause + "; further ones are counted only"})
+	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/baggage"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/handle"
 	"github.com/goshadow/shadow/internal/handover"
@@ -153,7 +153,7 @@ type Mirror struct {
 	stops         limit.Stops // why nothing is copied now
 	ledger        *ledger.Ledger
 	pool          *capture.Pool
-	decoders      chan struct{} // one for each body that is being decoded: see decode
+	decoder       *content.Decoder
 	queue         *queue.Queue[*job]
 	base          context.Context // of every copy; ends with the Mirror
 	answered      *primaryResult  // of every copy whose primary has answered before it
@@ -179,10 +179,6 @@ type Mirror struct {
 	events   eventLog
 }
 
-// maxDecoders is how many bodies are decoded at a time, if there are as many processors:
-// each decoder has tables and a window of its own.
-const maxDecoders = 4
-
 // New returns a Mirror that copies to target. What is wrong with target and options
 // is reported at once, in one error (errors.Join). New starts nothing: a Mirror that is
 // not used need not be closed.
@@ -202,9 +198,10 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.connect()
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), decoders: make(chan struct{}, min(runtime.GOMAXPROCS(0), maxDecoders)), ledger: newLedger(), episodes: episodes()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), ledger: newLedger(), episodes: episodes()}
 	m.loops.Init()
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
+	m.decoder = content.NewDecoder(m.base, m.pool, c.maxBody)
 	m.answered = handover.Complete[code](m.base)
 	m.queue = queue.New(c.concurrency, c.queue, m.run, func(full bool) { m.stops.Set(limit.QueueFull, full) })
 	records := slices.Concat([]Masker{&masker{rule: redact.MaskCredentials()}}, c.maskers, c.recordMaskers)

@@ -535,3 +535,34 @@ func (m *Mirror) checkRules() {
 	m.notify(Event{Kind: EventUnusedRules, Text: fmt.Sprintf(
 		"%d rules took no effect in %d results, and may be misspelt: %s", len(unused), rulesAfter, strings.Join(list, ", "))})
 }
+
+// record counts res in the metrics.
+func (m *Mirror) record(j *job, res *Result) {
+	if m.meter == nil {
+		return
+	}
+	o := telemetry.Outcome{
+		Target: res.Target, Route: res.Route,
+		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
+		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
+		Shadow: j.copied,
+	}
+	if j.span != nil {
+		o.Primary = *j.span
+	}
+	if res.Shadow != nil {
+		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
+	}
+	switch {
+	case res.Outcome == Mismatch:
+		o.Result = "diff"
+	case res.Outcome == Match && len(res.Noise) > 0:
+		o.Result = "noise"
+	case res.Outcome == Match:
+		o.Result = "match"
+	}
+	for _, d := range res.Diffs {
+		o.Differences[telemetry.Difference{Kind: string(d.Kind), Class: string(d.Class)}]++
+	}
+	m.telemetry.Record(m.base, &o)
+}

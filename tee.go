@@ -2,18 +2,22 @@ package shadow
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"math"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/handback"
 	"github.com/goshadow/shadow/internal/handover"
+	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/methods"
@@ -75,6 +79,53 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 		h.primary.ServeHTTP(rw, r)
 	}
+}
+
+// job is a request on its way from the moment it was sampled to its Result.
+type job struct {
+	// Before the primary ran.
+	decision   Decision
+	start      time.Time
+	id         string
+	minted     bool // the id was made here
+	method     string
+	reads      bool // it is safe by its method, and by what it asks to be treated as
+	scheme     string
+	host       string
+	proto      string
+	remoteAddr string
+	uri        string // RequestURI of a server's request
+	tls        *tls.ConnectionState
+	chunked    bool // its body was announced without a length
+	url        url.URL
+	header     fields.Snapshot
+	room       [27]string         // for the usual header: see fields.Take
+	outer      fields.Snapshot    // what middleware around had set in the header of the answer
+	outerRoom  [9]string          // for the usual one
+	values     []any              // of config.contextKeys
+	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
+
+	// While it ran, and after.
+	body    *capture.Buffer // of the request; nil where there is none
+	trailer fields.Snapshot
+	resp    *capture.Response // of the primary
+	ended   time.Time
+	route   string
+
+	pool *capture.Pool
+	held int64 // bytes of the pool for all but the bodies and the answer
+
+	before   time.Duration       // from start until the primary was called
+	overhead time.Duration       // of the Mirror on the request, where metrics are recorded
+	found    compare.Differences // from compare to finish
+	pass     *limit.Copy         // from run on
+
+	copied trace.SpanContext // the span of the copy, where it is answered and spans are recorded
+
+	due     time.Time      // when the copy could be sent
+	primary *primaryResult // shared and complete with AfterPrimary
+	most    atomic.Int64   // bytes of an answer after which there is no use in more
+	claimed atomic.Bool    // by the one who will report it
 }
 
 // serving is a request to a primary handler that is going to be copied.
@@ -347,7 +398,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 		if eof {
 			c.resp.Trailer = fields.Take(given.Trailer, nil)
 		}
-		c.resp.Early = end == capture.Unread && isJSON(c.resp.Header) && buf.Size() > 0 && !buf.Cut()
+		c.resp.Early = end == capture.Unread && media.Of(c.resp.Header.First("Content-Type")).Kind == media.JSON && buf.Size() > 0 && !buf.Cut()
 		if end == capture.Complete || c.resp.Early {
 			m.called(c, 0)
 		} else {
@@ -360,16 +411,6 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 	}
 	answer.EndWith(r.Context())
 	return resp, nil
-}
-
-// isJSON reports whether a header announces a JSON document.
-func isJSON(h fields.Snapshot) bool {
-	for name, values := range h.All() {
-		if name == "Content-Type" {
-			return media.Of(values[0]).Kind == media.JSON
-		}
-	}
-	return false
 }
 
 // takeBody gives j a copy of the body of r, nil where there is none.

@@ -53,6 +53,16 @@ func (s Snapshot) All() iter.Seq2[string, []string] {
 	}
 }
 
+// First returns the first value of the field name, in its usual spelling, or "".
+func (s Snapshot) First(name string) string {
+	for field, values := range s.All() {
+		if field == name {
+			return values[0]
+		}
+	}
+	return ""
+}
+
 // Header returns s as a header with room for extra names. The values are those of s: of
 // all headers made so one may be changed, and s not be used any more then.
 func (s Snapshot) Header(extra int) http.Header {

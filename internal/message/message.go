@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/goshadow/shadow/internal/fields"
 )
 
 // Message is shadow.Message, where the fields are explained.
@@ -44,4 +46,18 @@ func (m *Message) Clone() *Message {
 	c.Header, c.Trailer = m.Header.Clone(), m.Trailer.Clone()
 	c.Body = bytes.Clone(m.Body)
 	return &c
+}
+
+// Held is about how many bytes a copy of m takes.
+func (m *Message) Held() int64 {
+	return int64(len(m.Body)) + fields.Size(m.Header) + fields.Size(m.Trailer)
+}
+
+// Bare returns m without its body.
+func (m *Message) Bare() *Message {
+	bare := *m
+	if len(m.Body) > 0 {
+		bare.Body, bare.Truncated = nil, true
+	}
+	return &bare
 }
