@@ -24,21 +24,53 @@ type decision struct {
 
 // decide returns the reason not to mirror r, or 0. It asks the checks in order, the cheap ones
 // first; the last one follows in snapshot, where the header is copied. It stores the decision of
-// the Sampler in d.
+// the Sampler in d. A Sampler that neither panics nor takes long is asked without guard and clock.
 func (m *Mirror) decide(r *http.Request, d *decision) code {
 	stops := m.stops.Load()
-	for i := range first {
-		if c := &first[i]; c.asks(m, r, stops) {
-			c.stopped(m, r)
-			return c.code
-		}
+	if failed := m.early(r, stops); failed != 0 {
+		return m.stopped(r, failed)
 	}
-	if c := m.sample(r, d); c != 0 {
-		return c
+	if !m.quick {
+		if c := m.ask(r, d); c != 0 {
+			return c
+		}
+	} else if d.Decision = m.sampler.Sample(r); !d.Sampled {
+		return codeNotSampled
 	}
 	for i := range then {
 		if c := &then[i]; c.asks(m, r, stops) {
 			return c.code
+		}
+	}
+	return 0
+}
+
+// early returns the codes of first that stop r, one bit each. It is straight code without a call
+// through first, because every request runs it.
+func (m *Mirror) early(r *http.Request, stops limit.Stop) (failed uint64) {
+	if m.loops.Own(r) {
+		failed |= 1 << codeLoop
+	}
+	if stops&limit.Closed != 0 {
+		failed |= 1 << codeShutDown
+	}
+	if stops&limit.Disabled != 0 {
+		failed |= 1 << codeDisabled
+	}
+	if !m.copies(r.Method) {
+		failed |= 1 << codeMethod
+	}
+	return failed
+}
+
+// stopped returns the code of the first check that failed.
+func (m *Mirror) stopped(r *http.Request, failed uint64) code {
+	for i := range first {
+		if c := first[i].code; failed&(1<<c) != 0 {
+			if c == codeLoop {
+				m.loops.Returned(r)
+			}
+			return c
 		}
 	}
 	return 0
@@ -50,7 +82,6 @@ type question struct {
 	code code       // of a request that it stops
 	stop limit.Stop // it stops every request while this is set; 0 if ask answers
 	ask  func(m *Mirror, r *http.Request) bool
-	then func(m *Mirror, r *http.Request) // runs if it stops r, and not for Explain
 	text func(m *Mirror, r *http.Request, stops bool) string
 }
 
@@ -60,12 +91,6 @@ func (c *question) asks(m *Mirror, r *http.Request, stops limit.Stop) bool {
 		return stops&c.stop != 0
 	}
 	return c.ask(m, r)
-}
-
-func (c *question) stopped(m *Mirror, r *http.Request) {
-	if c.then != nil {
-		c.then(m, r)
-	}
 }
 
 // says returns a text that does not depend on the request.
@@ -78,17 +103,12 @@ func says(pass, stop string) func(*Mirror, *http.Request, bool) string {
 	}
 }
 
-// first are the checks before the Sampler is asked.
+// first are the checks before the Sampler is asked, which early makes.
 var first = [...]question{
-	{name: "return", code: codeLoop, ask: func(m *Mirror, r *http.Request) bool { return m.loops.Own(r) },
-		then: func(m *Mirror, r *http.Request) { m.loops.Returned(r) },
-		text: says("it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")},
-	{name: "running", code: codeShutDown, stop: limit.Closed,
-		text: says("neither Shutdown nor Close was called", "Shutdown or Close was called")},
-	{name: "enabled", code: codeDisabled, stop: limit.Disabled,
-		text: says("on", "SetEnabled(false) was called")},
-	{name: "method", code: codeMethod, ask: func(m *Mirror, r *http.Request) bool { return !m.copies(r.Method) },
-		text: (*Mirror).methodText},
+	{name: "return", code: codeLoop, text: says("it is no copy of this mirror", "this mirror sent it, as a copy: see EventLoop")},
+	{name: "running", code: codeShutDown, text: says("neither Shutdown nor Close was called", "Shutdown or Close was called")},
+	{name: "enabled", code: codeDisabled, text: says("on", "SetEnabled(false) was called")},
+	{name: "method", code: codeMethod, text: (*Mirror).methodText},
 }
 
 // then are the checks of a request that is sampled.
@@ -192,18 +212,6 @@ func (m *Mirror) overridden(r *http.Request) bool {
 	return false
 }
 
-// sample asks the Sampler, and returns the reason not to mirror r or 0. A Sampler that neither
-// panics nor takes long is asked without guard and clock.
-func (m *Mirror) sample(r *http.Request, d *decision) code {
-	if !m.quick {
-		return m.ask(r, d)
-	}
-	if d.Decision = m.sampler.Sample(r); d.Sampled {
-		return 0
-	}
-	return codeNotSampled
-}
-
 // ask asks the Sampler, and returns codeSamplerFailed if it panics. User code in it runs on
 // goroutines of its own: see contain.
 func (m *Mirror) ask(r *http.Request, d *decision) (c code) {
@@ -293,20 +301,20 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 	m.mustExist("Explain")
 	var e Explanation
 	stops := m.stops.Load()
-	explain := func(c *question) {
-		s := Step{Name: c.name, Stops: c.asks(m, r, stops), Reason: codes[c.code].name}
-		s.Text = c.text(m, r, s.Stops)
+	explain := func(c *question, stops bool) {
+		s := Step{Name: c.name, Stops: stops, Reason: codes[c.code].name, Text: c.text(m, r, stops)}
 		s.Unknown = c.code == codeBodyTooLarge && !s.Stops && hasBody(r) && r.ContentLength <= 0
 		e.Steps = append(e.Steps, s)
 	}
+	failed := m.early(r, stops)
 	for i := range first {
-		explain(&first[i])
+		explain(&first[i], failed&(1<<first[i].code) != 0)
 	}
 	m.explainSampler(r, &e)
 	for i := range then {
-		explain(&then[i])
+		explain(&then[i], then[i].asks(m, r, stops))
 	}
-	explain(&marked)
+	explain(&marked, marked.ask(m, r))
 	for _, s := range e.Steps {
 		if s.Stops {
 			e.Reason, e.Unknown = s.Reason, false

@@ -24,6 +24,7 @@ type Ledger struct {
 	// request picks one by its address, so that processors do not fight over a cache line.
 	stripes []atomic.Uint64
 	width   int
+	mask    uint64 // the number of stripes less 1
 
 	routes *bounded.Table[string, Route]
 	other  Route // for all that find no room in routes
@@ -44,7 +45,7 @@ func New(codes int, other string, origins ...int) *Ledger {
 	for n < 2*runtime.GOMAXPROCS(0) {
 		n *= 2
 	}
-	l.stripes = make([]atomic.Uint64, n*l.width)
+	l.stripes, l.mask = make([]atomic.Uint64, n*l.width), uint64(n-1)
 	total := 0
 	for _, limit := range origins {
 		total += limit
@@ -70,8 +71,7 @@ const lookEvery = 64
 // then lookEvery for one of that many, and otherwise 0. See Route.Pass.
 func (l *Ledger) Skip(address uintptr, c Code) (weight uint64) {
 	at := uint64(address) * 0x9e3779b97f4a7c15 >> 32 // Fibonacci hashing
-	stripes := uint64(len(l.stripes) / l.width)
-	n := l.stripes[int(at&(stripes-1))*l.width+int(c)].Add(1)
+	n := l.stripes[int(at&l.mask)*l.width+int(c)].Add(1)
 	switch {
 	case n <= lookEvery:
 		return 1
