@@ -193,7 +193,7 @@ func (c *copyRun) stages() {
 	case m.target.Discard:
 		m.finish(j, &c.res, Uncompared, nil)
 	default:
-		c.res.Shadow, c.res.Note = answer, c.candidate.note(answer, c.res.Primary.StatusCode)
+		c.res.Shadow, c.res.Note = answer, redact.Refused(c.candidate.lost, answer.StatusCode, c.res.Primary.StatusCode)
 		j.copied = c.candidate.span
 		m.compare(j, &c.res, c.raw, &c.candidate, c.control)
 	}

@@ -21,7 +21,7 @@ import (
 
 // rootFiles are the files of the root package, in the order of a request, with what is in them.
 var rootFiles = map[string]string{
-	"shadow.go":  "messages, results, outcomes, errors, events",
+	"shadow.go":  "messages, results, outcomes, errors",
 	"mirror.go":  "targets and the life of a Mirror",
 	"options.go": "options, their defaults and their validation",
 	"sampler.go": "samplers",
@@ -31,7 +31,7 @@ var rootFiles = map[string]string{
 	"tee.go":     "Handler and Transport",
 	"copy.go":    "the way of one copy",
 	"limits.go":  "breaker, load shedding, overhead, budget",
-	"report.go":  "reporters, and how results print and log",
+	"report.go":  "events, reporters, and how things print and log",
 	"stats.go":   "reasons, counts, coverage, rules",
 }
 
@@ -42,7 +42,7 @@ var laterFiles = map[string]string{
 }
 
 // stillToGo are files whose content belongs elsewhere. This list only gets shorter.
-var stillToGo = []string{"labels.go", "log.go", "message.go", "print.go", "send.go"}
+var stillToGo = []string{"message.go", "send.go"}
 
 // stillLong are files that are longer than they may be, with their lines. These numbers only get
 // smaller.

@@ -182,19 +182,6 @@ func (u Usage) Cost(t Tariff) float64 {
 	return float64(u.Requests)*t.Request + float64(u.Bytes)/1e9*t.GB + u.CPU.Hours()*t.CPUHour
 }
 
-// Events of the limits of a Mirror.
-const (
-	EventBreakerOpen     EventKind = "breaker-open"      // a breaker that was closed has opened
-	EventBreakerHalfOpen EventKind = "breaker-half-open" // it lets probes through for the first time since then
-	EventBreakerClosed   EventKind = "breaker-closed"    // its probes have succeeded
-	EventOverload        EventKind = "overload"          // fewer copies run at a time
-	EventOverloadOver    EventKind = "overload-over"     // as many copies run as ever
-	EventOverhead        EventKind = "overhead"          // nothing is copied for OverheadOptions.Pause
-	EventOverheadOver    EventKind = "overhead-over"     // the pause is over
-	EventBudgetSpent     EventKind = "budget-spent"      // nothing is copied until the next window
-	EventBudgetRenewed   EventKind = "budget-renewed"    // the next window has begun
-)
-
 var limitEvents = [...]EventKind{
 	limit.BreakerOpened: EventBreakerOpen, limit.BreakerHalfOpened: EventBreakerHalfOpen, limit.BreakerClosed: EventBreakerClosed,
 	limit.OverloadBegan: EventOverload, limit.OverloadEnded: EventOverloadOver,

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/goshadow/shadow/internal/limit"
+	"github.com/goshadow/shadow/internal/notice"
 )
 
 // logLines is a logger's output, line by line.
@@ -227,6 +228,6 @@ func TestEventsAreLoggedAtABoundedRate(t *testing.T) {
 		time.Sleep(time.Minute)
 		m.notify(Event{Kind: EventSideEffect, Text: "x"})
 	})
-	assert.Len(t, log.events(t), logBurst+2)
-	assert.Contains(t, log.buf.String(), fmt.Sprintf(`"skipped":%d}`, 1000-logBurst))
+	assert.Len(t, log.events(t), notice.Burst+2)
+	assert.Contains(t, log.buf.String(), fmt.Sprintf(`"skipped":%d}`, 1000-notice.Burst))
 }

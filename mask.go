@@ -10,8 +10,10 @@ import (
 	"github.com/goshadow/shadow/internal/compare"
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/detect"
+	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
@@ -76,6 +78,14 @@ func rulesOf(m []Masker) []*redact.Rule {
 		rules[i] = ruleOf(one)
 	}
 	return rules
+}
+
+// newLabels returns what names routes, strata and correlation IDs, by the rules of maskers that
+// are about them.
+func newLabels(c *config, maskers []Masker) *route.Labels {
+	l := &route.Labels{Methods: c.methods, Named: c.route != nil, RequestID: c.requestID, NewID: mark.NewID}
+	l.Pattern, l.Texts, l.IDs = redact.All("", nil, rulesOf(maskers)...).Labels(c.requestID)
+	return l
 }
 
 // newMaskAll returns a masker that applies all of m, which option was given.

@@ -14,6 +14,7 @@ import (
 	"go.opentelemetry.io/otel/baggage"
 
 	"github.com/goshadow/shadow/internal/capture"
+	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/content"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/handle"
@@ -22,6 +23,7 @@ import (
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
+	"github.com/goshadow/shadow/internal/notice"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/route"
@@ -168,15 +170,15 @@ type Mirror struct {
 	responseLimit int64                                       // bytes kept of an answer of the primary
 	telemetry     *telemetry.Telemetry
 	limits        *limit.Limits
-	episodes      []episode // of watchLosses
-	quick         bool      // the Sampler neither panics nor takes long
+	episodes      [len(losses)]notice.Episode // of watchLosses
+	quick         bool                        // the Sampler neither panics nor takes long
 	loops         target.Loops
 
 	finished atomic.Uint64 // results, up to which unused rules are not reported
 	warned   atomic.Bool   // of EventCredentials
 	told     sync.Map      // of EventMaskFailed: what and for which rule
 	panics   sync.Map      // of user code that panicked already: its name
-	events   eventLog
+	events   notice.Limiter
 }
 
 // New returns a Mirror that copies to target. What is wrong with target and options
@@ -198,7 +200,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.connect()
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), ledger: newLedger(), episodes: episodes()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), ledger: newLedger()}
 	m.loops.Init()
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
 	m.decoder = content.NewDecoder(m.base, m.pool, c.maxBody)
@@ -342,10 +344,8 @@ func (m *Mirror) Close() error {
 
 func (m *Mirror) flush(ctx context.Context) error {
 	var errs []error
-	for _, r := range m.listeners {
-		if f, ok := r.(flusher); ok {
-			errs = append(errs, m.guard("Reporter", func() error { return f.Flush(ctx) }))
-		}
+	for _, f := range composite.Find[flusher](m.listeners) {
+		errs = append(errs, m.guard("Reporter", func() error { return f.Flush(ctx) }))
 	}
 	return errors.Join(errs...)
 }

@@ -1,27 +1,118 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
+	"github.com/goshadow/shadow/internal/notice"
 	"github.com/goshadow/shadow/internal/pointer"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/render"
 	"github.com/goshadow/shadow/internal/target"
 )
+
+// Event is something that happened to a Mirror and that somebody should know of, apart
+// from the results of single requests.
+type Event struct {
+	Kind   EventKind
+	Mirror string
+	Target string
+	// ID and Route are those of the request it happened at; empty where it was none.
+	ID    string
+	Route string
+	Time  time.Time
+	// Text says in a sentence what happened. It never holds a value of a request or answer.
+	Text string
+	// Lost is how many copies, or results, have been lost since New for what the event is
+	// about: those of the Reasons that go with it.
+	Lost uint64
+}
+
+// EventKind is what happened. It is a low-cardinality string, fit for a metric.
+type EventKind string
+
+// The kinds of events. For the first two page somebody.
+const (
+	// EventLeak says that something that looks like personal data or a credential was about to get
+	// out although it was masked, and was stopped: a mask has a hole. See WithLeakCheck.
+	EventLeak EventKind = "leak"
+
+	// EventSideEffect says that a copy was about to write, or has written, where only real requests
+	// may: the answer of the target, or of the control, has the header field Shadow-Side-Effect. The
+	// next copy may not be stopped.
+	//
+	// middleware.ReadOnly sets the field to http on the requests that it refuses. A guard of your own
+	// sets it to http for a request or sql for a statement:
+	//
+	//	w.Header().Set("Shadow-Side-Effect", "sql")
+	//
+	// A service that calls others passes on the field of their answers. Each such answer is one event,
+	// and each value of the field one count of the metric shadow.side_effects. Zero proves nothing
+	// unless a guard is installed.
+	EventSideEffect EventKind = "side-effect"
+
+	// EventLoop says that copies come back to the Mirror that sent them: its target is the mirrored
+	// service itself, or passes the copies on to it. Matches with such a target prove nothing.
+	// Stats.Loops counts those copies. The event is repeated once a minute as long as they come.
+	//
+	// A Mirror recognizes its copies by the header field Shadow-Mirror, which holds a random value. A
+	// target that calls the mirrored service for another purpose must not pass this field on. The
+	// copies to a control are marked differently: a control may be the mirrored service.
+	EventLoop EventKind = "loop"
+
+	// EventMaskFailed says that a copy was not sent, or the content of a result not reported, because
+	// a mask could not do its work. It is reported once for each rule, with the cause if the rule is
+	// built in; Stats count the rest.
+	EventMaskFailed EventKind = "mask-failed"
+
+	// EventCredentials says that a copy was sent, with the credentials of the request, to a Remote
+	// target that has the host the request was for: as a rule that of the primary. It is reported once.
+	EventCredentials EventKind = "credentials"
+
+	// EventUnusedRules says that rules for masks or comparison took no effect in the first 10,000
+	// results: they may be misspelt. Its text lists them.
+	EventUnusedRules EventKind = "unused-rules"
+
+	EventBreakerOpen     EventKind = "breaker-open"      // a breaker that was closed has opened
+	EventBreakerHalfOpen EventKind = "breaker-half-open" // it lets probes through for the first time since then
+	EventBreakerClosed   EventKind = "breaker-closed"    // its probes have succeeded
+	EventOverload        EventKind = "overload"          // fewer copies run at a time
+	EventOverloadOver    EventKind = "overload-over"     // as many copies run as ever
+	EventOverhead        EventKind = "overhead"          // nothing is copied for OverheadOptions.Pause
+	EventOverheadOver    EventKind = "overhead-over"     // the pause is over
+	EventBudgetSpent     EventKind = "budget-spent"      // nothing is copied until the next window
+	EventBudgetRenewed   EventKind = "budget-renewed"    // the next window has begun
+
+	EventQueueFull  EventKind = "queue-full"   // copies are dropped: WithQueue has no room for more copies or bytes
+	EventQueueRoom  EventKind = "queue-room"   // none was dropped for ten seconds
+	EventUnreported EventKind = "unreported"   // results are lost: a Reporter fails
+	EventReported   EventKind = "reported"     // none was lost for ten seconds
+	EventDropped    EventKind = "dropped"      // copies are dropped for their body, or after they waited too long
+	EventDropsOver  EventKind = "dropped-over" // none was dropped so for ten seconds
+)
+
+// over lists the events that are good news, which are logged at level info, with the event that
+// began what they end. Codes name that one as what reports their losses.
+var over = map[EventKind]EventKind{
+	EventBreakerHalfOpen: EventBreakerOpen, EventBreakerClosed: EventBreakerOpen,
+	EventOverloadOver: EventOverload, EventOverheadOver: EventOverhead, EventBudgetRenewed: EventBudgetSpent,
+	EventQueueRoom: EventQueueFull, EventReported: EventUnreported, EventDropsOver: EventDropped,
+}
+
+// about returns the kind that codes name for losses that k is about.
+func (k EventKind) about() EventKind { return cmp.Or(over[k], k) }
 
 // LogReporter logs results to l; nil is slog.Default() at the time. It is made to be
 // left on: a Match is logged at level debug; a Mismatch and a Failed at level warn, an
@@ -29,27 +120,15 @@ import (
 // the differences) only the 1st, 10th, 100th ..., with their number as "count". The
 // attributes are those of Result.LogValue, in a group "shadow". Bodies, headers and
 // values are never logged.
-func LogReporter(l *slog.Logger) Reporter {
-	return &logReporter{logger: l, seed: maphash.MakeSeed(), seen: map[uint64]uint64{}}
-}
+func LogReporter(l *slog.Logger) Reporter { return &logReporter{logger: l} }
 
 type logReporter struct {
 	logger *slog.Logger
-	seed   maphash.Seed
-
-	mu   sync.Mutex
-	seen map[uint64]uint64 // by the hash of what is alike
+	sorts  notice.Sorts // of results that are no Match
 }
 
-// maxSeen is how many sorts of results a LogReporter tells apart; what is new after
-// that is counted together.
-const maxSeen = 1000
-
 func (l *logReporter) Report(ctx context.Context, r *Result) error {
-	logger := l.logger
-	if logger == nil {
-		logger = slog.Default()
-	}
+	logger := cmp.Or(l.logger, slog.Default())
 	level, message := slog.LevelWarn, "shadow answer differs"
 	switch r.Outcome {
 	case Match:
@@ -62,91 +141,54 @@ func (l *logReporter) Report(ctx context.Context, r *Result) error {
 	if !logger.Enabled(ctx, level) {
 		return nil
 	}
-	if r.Outcome == Match {
-		logger.LogAttrs(ctx, level, message, slog.Any("shadow", r))
-		return nil
+	attrs := []slog.Attr{slog.Any("shadow", r)}
+	if r.Outcome != Match {
+		n, round := l.sorts.Add(r.sort())
+		if !round {
+			return nil
+		}
+		attrs = append(attrs, slog.Uint64("count", n))
 	}
-	if n := l.count(r); powerOfTen(n) {
-		logger.LogAttrs(ctx, level, message, slog.Any("shadow", r), slog.Uint64("count", n))
-	}
+	logger.LogAttrs(ctx, level, message, attrs...)
 	return nil
 }
 
-// count counts r among its like.
-func (l *logReporter) count(r *Result) uint64 {
-	var h maphash.Hash
-	h.SetSeed(l.seed)
-	write := func(parts ...string) {
-		for _, part := range parts {
-			h.WriteString(part)
-			h.WriteByte(0)
-		}
-	}
-	write(r.Mirror, r.Target, r.Route, string(r.Outcome), target.ErrorType(r.Err))
+// sort returns what results that are alike have in common.
+func (r *Result) sort() []string {
+	parts := []string{r.Mirror, r.Target, r.Route, string(r.Outcome), target.ErrorType(r.Err)}
 	if r.Shadow != nil && r.Primary != nil && r.Shadow.StatusCode != r.Primary.StatusCode {
-		write(strconv.Itoa(r.Primary.StatusCode), strconv.Itoa(r.Shadow.StatusCode))
+		parts = append(parts, strconv.Itoa(r.Primary.StatusCode), strconv.Itoa(r.Shadow.StatusCode))
 	}
-	last := ""
 	for _, d := range r.Diffs {
-		if place := pointer.Fold(d.Path) + " " + string(d.Kind); place != last {
-			write(place)
-			last = place
+		if place := pointer.Fold(d.Path) + " " + string(d.Kind); place != parts[len(parts)-1] {
+			parts = append(parts, place)
 		}
 	}
-	key := h.Sum64()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, ok := l.seen[key]; !ok && len(l.seen) >= maxSeen {
-		key = 0
-	}
-	l.seen[key]++
-	return l.seen[key]
-}
-
-func powerOfTen(n uint64) bool {
-	for n >= 10 && n%10 == 0 {
-		n /= 10
-	}
-	return n == 1
+	return parts
 }
 
 // MultiReporter reports to each of r in turn. All of them are told, whatever the
 // others return or panic with; the errors are joined.
-func MultiReporter(r ...Reporter) Reporter { return append(multiReporter{}, r...) }
+func MultiReporter(r ...Reporter) Reporter { return &multiReporter{of: slices.Clone(r)} }
 
-type multiReporter []Reporter
-
-func (m multiReporter) Fault() error { return composite.Faults("MultiReporter", m) }
-func (m multiReporter) parts() []any {
-	list := make([]any, len(m))
-	for i, r := range m {
-		list[i] = r
-	}
-	return list
+type multiReporter struct {
+	composite.InTurn
+	of []Reporter
 }
 
-func (m multiReporter) Report(ctx context.Context, r *Result) error {
-	return m.each(func(reporter Reporter) error { return reporter.Report(ctx, r) })
+func (m *multiReporter) Fault() error       { return composite.Faults("MultiReporter", m.of) }
+func (m *multiReporter) Unwrap() []Reporter { return m.of }
+
+func (m *multiReporter) Report(ctx context.Context, r *Result) error {
+	return each(m.of, func(one Reporter) error { return one.Report(ctx, r) })
 }
 
-// ReportEvent tells those of m that care of events.
-func (m multiReporter) ReportEvent(ctx context.Context, e *Event) error {
-	return m.each(func(reporter Reporter) error {
-		if r, ok := reporter.(EventReporter); ok {
-			return r.ReportEvent(ctx, e)
-		}
-		return nil
-	})
+func (m *multiReporter) ReportEvent(ctx context.Context, e *Event) error {
+	return each(composite.Find[EventReporter](m.of), func(one EventReporter) error { return one.ReportEvent(ctx, e) })
 }
 
-// Flush flushes those of m that can be flushed.
-func (m multiReporter) Flush(ctx context.Context) error {
-	return m.each(func(reporter Reporter) error {
-		if f, ok := reporter.(flusher); ok {
-			return f.Flush(ctx)
-		}
-		return nil
-	})
+func (m *multiReporter) Flush(ctx context.Context) error {
+	return each(composite.Find[flusher](m.of), func(one flusher) error { return one.Flush(ctx) })
 }
 
 // flusher is a Reporter that keeps something back until it is flushed.
@@ -154,77 +196,43 @@ type flusher interface {
 	Flush(ctx context.Context) error
 }
 
-// each calls f with every reporter, whatever the others make of it.
-func (m multiReporter) each(f func(Reporter) error) error {
-	errs := make([]error, len(m))
-	for i, reporter := range m {
-		func() {
-			returned := false
-			defer func() {
-				if !returned { // whatever recover returns: GODEBUG=panicnil=1
-					errs[i] = guard.New("Reporter", recover())
-				}
-			}()
-			errs[i] = f(reporter)
-			returned = true
-		}()
+// each calls f with every part, whatever the others return or panic with.
+func each[T any](parts []T, f func(T) error) error {
+	errs := make([]error, len(parts))
+	for i, part := range parts {
+		errs[i] = guard.Call("Reporter", func() error { return f(part) }, nil)
 	}
 	return errors.Join(errs...)
 }
 
-// listeners are the reporters of c, and every other part that is a Reporter too, each
-// once.
+// listeners returns the reporters of c, and every other part that is a Reporter too, each once.
 func listeners(c *config) []Reporter {
-	var list []Reporter
-	told := map[Reporter]bool{}
-	var visit func(part any)
-	visit = func(part any) {
-		if p, ok := part.(interface{ Unwrap() []Masker }); ok && !isNil(part) {
-			for _, one := range p.Unwrap() {
-				visit(one)
-			}
-		}
-		if p, ok := part.(interface{ parts() []any }); ok {
-			for _, one := range p.parts() {
-				visit(one)
-			}
-			return
-		}
-		r, ok := part.(Reporter)
-		if !ok || isNil(r) {
-			return
-		}
-		if reflect.ValueOf(r).Comparable() {
-			if told[r] {
-				return
-			}
-			told[r] = true
-		}
-		list = append(list, r)
-	}
-	for _, r := range c.reporters {
-		visit(r)
-	}
-	for s := range composite.All(c.sampler) {
-		visit(s)
-	}
-	visit(c.comparator)
-	visit(c.target.Masker)
-	for _, m := range slices.Concat(c.maskers, c.recordMaskers) {
-		visit(m)
-	}
+	list := slices.Concat(c.reporters, reportersIn(c.sampler), reportersIn(c.comparator))
+	maskers := slices.Concat([]Masker{c.target.Masker}, c.maskers, c.recordMaskers)
 	if c.control != nil {
-		visit(c.control.Masker)
+		maskers = append(maskers, c.control.Masker)
+	}
+	for _, masker := range maskers {
+		list = append(list, reportersIn(masker)...)
+	}
+	return composite.Find[Reporter](list)
+}
+
+func reportersIn[T any](whole T) (list []Reporter) {
+	for part := range composite.All(whole) {
+		if r, ok := any(part).(Reporter); ok {
+			list = append(list, r)
+		}
 	}
 	return list
 }
 
 // finish masks and reports res. It is called once for each job, by the one who claimed
-// it, who settles the job then. If the record cannot be masked, the result is reported
-// without its content: a reporter that counts must hear of it.
+// it. If the record cannot be masked, the result is reported without its content: a reporter
+// that counts must hear of it.
 func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 	defer m.checkRules()
-	res.Outcome, res.Err = o, resultErr(err)
+	res.Outcome, res.Err = o, render.NewError(err)
 	m.guard("MeterProvider", func() error { m.record(j, res); return nil }) //nolint:errcheck // logged
 	if len(m.listeners) == 0 {
 		return
@@ -237,7 +245,7 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 	}()
 	defer func() { // runs too if a Masker exits the goroutine
 		if !masked {
-			m.tell(m.listeners, m.withhold(j, res), &told)
+			m.reportTo(m.listeners, m.withhold(j, res), &told)
 		}
 	}()
 	if err := m.guard("Masker", func() error { return m.maskRecord(j, res) }); err != nil {
@@ -245,16 +253,16 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 		return
 	}
 	masked = true
-	m.tell(m.listeners, res, &told)
+	m.reportTo(m.listeners, res, &told)
 }
 
-// tell reports res to each of list, even where one of them exits the goroutine, and
-// counts those that succeed.
-func (m *Mirror) tell(list []Reporter, res *Result, told *int) {
+// reportTo reports res to each of list, even if one of them exits the goroutine, and counts those
+// that succeed.
+func (m *Mirror) reportTo(list []Reporter, res *Result, told *int) {
 	if len(list) == 0 {
 		return
 	}
-	defer m.tell(list[1:], res, told)
+	defer m.reportTo(list[1:], res, told)
 	if m.guard("Reporter", func() error { return list[0].Report(m.base, res) }) == nil {
 		*told++
 	}
@@ -263,19 +271,10 @@ func (m *Mirror) tell(list []Reporter, res *Result, told *int) {
 // withhold returns res without anything that a record mask might hide: no header, body, path
 // or difference, no ID that the client chose, and of its error only what is known by name.
 func (m *Mirror) withhold(j *job, res *Result) *Result {
-	message := func(m *Message) *Message {
-		if m == nil {
-			return nil
-		}
-		return &Message{StatusCode: m.StatusCode, Proto: m.Proto, Size: m.Size, Truncated: true, TTFB: m.TTFB, Took: m.Took}
-	}
 	w := &Result{
-		Exchange: Exchange{Route: res.Route, Request: message(res.Request), Primary: message(res.Primary), Shadow: message(res.Shadow)},
-		Mirror:   res.Mirror, Target: res.Target,
-		Outcome: res.Outcome, More: len(res.Diffs) > 0 || res.More,
-		Err:   resultErr(ErrWithheld),
-		Start: res.Start, Queued: res.Queued,
-		Probability: res.Probability,
+		Exchange: Exchange{Route: res.Route, Request: res.Request.withheld(), Primary: res.Primary.withheld(), Shadow: res.Shadow.withheld()},
+		Mirror:   res.Mirror, Target: res.Target, Outcome: res.Outcome, More: len(res.Diffs) > 0 || res.More,
+		Start: res.Start, Queued: res.Queued, Probability: res.Probability,
 	}
 	if j.minted || m.requestID == "" { // the client did not choose it
 		w.ID = res.ID
@@ -283,37 +282,100 @@ func (m *Mirror) withhold(j *job, res *Result) *Result {
 	if w.Request != nil {
 		w.Request.Method, w.Request.URL = j.method, &url.URL{Path: "/" + maskedText}
 	}
+	err := ErrWithheld
 	for _, known := range [...]error{ErrTimeout, ErrPanic, ErrExited, ErrBody, ErrTransport} {
 		if errors.Is(res.Err, known) {
-			w.Err = resultErr(fmt.Errorf("%w; %w", ErrWithheld, known))
+			err = fmt.Errorf("%w; %w", ErrWithheld, known)
 			break
 		}
 	}
+	w.Err = render.NewError(err)
 	return w
 }
 
-// resultError is an error of a Result. Go-cmp can compare it, whatever it wraps.
-type resultError struct{ error }
+// log returns the logger: that of WithLogger, or slog.Default() at the time.
+func (c *config) log() *slog.Logger { return cmp.Or(c.logger, slog.Default()) }
 
-func resultErr(err error) error {
-	if err == nil {
-		return nil
-	}
-	return resultError{err}
-}
-
-// Equal reports whether both say the same.
-func (e resultError) Equal(other resultError) bool { return e.Error() == other.Error() }
-
-func (e resultError) Unwrap() error { return e.error }
-
-// Format writes Error for every verb, and for %+v the stack of a panic.
-func (e resultError) Format(s fmt.State, verb rune) {
-	if panicked := (*guard.Panic)(nil); errors.As(e.error, &panicked) {
-		panicked.Format(s, verb)
+// logPanic logs where a panic was, but not its value, which may hold anything.
+func (m *Mirror) logPanic(p *guard.Panic) {
+	if _, again := m.panics.LoadOrStore(p.Part, true); again {
 		return
 	}
-	io.WriteString(s, e.Error())
+	defer func() { _ = recover() }() // the logger is user code too
+	m.log().Error("shadow: recovered a panic; further ones are counted only",
+		slog.String("mirror", m.name), slog.String("part", p.Part),
+		slog.String("panic", p.Describe()), slog.String("stack", p.Stack()))
+}
+
+// notify logs e and reports it to the reporters that hear of events. It runs user code: never on
+// the goroutine of a request.
+func (m *Mirror) notify(e Event) {
+	e.Mirror, e.Target, e.Time = m.name, cmp.Or(e.Target, m.target.Name), time.Now()
+	e.Lost = m.lost(e.Kind)
+	if skipped, ok := m.events.Take(string(e.Kind) + " " + e.Target); ok {
+		level := slog.LevelWarn
+		if _, good := over[e.Kind]; good {
+			level = slog.LevelInfo
+		}
+		m.guard("Logger", func() error { //nolint:errcheck // logged where it can be
+			m.log().LogAttrs(m.base, level, "shadow: "+e.Text, e.attrs(skipped)...)
+			return nil
+		})
+	}
+	for _, r := range composite.Find[EventReporter](m.listeners) {
+		m.guard("Reporter", func() error { return r.ReportEvent(m.base, &e) }) //nolint:errcheck // as above
+	}
+}
+
+// attrs returns the attributes of e in a log. Skipped is how many events like it were not logged
+// before.
+func (e *Event) attrs(skipped uint64) []slog.Attr {
+	counted := false // losses are, for what e is about
+	for _, c := range codes {
+		counted = counted || c.event == e.Kind.about()
+	}
+	return render.Attrs{slog.String("event", string(e.Kind)), slog.String("mirror", e.Mirror), slog.String("target", e.Target)}.
+		Text("route", e.Route).Text("id", e.ID).
+		If(counted, slog.Uint64("lost", e.Lost)).If(skipped > 0, slog.Uint64("skipped", skipped))
+}
+
+// losses are the times of losses that watchLosses looks for. The limits have events of their own.
+var losses = [...]struct {
+	began, ended EventKind
+	text         func(c *config) string // what is being lost and what to do about it
+	endText      string
+}{
+	{EventQueueFull, EventQueueRoom, func(c *config) string {
+		return fmt.Sprintf("copies are dropped: there is no room for more than %d that wait, or for more than %d bytes; sample less, or see WithConcurrency and WithQueue", c.queue, c.queueBytes)
+	}, "there is room for copies again"},
+	{EventUnreported, EventReported, func(*config) string {
+		return "results are lost: a Reporter fails or panics; see Stats.Unreported"
+	}, "results are reported again"},
+	{EventDropped, EventDropsOver, func(c *config) string {
+		return fmt.Sprintf("copies are dropped: request bodies are over %d bytes, were not read to their end or failed, or copies waited for longer than the timeout; see Stats.Dropped", c.maxBody)
+	}, "no copy was dropped for its body or its wait for some time"},
+}
+
+// watchLosses looks for what is being lost. It returns what reports that, and whether
+// something was lost lately. The watch of the limits calls it, never concurrently.
+func (m *Mirror) watchLosses() (report func(), open bool) {
+	var events []Event
+	now := m.limits.Now()
+	for i, l := range losses {
+		began, ended := m.episodes[i].Update(m.lost(l.began), now)
+		if began {
+			events = append(events, Event{Kind: l.began, Text: l.text(m.config)})
+		}
+		if ended {
+			events = append(events, Event{Kind: l.ended, Text: l.endText})
+		}
+		open = open || m.episodes[i].Open()
+	}
+	return func() {
+		for _, e := range events {
+			m.notify(e)
+		}
+	}, open
 }
 
 // reportLoops reports copies that came back, and once that the Mirror is wrapped twice. It runs
@@ -346,43 +408,71 @@ func (m *Mirror) sideEffects(t *Target, j *job, route string, h http.Header) {
 		"a copy was about to write, or has written: its answer has %s: %s", mark.SideEffect, strings.Join(kinds, ", "))})
 }
 
-// credentials looks at what is sent as h: it notes which fields with credentials the
+// credentials looks at the header h of the copy: it notes which fields with credentials the
 // target does not get as they came, and complains once where it gets them although it may
 // be the primary itself. What host the primary has is known from its requests only.
 func (a *attempt) credentials(h http.Header) {
-	if a.target.URL == "" && a.target.Masker == nil {
+	t := a.target
+	if t.URL == "" && t.Masker == nil {
 		return
 	}
-	var kept []string
-	for name, values := range a.in.Header {
-		switch {
-		case len(values) == 0 || !redact.IsCredential(name):
-		case slices.Equal(values, h[name]):
-			kept = append(kept, name)
-		case a.target.Masker != nil:
-			a.lost = append(a.lost, name)
-		}
+	kept, lost := redact.Forwarded(a.in.Header, h)
+	if t.Masker != nil {
+		a.lost = lost
 	}
-	if a.target.URL == "" || len(kept) == 0 || a.m.warned.Load() {
+	if t.URL == "" || len(kept) == 0 || a.m.warned.Load() || !target.HasHost(t.URL, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
 		return
 	}
-	base, err := target.ParseURL(a.target.URL)
-	if err != nil || !strings.EqualFold(base.Host, a.in.Host) || !a.m.warned.CompareAndSwap(false, true) {
-		return
-	}
-	slices.Sort(kept)
 	a.m.notify(Event{Kind: EventCredentials, ID: a.j.id, Route: a.route, Text: fmt.Sprintf(
 		"copies go to the host that the requests were for, with their credentials (%s): is target %q the primary? Its Masker should begin with DropCredentials",
-		strings.Join(kept, ", "), a.target.Name)})
+		strings.Join(kept, ", "), t.Name)})
 }
 
-// note says of an answer that refuses the copy for want of credentials which it was not
-// given.
-func (a *attempt) note(answer *Message, primary int) string {
-	status := answer.StatusCode
-	if len(a.lost) == 0 || status == primary || status != http.StatusUnauthorized && status != http.StatusForbidden {
-		return ""
-	}
-	slices.Sort(a.lost)
-	return fmt.Sprintf("credentials were not forwarded: %s; give the copy its own with SetHeader", strings.Join(a.lost, ", "))
+// LogValue describes c without values.
+func (c Comparison) LogValue() slog.Value {
+	attrs := render.Attrs{}.Paths(len(c.Diffs), func(i int) string { return c.Diffs[i].Path })
+	return slog.GroupValue(append(attrs, slog.Bool("more", c.More)).Err(c.Err)...)
 }
+
+// LogValue describes d without its values.
+func (d Diff) LogValue() slog.Value {
+	return slog.GroupValue(render.Attrs{slog.String("path", d.Path), slog.String("kind", string(d.Kind))}.Text("class", string(d.Class))...)
+}
+
+// LogValue describes t without its Transport and Masker, which may hold credentials.
+func (t Target) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", t.Name), slog.Duration("timeout", t.timeout()), slog.Bool("discard", t.Discard))
+}
+
+// LogValue names m and its target.
+func (m *Mirror) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("mirror", m.name), slog.String("target", m.target.Name))
+}
+
+// Format writes LogValue as text, for every verb.
+func (c Comparison) Format(s fmt.State, _ rune) { render.Format(s, c) }
+
+// MarshalJSON returns LogValue as JSON.
+func (c Comparison) MarshalJSON() ([]byte, error) { return render.JSON(c) }
+func (c Comparison) String() string               { return render.Text(c) }
+
+// Format writes LogValue as text, for every verb.
+func (d Diff) Format(s fmt.State, _ rune) { render.Format(s, d) }
+
+// MarshalJSON returns LogValue as JSON.
+func (d Diff) MarshalJSON() ([]byte, error) { return render.JSON(d) }
+func (d Diff) String() string               { return render.Text(d) }
+
+// Format writes LogValue as text, for every verb.
+func (t Target) Format(s fmt.State, _ rune) { render.Format(s, t) }
+
+// MarshalJSON returns LogValue as JSON.
+func (t Target) MarshalJSON() ([]byte, error) { return render.JSON(t) }
+func (t Target) String() string               { return render.Text(t) }
+
+// Format writes LogValue as text, for every verb.
+func (m *Mirror) Format(s fmt.State, _ rune) { render.Format(s, m) }
+
+// MarshalJSON returns LogValue as JSON.
+func (m *Mirror) MarshalJSON() ([]byte, error) { return render.JSON(m) }
+func (m *Mirror) String() string               { return render.Text(m) }

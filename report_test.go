@@ -418,3 +418,65 @@ func TestAPanicIsLoggedOnceWithoutItsValue(t *testing.T) {
 	assert.NotContains(t, log.String(), `secret"`)
 	assert.Equal(t, uint64(5), m.Stats().Unreported)
 }
+
+// filter is a wrapper of the user's that reports mismatches only, and knows nothing of events.
+type filter struct{ of []shadow.Reporter }
+
+func (f *filter) Unwrap() []shadow.Reporter { return f.of }
+func (f *filter) Report(ctx context.Context, r *shadow.Result) error {
+	if r.Outcome != shadow.Mismatch {
+		return nil
+	}
+	return f.of[0].Report(ctx, r)
+}
+
+// alert is a Reporter that hears of events.
+type alert struct {
+	ears
+	events int
+}
+
+func (a *alert) ReportEvent(context.Context, *shadow.Event) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.events++
+	return nil
+}
+
+// A wrapper of the user's decides which results its parts get. What it knows nothing of, they hear
+// of all the same.
+func TestAWrappedReporterHearsOfEventsAndIsFlushed(t *testing.T) {
+	for name, wrap := range map[string]func(shadow.Reporter) shadow.Reporter{
+		"a wrapper": func(r shadow.Reporter) shadow.Reporter { return &filter{[]shadow.Reporter{r}} },
+		"a wrapper twice": func(r shadow.Reporter) shadow.Reporter {
+			return &filter{[]shadow.Reporter{&filter{[]shadow.Reporter{r}}}}
+		},
+		"a MultiReporter in it":      func(r shadow.Reporter) shadow.Reporter { return &filter{[]shadow.Reporter{shadow.MultiReporter(r)}} },
+		"a wrapper in MultiReporter": func(r shadow.Reporter) shadow.Reporter { return shadow.MultiReporter(&filter{[]shadow.Reporter{r}}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			heard := &alert{}
+			target := candidate()
+			target.Masker = shadow.MaskerFunc(func(*shadow.Message) error { return errors.New("no") })
+			m, _ := mirror(t, target, shadow.WithReporter(wrap(heard)))
+			m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
+			require.NoError(t, m.Shutdown(t.Context()))
+			assert.Equal(t, []int{0, 1, 1}, []int{heard.told, heard.events, heard.flushed})
+		})
+	}
+	_, err := shadow.New(candidate(), shadow.WithReporter(&filter{[]shadow.Reporter{shadow.MultiReporter(nil)}}))
+	assert.ErrorContains(t, err, "MultiReporter: argument 1: nil", "New finds the faults of a wrapped Reporter")
+}
+
+// wrappedComparator is a wrapper of the user's around a Comparator.
+type wrappedComparator struct{ shadow.Comparator }
+
+func (w wrappedComparator) Unwrap() []shadow.Comparator { return []shadow.Comparator{w.Comparator} }
+
+func TestAWrappedComparatorThatIsAReporterIsTold(t *testing.T) {
+	inner := &hearingComparator{}
+	m, _ := mirror(t, candidate(), shadow.WithComparator(wrappedComparator{inner}))
+	m.Handler(ok).ServeHTTP(httptest.NewRecorder(), get())
+	require.NoError(t, m.Shutdown(t.Context()))
+	assert.Equal(t, 1, inner.told)
+}

@@ -46,6 +46,8 @@ package shadow
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -54,6 +56,7 @@ import (
 	"github.com/goshadow/shadow/internal/guard"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/message"
+	"github.com/goshadow/shadow/internal/render"
 	"github.com/goshadow/shadow/internal/target"
 )
 
@@ -88,6 +91,8 @@ type Message struct {
 
 // Clone returns a deep copy of m.
 func (m *Message) Clone() *Message { return (*Message)((*message.Message)(m).Clone()) }
+
+func (m *Message) withheld() *Message { return (*Message)((*message.Message)(m).Withheld()) }
 
 // Exchange is a request and what primary and shadow answered to it. A Comparator
 // sees the answers as they are; in a Result they are masked.
@@ -183,6 +188,10 @@ type Masker interface {
 //
 // A Sampler, Masker or Comparator that is also a Reporter is told too. A Reporter
 // that has a method Flush(context.Context) error is flushed by Mirror.Shutdown.
+//
+// A Reporter of your own that wraps others shows them by a method Unwrap() []Reporter. It reports
+// to them itself. New finds their faults, and they hear of events and are flushed as if they were
+// not wrapped, unless the wrapper has the method ReportEvent or Flush itself.
 type Reporter interface {
 	Report(ctx context.Context, r *Result) error
 }
@@ -198,63 +207,6 @@ type ReporterFunc func(ctx context.Context, r *Result) error
 
 // Report calls f.
 func (f ReporterFunc) Report(ctx context.Context, r *Result) error { return f(ctx, r) }
-
-// Event is something that happened to a Mirror and that somebody should know of, apart
-// from the results of single requests.
-type Event struct {
-	Kind   EventKind
-	Mirror string
-	Target string
-	// ID and Route are those of the request it happened at; empty where it was none.
-	ID    string
-	Route string
-	Time  time.Time
-	// Text says in a sentence what happened. It never holds a value of a request or answer.
-	Text string
-	// Lost is how many copies, or results, have been lost since New for what the event is
-	// about: those of the Reasons that go with it.
-	Lost uint64
-}
-
-// EventKind is what happened. It is a low-cardinality string, fit for a metric.
-type EventKind string
-
-// EventLeak says that something that looks like personal data or a credential was about to
-// get out although it was masked, and was stopped: see WithLeakCheck. Page somebody: a mask has
-// a hole.
-const EventLeak EventKind = "leak"
-
-// EventSideEffect says that a copy was about to write, or has written, where only real requests
-// may: the answer of the target, or of the control, has the header field Shadow-Side-Effect. Page
-// somebody: the next copy may not be stopped.
-//
-// middleware.ReadOnly sets the field to http on the requests that it refuses. A guard of your own
-// sets it to http for a request or sql for a statement:
-//
-//	w.Header().Set("Shadow-Side-Effect", "sql")
-//
-// A service that calls others passes on the field of their answers. Each such answer is one event,
-// and each value of the field one count of the metric shadow.side_effects. Zero proves nothing
-// unless a guard is installed.
-const EventSideEffect EventKind = "side-effect"
-
-// EventLoop says that copies come back to the Mirror that sent them: its target is the mirrored
-// service itself, or passes the copies on to it. Matches with such a target prove nothing.
-// Stats.Loops counts those copies. The event is repeated once a minute as long as they come.
-//
-// A Mirror recognizes its copies by the header field Shadow-Mirror, which holds a random value. A
-// target that calls the mirrored service for another purpose must not pass this field on. The
-// copies to a control are marked differently: a control may be the mirrored service.
-const EventLoop EventKind = "loop"
-
-// EventMaskFailed says that a copy was not sent, or the content of a result not reported, because a
-// mask could not do its work. It is reported once for each rule, with the cause if the rule is built
-// in; Stats count the rest.
-const EventMaskFailed EventKind = "mask-failed"
-
-// EventCredentials says that a copy was sent, with the credentials of the request, to a Remote target
-// that has the host the request was for: as a rule that of the primary. It is reported once.
-const EventCredentials EventKind = "credentials"
 
 // EventReporter is a Reporter that is told of events too, under the same terms.
 type EventReporter interface {
@@ -275,3 +227,63 @@ func TargetFrom(ctx context.Context) (name string, ok bool) {
 	}
 	return m.Target, true
 }
+
+// Fmt (but for its verb %p), slog and encoding/json print a Message, or something that holds one,
+// as its LogValue: no body, no field value, no URL and no value of a difference. Traffic gets into
+// logs by accident, in a %+v that was left behind or an error that quotes its cause, and by then
+// nobody asks whether it was masked. A Reporter that is to show more reads the fields of the Result.
+
+// LogValue describes m by its method, status, size and times.
+func (m Message) LogValue() slog.Value {
+	return slog.GroupValue(render.Attrs{slog.String("method", m.Method), slog.Int64("size", m.Size)}.
+		If(m.StatusCode != 0, slog.Int("status", m.StatusCode), slog.Duration("ttfb", m.TTFB), slog.Duration("took", m.Took)).
+		If(m.Truncated, slog.Bool("truncated", true))...)
+}
+
+// LogValue describes x by its ID and route and what LogValue shows of its messages.
+func (x Exchange) LogValue() slog.Value { return slog.GroupValue(x.attrs(nil)...) }
+
+func (x Exchange) attrs(attrs render.Attrs) render.Attrs {
+	attrs = append(attrs, slog.String("id", x.ID), slog.String("route", x.Route))
+	if x.Request != nil {
+		attrs = append(attrs, slog.String("method", x.Request.Method))
+	}
+	if p := x.Primary; p != nil {
+		attrs = append(attrs, slog.Group("primary", slog.Int("status", p.StatusCode), slog.Duration("took", p.Took)))
+	}
+	if s := x.Shadow; s != nil {
+		attrs = append(attrs, slog.Group("shadow", slog.Int("status", s.StatusCode), slog.Duration("took", s.Took)))
+	}
+	return attrs
+}
+
+// LogValue describes r without bodies, headers, URLs or values.
+func (r Result) LogValue() slog.Value {
+	attrs := r.attrs(append(make(render.Attrs, 0, 12),
+		slog.String("mirror", r.Mirror), slog.String("target", r.Target), slog.String("outcome", string(r.Outcome))))
+	if len(r.Diffs) > 0 {
+		attrs = attrs.Paths(len(r.Diffs), func(i int) string { return r.Diffs[i].Path })
+	}
+	return slog.GroupValue(attrs.If(len(r.Noise) > 0, slog.Int("noise", len(r.Noise))).Err(r.Err).Text("note", r.Note)...)
+}
+
+// Format writes LogValue as text, for every verb.
+func (m Message) Format(s fmt.State, _ rune) { render.Format(s, m) }
+
+// MarshalJSON returns LogValue as JSON.
+func (m Message) MarshalJSON() ([]byte, error) { return render.JSON(m) }
+func (m Message) String() string               { return render.Text(m) }
+
+// Format writes LogValue as text, for every verb.
+func (x Exchange) Format(s fmt.State, _ rune) { render.Format(s, x) }
+
+// MarshalJSON returns LogValue as JSON.
+func (x Exchange) MarshalJSON() ([]byte, error) { return render.JSON(x) }
+func (x Exchange) String() string               { return render.Text(x) }
+
+// Format writes LogValue as text, for every verb.
+func (r Result) Format(s fmt.State, _ rune) { render.Format(s, r) }
+
+// MarshalJSON returns LogValue as JSON.
+func (r Result) MarshalJSON() ([]byte, error) { return render.JSON(r) }
+func (r Result) String() string               { return render.Text(r) }

@@ -507,10 +507,6 @@ func ruleWords(rules []RuleUse) map[string]bool {
 	return words
 }
 
-// EventUnusedRules says that rules for masks or comparison took no effect in the first 10,000
-// results: they may be misspelt. Its text lists them.
-const EventUnusedRules EventKind = "unused-rules"
-
 const (
 	rulesAfter = 10_000 // results, before unused rules are reported
 	rulesShown = 20

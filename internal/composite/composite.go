@@ -37,6 +37,42 @@ func Flat[T any](parts []T) []T {
 	return flat
 }
 
+// Find returns, of each part that is a T, the part, and of another one those that it is made of, at
+// any depth. Parts that are marked InTurn are always replaced by what they are made of. Each T is
+// returned once, and nil parts are left out.
+func Find[T, P any](parts []P) (found []T) {
+	left, seen := maxParts, map[any]bool{}
+	var visit func(parts []P)
+	visit = func(parts []P) {
+		for _, part := range parts {
+			if left--; left < 0 {
+				return
+			}
+			if IsNil(part) {
+				continue
+			}
+			t, is := any(part).(T)
+			_, inTurn := any(part).(interface{ CallsInTurn() })
+			if c, ok := any(part).(Composite[P]); ok && (inTurn || !is) {
+				visit(c.Unwrap())
+				continue
+			}
+			if !is {
+				continue
+			}
+			if reflect.ValueOf(part).Comparable() {
+				if seen[part] {
+					continue
+				}
+				seen[part] = true
+			}
+			found = append(found, t)
+		}
+	}
+	visit(parts)
+	return found
+}
+
 // maxParts ends the search in a Composite that contains itself.
 const maxParts = 10_000
 

@@ -106,3 +106,33 @@ func TestIsNilLooksIntoInterfaces(t *testing.T) {
 		assert.False(t, composite.IsNil(v), "%T", v)
 	}
 }
+
+// listener is a part that a wrapper without the method hides.
+type listener interface{ listen() }
+
+type ears struct{ leaf }
+
+func (*ears) listen() {}
+
+type wrappedEars struct{ wrapper }
+
+func (*wrappedEars) listen() {}
+
+// A part that listens is found in wrappers that do not, and a wrapper that does is in its place.
+func TestFindLooksIntoWrappersThatLack(t *testing.T) {
+	a, b, c, d := &ears{leaf{"a"}}, &ears{leaf{"b"}}, &ears{leaf{"c"}}, &ears{leaf{"d"}}
+	own := &wrappedEars{wrapper{leaf{"own"}, []part{b}}}
+	var missing *ears
+	found := composite.Find[listener]([]part{
+		a, &leaf{"deaf"}, nil, missing, wrap("w", own, wrap("x", c), a), inTurn("y", d, a),
+	})
+	var list []part
+	for _, l := range found {
+		list = append(list, l.(part))
+	}
+	assert.Equal(t, []string{"a", "own", "c", "d"}, names(list))
+
+	w := &wrapper{leaf: leaf{"w"}}
+	w.parts = []part{w, w, a}
+	assert.Empty(t, composite.Find[listener]([]part{w}), "the search ends")
+}

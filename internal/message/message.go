@@ -53,6 +53,14 @@ func (m *Message) Held() int64 {
 	return int64(len(m.Body)) + fields.Size(m.Header) + fields.Size(m.Trailer)
 }
 
+// Withheld returns what is left of m if no value of it may be seen: status, size and times.
+func (m *Message) Withheld() *Message {
+	if m == nil {
+		return nil
+	}
+	return &Message{StatusCode: m.StatusCode, Proto: m.Proto, Size: m.Size, Truncated: true, TTFB: m.TTFB, Took: m.Took}
+}
+
 // Bare returns m without its body.
 func (m *Message) Bare() *Message {
 	bare := *m

@@ -3,6 +3,7 @@ package redact
 import (
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/goshadow/shadow/internal/fields"
 	"github.com/goshadow/shadow/internal/message"
@@ -59,6 +60,32 @@ func withoutUsers(m *message.Message) {
 func IsCredential(name string) bool {
 	_, found := slices.BinarySearch(credentials[:], name)
 	return found
+}
+
+// Forwarded returns which fields with credentials of a request are in the header of its copy as they
+// came, and which are not, in order.
+func Forwarded(request, sent http.Header) (kept, lost []string) {
+	for name, values := range request {
+		switch {
+		case len(values) == 0 || !IsCredential(name):
+		case slices.Equal(values, sent[name]):
+			kept = append(kept, name)
+		default:
+			lost = append(lost, name)
+		}
+	}
+	slices.Sort(kept)
+	slices.Sort(lost)
+	return kept, lost
+}
+
+// Refused returns a note about an answer that refuses a copy for want of the credentials that it
+// lost, or "". Primary is the status of the primary's answer.
+func Refused(lost []string, status, primary int) string {
+	if len(lost) == 0 || status == primary || status != http.StatusUnauthorized && status != http.StatusForbidden {
+		return ""
+	}
+	return "credentials were not forwarded: " + strings.Join(lost, ", ") + "; give the copy its own with SetHeader"
 }
 
 var credentialNames = fields.NewNames(credentials[:]...)

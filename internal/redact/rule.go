@@ -155,19 +155,27 @@ func (r *Rule) ReadsBodies() bool {
 	return slices.ContainsFunc(r.parts(), func(p *Rule) bool { return p.reads })
 }
 
-// Labels returns what r has to say about the names of a copy: the patterns of paths, which name
-// routes, the rules that look at every text, and those that mask the field with the correlation ID.
-func (r *Rule) Labels(requestID string) (paths Paths, texts, ids []*Rule) {
+// Labels returns what r has to say about the names of a copy. Pattern returns the pattern of a
+// masked path, which names its route; it is nil if no rule has one. Texts mask every text, and ids
+// also the field with the correlation ID.
+func (r *Rule) Labels(requestID string) (pattern func(path string) string, texts, ids []func(*message.Message) error) {
+	var paths Paths
 	for _, p := range r.parts() {
 		paths = append(paths, p.paths...)
 		if p.field != nil && p.field(requestID) {
-			ids = append(ids, p)
+			ids = append(ids, p.Mask)
 		}
 		if p.texts {
-			texts = append(texts, p.replacing(Replacement{}))
+			texts = append(texts, p.replacing(Replacement{}).Mask)
 		}
 	}
-	return paths, texts, append(ids, texts...)
+	if len(paths) > 0 {
+		pattern = func(path string) string {
+			_, pattern := paths.Mask(path, Replacement{})
+			return pattern
+		}
+	}
+	return pattern, texts, append(ids, texts...)
 }
 
 // Apply masks m with each unit of r. It looks at no coverage.

@@ -15,6 +15,12 @@ import (
 	"time"
 )
 
+// HasHost reports whether host is that of the base URL of a target.
+func HasHost(raw, host string) bool {
+	base, err := ParseURL(raw)
+	return err == nil && strings.EqualFold(base.Host, host)
+}
+
 // ParseURL parses the base URL of a target. Its errors quote no password.
 func ParseURL(raw string) (*url.URL, error) {
 	base, err := url.Parse(raw)
