@@ -38,8 +38,8 @@ func (m *Mirror) decide(r *http.Request, d *decision) code {
 		return codeNotSampled
 	}
 	for i := range then {
-		if c := &then[i]; c.asks(m, r, stops) {
-			return c.code
+		if c := then[i].check(m, r, stops); c != 0 {
+			return c
 		}
 	}
 	return 0
@@ -85,12 +85,26 @@ type question struct {
 	text func(m *Mirror, r *http.Request, stops bool) string
 }
 
-// asks reports whether c stops r.
-func (c *question) asks(m *Mirror, r *http.Request, stops limit.Stop) bool {
+// check returns the code under which c stops r, or 0. It is codeInvalid if the context of r panics.
+func (c *question) check(m *Mirror, r *http.Request, stops limit.Stop) (found code) {
 	if c.stop != 0 {
-		return stops&c.stop != 0
+		if stops&c.stop != 0 {
+			found = c.code
+		}
+		return found
 	}
-	return c.ask(m, r)
+	returned := false
+	defer func() {
+		if !returned {
+			found = codeInvalid
+			m.logPanic(guard.New("Request.Context", recover()))
+		}
+	}()
+	if c.ask(m, r) {
+		found = c.code
+	}
+	returned = true
+	return found
 }
 
 // says returns a text that does not depend on the request.
@@ -301,20 +315,26 @@ func (m *Mirror) Explain(r *http.Request) Explanation {
 	m.mustExist("Explain")
 	var e Explanation
 	stops := m.stops.Load()
-	explain := func(c *question, stops bool) {
-		s := Step{Name: c.name, Stops: stops, Reason: codes[c.code].name, Text: c.text(m, r, stops)}
+	explain := func(c *question, found code) {
+		s := Step{Name: c.name, Stops: found != 0, Reason: codes[c.code].name}
+		if found == 0 || found == c.code {
+			s.Text = c.text(m, r, s.Stops)
+		} else {
+			s.Reason, s.Text = codes[found].name, "its context panics"
+		}
 		s.Unknown = c.code == codeBodyTooLarge && !s.Stops && hasBody(r) && r.ContentLength <= 0
 		e.Steps = append(e.Steps, s)
 	}
 	failed := m.early(r, stops)
 	for i := range first {
-		explain(&first[i], failed&(1<<first[i].code) != 0)
+		c := &first[i]
+		explain(c, c.code*code(failed>>c.code&1))
 	}
 	m.explainSampler(r, &e)
 	for i := range then {
-		explain(&then[i], then[i].asks(m, r, stops))
+		explain(&then[i], then[i].check(m, r, stops))
 	}
-	explain(&marked, marked.ask(m, r))
+	explain(&marked, marked.check(m, r, stops))
 	for _, s := range e.Steps {
 		if s.Stops {
 			e.Reason, e.Unknown = s.Reason, false

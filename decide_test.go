@@ -1,6 +1,7 @@
 package shadow_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"math/rand/v2"
@@ -15,8 +16,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/goshadow/shadow"
+	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/mirrortest"
 	"github.com/goshadow/shadow/sampling"
 )
@@ -418,5 +421,93 @@ func TestExplainAgreesAboutRandomRequests(t *testing.T) {
 	}
 	for _, reason := range []shadow.Reason{"", shadow.ReasonMethod, shadow.ReasonNotSampled, shadow.ReasonUpgrade, shadow.ReasonInvalid, shadow.ReasonLoop, shadow.ReasonBodyTooLarge} {
 		assert.Greater(t, seen[reason], 20, reason)
+	}
+}
+
+// brokenContext is a context of the user's that panics in the method of that name, and in Value only
+// for the keys of which broken is true.
+type brokenContext struct {
+	context.Context
+	method string
+	broken func(key any) bool
+}
+
+func (c brokenContext) breaks(method string) {
+	if c.method == method {
+		panic("secret")
+	}
+}
+
+func (c brokenContext) Value(key any) any {
+	if c.broken(key) {
+		c.breaks("Value")
+	}
+	return c.Context.Value(key)
+}
+
+func (c brokenContext) Err() error            { c.breaks("Err"); return c.Context.Err() }
+func (c brokenContext) Done() <-chan struct{} { c.breaks("Done"); return c.Context.Done() }
+
+// A request whose context panics is served as if there was no Mirror. It is not copied where what
+// the context would have said is needed for that.
+func TestAContextThatPanicsDoesNotBreakTheRequest(t *testing.T) {
+	type key struct{}
+	ofMark := func(key any) bool { return key == mark.Key }
+	noMark := func(key any) bool { return key != mark.Key }
+	keyed := shadow.WithContextKeys(key{})
+	partly := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "3")
+		w.WriteHeader(200)
+		io.WriteString(w, "ok")
+	})
+	for name, c := range map[string]struct {
+		ctx       brokenContext
+		opt       shadow.Option
+		served    shadow.Reason // by a handler that does not answer to the end
+		called    shadow.Reason // by a RoundTripper
+		explained bool
+	}{
+		"mark":    {brokenContext{nil, "Value", ofMark}, shadow.WithName("m"), shadow.ReasonInvalid, shadow.ReasonInvalid, true},
+		"key":     {brokenContext{nil, "Value", noMark}, keyed, shadow.ReasonInvalid, shadow.ReasonInvalid, false},
+		"span":    {brokenContext{nil, "Value", noMark}, shadow.WithTracerProvider(noop.NewTracerProvider()), shadow.ReasonInvalid, shadow.ReasonInvalid, false},
+		"err":     {brokenContext{nil, "Err", noMark}, keyed, shadow.ReasonClientGone, "", false},
+		"done":    {brokenContext{nil, "Done", noMark}, keyed, shadow.ReasonPrimaryIncomplete, "", false},
+		"nothing": {brokenContext{nil, "", noMark}, keyed, shadow.ReasonPrimaryIncomplete, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), key{}, 1))
+			defer cancel()
+			c.ctx.Context = ctx
+			m, _ := mirror(t, candidate(), c.opt)
+			r := asked("GET").WithContext(c.ctx)
+			e := m.Explain(r)
+			assert.Equal(t, c.explained, e.Reason == shadow.ReasonInvalid, e)
+			assert.Equal(t, c.explained, strings.Contains(e.String(), "its context panics"), e)
+			assert.NotContains(t, e.String(), "secret")
+
+			w := httptest.NewRecorder()
+			assert.NotPanics(t, func() { m.Handler(partly).ServeHTTP(w, r) })
+			assert.Equal(t, "ok", w.Body.String())
+			assert.EqualValues(t, 1, m.Stats().Skipped[c.served], m.Stats().Skipped)
+
+			skipped := m.Stats().Skipped[c.called]
+			rt := m.Transport(roundTripper(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("ok"))}, nil
+			}))
+			assert.NotPanics(t, func() {
+				resp, err := rt.RoundTrip(r)
+				require.NoError(t, err)
+				body, err := io.ReadAll(resp.Body)
+				assert.NoError(t, err)
+				assert.NoError(t, resp.Body.Close())
+				assert.Equal(t, "ok", string(body))
+			})
+			if c.called != "" {
+				assert.Equal(t, skipped+1, m.Stats().Skipped[c.called])
+			} else {
+				assert.Empty(t, m.Stats().Skipped[shadow.ReasonInvalid])
+			}
+			assert.EqualValues(t, 2, m.Stats().Requests)
+		})
 	}
 }

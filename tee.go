@@ -220,19 +220,19 @@ func (m *Mirror) served(s *serving, w code) {
 	}
 	s.resp = s.writer.Stop()
 	if w == 0 {
-		w = s.verdict(end)
+		w = m.verdict(s, end)
 	}
 	m.primaryDone(&s.job, s.given, w)
 }
 
 // verdict returns the code of a request that was served and is not copied after all, or 0.
-func (s *serving) verdict(body capture.End) code {
+func (m *Mirror) verdict(s *serving, body capture.End) code {
 	switch {
 	case s.resp.Status == http.StatusSwitchingProtocols:
 		return codeUpgrade
 	case s.resp.Hijacked:
 		return codeHijacked
-	case s.resp.Broken || s.ctx.Err() != nil && !s.resp.Whole:
+	case s.resp.Broken || !s.resp.Whole && m.guard("Request.Context", s.ctx.Err) != nil:
 		return codeClientGone
 	case s.resp.Short:
 		return codePrimaryIncomplete
@@ -409,7 +409,7 @@ func (m *Mirror) call(primary http.RoundTripper, r *http.Request, d decision) (r
 	if c.kept.Store(answer); c.primary.Unwanted() {
 		answer.Drop()
 	}
-	answer.EndWith(r.Context())
+	m.guard("Request.Context", func() error { answer.EndWith(r.Context()); return nil }) //nolint:errcheck // it ends when it is closed
 	return resp, nil
 }
 
@@ -485,14 +485,24 @@ func (m *Mirror) snapshot(j *job, r *http.Request) code {
 		j.method = http.MethodGet
 	}
 	j.reads = methods.OnlyReads(r)
+	if !m.telemetry.Traced() && len(m.contextKeys) == 0 {
+		return 0
+	}
+	if err := m.guard("Request.Context", func() error { m.readContext(j, r.Context()); return nil }); err != nil {
+		return codeInvalid
+	}
+	return 0
+}
+
+// readContext keeps what the copy of j needs of ctx, which is user code.
+func (m *Mirror) readContext(j *job, ctx context.Context) {
 	if m.telemetry.Traced() {
-		span := trace.SpanContextFromContext(r.Context())
+		span := trace.SpanContextFromContext(ctx)
 		j.span = &span
 	}
 	for _, key := range m.contextKeys {
-		j.values = append(j.values, r.Context().Value(key))
+		j.values = append(j.values, ctx.Value(key))
 	}
-	return 0
 }
 
 // maxID is how much of an inbound request ID serves as correlation ID.
