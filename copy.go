@@ -3,7 +3,6 @@ package shadow
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"net/http"
 	"net/url"
@@ -85,7 +84,7 @@ func (m *Mirror) enqueue(j *job) (w code) {
 func (j *job) size() int64 {
 	u := &j.url
 	return j.header.Size() + j.trailer.Size() + j.outer.Size() +
-		int64(len(j.method)+len(j.host)+len(j.uri)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.decision.Stratum))
+		int64(len(j.method)+len(j.host)+len(j.asked.URI)+len(u.Path)+len(u.RawPath)+len(u.RawQuery)+len(j.route)+len(j.decision.Stratum))
 }
 
 // run takes j to its Result. It is the queue's worker. Exactly one of run and giveUp claims the
@@ -183,7 +182,7 @@ func (c *copyRun) stages() {
 	}
 
 	if c.end = notSent(err); c.end == 0 {
-		c.end = c.awaitPrimary()
+		c.end = c.awaitPrimary(&c.res, c.deadline)
 	}
 	m.recordResult(&m.target, j, c.candidate.reply, err)
 	switch {
@@ -209,7 +208,7 @@ func (c *copyRun) prepare() code {
 	room := m.request(&c.request, &c.url, j, c.raw)
 	c.res.Request = &c.request
 	if _, answered := j.primary.Get(); answered {
-		if code := c.awaitPrimary(); code != 0 {
+		if code := c.awaitPrimary(&c.res, c.deadline); code != 0 {
 			return code
 		}
 	}
@@ -239,20 +238,11 @@ func notSent(err error) code {
 
 // awaitPrimary fetches the primary's answer into res, unless it is there. It waits until the
 // deadline. A code says why that answer is not to be compared.
-func (c *copyRun) awaitPrimary() code {
-	if c.res.Primary != nil {
+func (c *copyRun) awaitPrimary(res *Result, deadline time.Time) code {
+	m, j := c.m, c.j
+	if res.Primary != nil {
 		return 0
 	}
-	var msg *Message
-	if c.answers != nil {
-		msg = &c.answers.primary
-	}
-	return c.m.awaitPrimary(c.j, &c.res, msg, c.deadline)
-}
-
-// awaitPrimary fetches the primary's answer to j into res, with msg as the place to keep it. A
-// Mirror that nobody observes has none.
-func (m *Mirror) awaitPrimary(j *job, res *Result, msg *Message, deadline time.Time) code {
 	switch code, err := j.primary.Await(deadline); {
 	case err == handover.ErrLate:
 		return codePrimaryIncomplete
@@ -265,7 +255,7 @@ func (m *Mirror) awaitPrimary(j *job, res *Result, msg *Message, deadline time.T
 	if m.unobserved {
 		return 0
 	}
-	res.Primary = m.primaryAnswer(msg, j)
+	res.Primary = m.primaryAnswer(&c.answers.primary, j)
 	res.Route = m.labels.Route(j.route, j.method, &j.url)
 	if j.resp.Early && (res.Primary.Truncated || !jsonscan.IsDocument(res.Primary.Body)) {
 		return codePrimaryIncomplete
@@ -286,7 +276,7 @@ func (c *copyRun) fail(v any) {
 	if !c.claimed || c.end != 0 || c.res.Outcome != "" {
 		return
 	}
-	c.end = c.awaitPrimary()
+	c.end = c.awaitPrimary(&c.res, c.deadline)
 	m.recordResult(&m.target, j, reply{}, err)
 	switch {
 	case c.end != 0:
@@ -324,10 +314,8 @@ func (c *copyRun) giveUp() {
 	res, end := c.res, codeFailed // a copy: the worker still reads c.res
 	defer func() { m.settle(j, res.Route, end) }()
 	defer j.releasePrimary()
-	if res.Primary == nil {
-		if code := m.awaitPrimary(j, &res, new(Message), time.Now()); code != 0 {
-			end = code
-		}
+	if code := c.awaitPrimary(&res, time.Now()); code != 0 {
+		end = code
 	}
 	m.recordResult(&m.target, j, reply{}, ErrTimeout)
 	if end != codeFailed {
@@ -357,7 +345,7 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) (room boo
 		u.Host = j.host
 	}
 	*msg = Message{
-		Method: j.method, URL: u, Host: j.host, Proto: j.proto,
+		Method: j.method, URL: u, Host: j.host, Proto: j.asked.Proto,
 		Header: j.header.Header(mark.Fields), Size: int64(len(raw)),
 	}
 	if len(j.trailer) > 0 {
@@ -371,7 +359,7 @@ func (m *Mirror) request(msg *Message, u *url.URL, j *job, raw []byte) (room boo
 // primaryAnswer fills msg with the primary's answer in j.
 func (m *Mirror) primaryAnswer(msg *Message, j *job) *Message {
 	*msg = Message{
-		Method: j.method, Host: j.host, Proto: j.proto, StatusCode: j.resp.Status,
+		Method: j.method, Host: j.host, Proto: j.asked.Proto, StatusCode: j.resp.Status,
 		Header: j.resp.Sent(0),
 		TTFB:   j.resp.First.Sub(j.start), Took: j.ended.Sub(j.start),
 	}
@@ -445,7 +433,7 @@ func (a *attempt) try() (answer *Message, err error) {
 		c.Out = message.Message(*a.in.Clone())
 	}
 	out := (*Message)(&c.Out)
-	c.Forward(j.host, j.scheme, j.remoteAddr)
+	c.Forward(j.host, j.scheme, j.asked.RemoteAddr)
 	if t.Masker != nil {
 		err := m.guard("Masker", func() error { return t.Masker.Mask(out) })
 		if err == nil && c.Masked() != nil {
@@ -462,7 +450,8 @@ func (a *attempt) try() (answer *Message, err error) {
 	}
 
 	c.context = target.Context{Context: j.primary.Context, Mark: mark.Mark{Target: t.Name, ID: c.ID},
-		Limits: a.limits(), Asked: a.asked(out), Keys: m.contextKeys, Values: j.values}
+		Limits: a.limits(), Asked: j.asked.Left(&j.url, a.in.URL, out.URL, t.Masker != nil), Keys: m.contextKeys, Values: j.values}
+	c.context.Asked.OuterType = j.outer.First("Content-Type")
 	ctx, cancel := context.WithDeadlineCause(&c.context, j.deadline(t), ErrTimeout)
 	defer cancel()
 	if bag := mark.Set(out.Header, c.ID, m.loops.Nonce(t == m.control), &c.marks); bag.Len() > 1 {
@@ -520,20 +509,6 @@ func (a *attempt) limits() target.Limits {
 		l.Keep = capture.Nothing
 	}
 	return l
-}
-
-// asked returns what the primary was asked, as far as a Masker left it in out.
-func (a *attempt) asked(out *Message) target.Asked {
-	j := a.j
-	was := target.Asked{Sent: out.URL, Proto: j.proto, RemoteAddr: j.remoteAddr, TLS: j.tls, Chunked: j.chunked, OuterType: j.outer.First("Content-Type")}
-	if *out.URL == *a.in.URL {
-		was.URL, was.URI = &j.url, j.uri
-	}
-	if a.target.Masker != nil && j.tls != nil { // a client's certificate is a credential
-		was.TLS = &tls.ConnectionState{Version: j.tls.Version, HandshakeComplete: j.tls.HandshakeComplete, CipherSuite: j.tls.CipherSuite,
-			NegotiatedProtocol: j.tls.NegotiatedProtocol, ServerName: j.tls.ServerName}
-	}
-	return was
 }
 
 // late returns the route of a copy that began without one, if the primary has answered since.

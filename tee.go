@@ -2,7 +2,6 @@ package shadow
 
 import (
 	"context"
-	"crypto/tls"
 	"io"
 	"math"
 	"net/http"
@@ -21,6 +20,7 @@ import (
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/media"
 	"github.com/goshadow/shadow/internal/methods"
+	"github.com/goshadow/shadow/internal/target"
 )
 
 // Handler returns a handler that serves as primary does and copies what it is asked.
@@ -84,26 +84,22 @@ func (h *handler) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 // job is a request on its way from the moment it was sampled to its Result.
 type job struct {
 	// Before the primary ran.
-	decision   Decision
-	start      time.Time
-	id         string
-	minted     bool // the id was made here
-	method     string
-	reads      bool // it is safe by its method, and by what it asks to be treated as
-	scheme     string
-	host       string
-	proto      string
-	remoteAddr string
-	uri        string // RequestURI of a server's request
-	tls        *tls.ConnectionState
-	chunked    bool // its body was announced without a length
-	url        url.URL
-	header     fields.Snapshot
-	room       [27]string         // for the usual header: see fields.Take
-	outer      fields.Snapshot    // what middleware around had set in the header of the answer
-	outerRoom  [9]string          // for the usual one
-	values     []any              // of config.contextKeys
-	span       *trace.SpanContext // of the primary, where spans are recorded; see copied
+	decision  Decision
+	start     time.Time
+	id        string
+	minted    bool // the id was made here
+	method    string
+	reads     bool // it is safe by its method, and by what it asks to be treated as
+	scheme    string
+	host      string
+	asked     target.Asked
+	url       url.URL
+	header    fields.Snapshot
+	room      [27]string         // for the usual header: see fields.Take
+	outer     fields.Snapshot    // what middleware around had set in the header of the answer
+	outerRoom [9]string          // for the usual one
+	values    []any              // of config.contextKeys
+	span      *trace.SpanContext // of the primary, where spans are recorded; see copied
 
 	// While it ran, and after.
 	body    *capture.Buffer // of the request; nil where there is none
@@ -148,8 +144,8 @@ func (m *Mirror) serve(primary http.Handler, w http.ResponseWriter, r *http.Requ
 		return w
 	}
 	s.ctx = r.Context()
-	s.scheme, s.remoteAddr, s.uri = "http", r.RemoteAddr, r.RequestURI
-	s.tls, s.chunked = r.TLS, len(r.TransferEncoding) > 0
+	s.scheme = "http"
+	s.asked = target.Asked{URI: r.RequestURI, Proto: r.Proto, RemoteAddr: r.RemoteAddr, TLS: r.TLS, Chunked: len(r.TransferEncoding) > 0}
 	if r.TLS != nil {
 		s.scheme = "https"
 	}
@@ -480,7 +476,7 @@ func (m *Mirror) snapshot(j *job, r *http.Request) code {
 	if j.id == "" {
 		j.id, j.minted = mark.NewID(), m.requestID != ""
 	}
-	j.method, j.host, j.proto, j.url = r.Method, r.Host, r.Proto, *r.URL
+	j.method, j.host, j.asked.Proto, j.url = r.Method, r.Host, r.Proto, *r.URL
 	if j.method == "" {
 		j.method = http.MethodGet
 	}

@@ -51,3 +51,18 @@ type Asked struct {
 	Chunked    bool
 	OuterType  string // the Content-Type that middleware around the Mirror had set
 }
+
+// Left returns what of a is left in a copy that is sent with the URL out. In is the URL before a
+// Masker, and original that of the primary's request. If the copy is masked nothing is left of a
+// client's certificate, which is a credential.
+func (a Asked) Left(original, in, out *url.URL, masked bool) Asked {
+	a.Sent, a.URL = out, original
+	if *out != *in {
+		a.URL, a.URI = nil, ""
+	}
+	if s := a.TLS; masked && s != nil {
+		a.TLS = &tls.ConnectionState{Version: s.Version, HandshakeComplete: s.HandshakeComplete, CipherSuite: s.CipherSuite,
+			NegotiatedProtocol: s.NegotiatedProtocol, ServerName: s.ServerName}
+	}
+	return a
+}
