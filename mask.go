@@ -39,7 +39,11 @@ func (m *masker) Rules() []RuleUse {
 	if m.rule.Err != nil {
 		return nil
 	}
-	return ruleUses(m.rule.Option, m.rule.Given, m.rule.Found)
+	rules := make([]RuleUse, len(m.rule.Given))
+	for i, rule := range m.rule.Given {
+		rules[i] = RuleUse{Option: m.rule.Option, Path: rule, Count: m.rule.Found(i)}
+	}
+	return rules
 }
 
 // Fault returns what is wrong with the arguments of m.

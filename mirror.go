@@ -200,7 +200,7 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 			t.connect()
 		}
 	}
-	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), ledger: newLedger()}
+	m := &Mirror{config: c, pool: capture.NewPool(c.queueBytes), ledger: newLedger(), ruleWords: map[string]bool{}}
 	m.loops.Init()
 	m.base, m.cancel = context.WithCancel(context.WithValue(baggage.ContextWithBaggage(context.Background(), mark.Only), within{m}, true))
 	m.decoder = content.NewDecoder(m.base, m.pool, c.maxBody)
@@ -215,7 +215,9 @@ func New(target Target, opts ...Option) (*Mirror, error) {
 		m.replacers.control = replacers(c.control.Masker)
 	}
 	m.labels = newLabels(c, slices.Concat(masks, c.maskers, c.recordMaskers))
-	m.ruleWords = ruleWords(m.Rules())
+	for _, rule := range m.Rules() {
+		redact.AddWords(m.ruleWords, rule.Option, rule.Path)
+	}
 	m.listeners = listeners(c)
 	m.quick = sampling.Describe(c.sampler).Quick
 	m.unobserved = c.target.Discard && len(m.listeners) == 0 && c.meter == nil && c.tracer == nil

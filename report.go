@@ -21,6 +21,7 @@ import (
 	"github.com/goshadow/shadow/internal/redact"
 	"github.com/goshadow/shadow/internal/render"
 	"github.com/goshadow/shadow/internal/target"
+	"github.com/goshadow/shadow/internal/telemetry"
 )
 
 // Event is something that happened to a Mirror and that somebody should know of, apart
@@ -254,6 +255,37 @@ func (m *Mirror) finish(j *job, res *Result, o Outcome, err error) {
 	}
 	masked = true
 	m.reportTo(m.listeners, res, &told)
+}
+
+// record counts res in the metrics.
+func (m *Mirror) record(j *job, res *Result) {
+	if m.meter == nil {
+		return
+	}
+	o := telemetry.Outcome{
+		Target: res.Target, Route: res.Route,
+		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
+		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
+		Shadow: j.copied,
+	}
+	if j.span != nil {
+		o.Primary = *j.span
+	}
+	if res.Shadow != nil {
+		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
+	}
+	switch {
+	case res.Outcome == Mismatch:
+		o.Result = "diff"
+	case res.Outcome == Match && len(res.Noise) > 0:
+		o.Result = "noise"
+	case res.Outcome == Match:
+		o.Result = "match"
+	}
+	for _, d := range res.Diffs {
+		o.Differences[telemetry.Difference{Kind: string(d.Kind), Class: string(d.Class)}]++
+	}
+	m.telemetry.Record(m.base, &o)
 }
 
 // reportTo reports res to each of list, even if one of them exits the goroutine, and counts those

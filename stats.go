@@ -7,12 +7,11 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/ledger"
+	"github.com/goshadow/shadow/internal/render"
 	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/telemetry"
 )
@@ -112,9 +111,8 @@ const (
 var codes = [numCodes]struct {
 	name  Reason // or Outcome
 	group group
-	// byRoute is set if the code is about the request itself, or there was no room for its copy.
-	// Requests that end so before the primary runs are each counted by route. The other codes of
-	// that time stop all requests, so routes are estimated.
+	// byRoute: each request that ends so before the primary runs is counted by its route. The other
+	// codes of that time stop all requests, so routes are estimated.
 	byRoute bool
 	event   EventKind // reports such losses; empty if none does
 }{
@@ -164,13 +162,10 @@ func codeOf(o Outcome) code {
 	panic("shadow: unknown outcome " + string(o))
 }
 
-// Stats is the ledger of a Mirror at one instant. Every request that reached a
-// wrapped handler or transport and is done with is in exactly one place:
+// Stats is the ledger of a Mirror at one instant. Every request that reached a wrapped handler or
+// transport is in exactly one place, once its primary has answered or its Parallel copy is under way:
 //
 //	Requests = sum(Skipped) + sum(Dropped) + Match + Mismatch + Failed + Uncompared + Queued + Running
-//
-// A request whose primary is still answering is not counted yet, unless its copy is under
-// way beside it: see Parallel.
 type Stats struct {
 	Requests uint64            // all that reached a wrapped handler or transport
 	Skipped  map[Reason]uint64 // never meant to be copied; only reasons that occurred
@@ -182,9 +177,7 @@ type Stats struct {
 	Running     int   // copies on their way to a Result
 	QueuedBytes int64 // bytes held for copies, those of requests that are still being answered included
 
-	// Unreported are the results that a Reporter failed on, and those whose record could not be
-	// masked, which were reported without their content: see ErrWithheld.
-	Unreported uint64
+	Unreported uint64 // results that a Reporter failed on, or that were reported without content: see ErrWithheld
 	Loops      uint64 // copies that came back to this Mirror, also counted under ReasonLoop: see EventLoop
 
 	Concurrency int                    // copies that may run at a time: WithConcurrency, less under overload
@@ -225,9 +218,9 @@ func (m *Mirror) stats() (s Stats, counts [numCodes]uint64) {
 		counts[c] += m.ledger.Skipped(c)
 		switch codes[c].group {
 		case skipped:
-			put(&s.Skipped, codes[c].name, counts[c])
+			ledger.Put(&s.Skipped, codes[c].name, counts[c])
 		case dropped:
-			put(&s.Dropped, codes[c].name, counts[c])
+			ledger.Put(&s.Dropped, codes[c].name, counts[c])
 		default:
 			*fields[c] = counts[c]
 		}
@@ -259,8 +252,7 @@ func (m *Mirror) read() telemetry.Reading {
 	return r
 }
 
-// lost returns how many copies, or results, were lost since New for what events of kind k are
-// about.
+// lost returns how many copies, or results, were lost since New to what events of kind k report.
 func (m *Mirror) lost(k EventKind) (n uint64) {
 	k = k.about()
 	for c := codeMatch; c < numCodes; c++ {
@@ -280,36 +272,30 @@ type RouteCoverage struct {
 	Uncompared uint64 `json:"uncompared"`
 	// Lost are the requests that were sampled and not copied, or whose copy was given up.
 	Lost map[Reason]uint64 `json:"lost,omitempty"`
-	// Passed estimates how many requests went by before that, because of their method, the
-	// Sampler, or a limit that stopped all of them. Of each Reason the first 64 requests and
-	// then one in 64 are looked at, by each of up to twice GOMAXPROCS counters.
+	// Passed estimates how many went by before that, because of their method, the Sampler, or a
+	// limit that stopped all. Each of up to twice GOMAXPROCS counters looks at the first 64 requests
+	// of each Reason, and then at one in 64.
 	Passed map[Reason]uint64 `json:"passed,omitempty"`
-	// Why lists the reasons for which no answers were compared, the main one first. It is empty
-	// if some were.
+	// Why lists why no answers were compared, the main reason first. It is empty if some were.
 	Why string `json:"why,omitempty"`
 }
 
 // Compared is the number of results whose answers were compared.
 func (c *RouteCoverage) Compared() uint64 { return c.Match + c.Mismatch }
 
-// Each origin of names has that many places in Coverage. Names are cut to route.MaxName bytes, so
-// all takes 3 MB at most.
-const maxCovered = 1000
-
-// newLedger returns an empty ledger.
+// newLedger returns an empty ledger with room for 1,000 routes of each origin. Names are cut to
+// route.MaxName bytes, so all takes 3 MB at most.
 func newLedger() *ledger.Ledger {
-	return ledger.New(int(numCodes), route.Other, slices.Repeat([]int{maxCovered}, int(route.Origins))...)
+	return ledger.New(int(numCodes), route.Other, slices.Repeat([]int{1000}, int(route.Origins))...)
 }
 
-// Coverage returns what became of the requests of each route that was seen since New, sorted
-// by route, copied or not. The first 1,000 patterns (and names of WithRoute) have an entry each,
-// and so have the first 1,000 templates of paths that the primary serves, and the first 1,000
-// of paths that it answered with 404 or 405, or that were not sampled. Later ones are
-// counted as "(other)". Outcomes and Lost are exact. A route whose requests are never sampled may be
-// missing until it has had some hundreds of them.
-//
-// A Mirror whose answers nobody looks at (Target.Discard and no Reporter) compares nothing,
-// and counts by route only what is lost or passes by.
+// Coverage returns what became of the requests of each route since New, copied or not, sorted by
+// route. An entry each have the first 1,000 patterns (and names of WithRoute), templates of paths that
+// the primary serves, and templates of paths that it answered with 404 or 405 or that were not sampled.
+// Later ones are counted as "(other)". Outcomes and Lost are exact. A route whose requests are never
+// sampled may be missing until it has had some hundreds of them. A Mirror whose answers nobody looks
+// at (Target.Discard and no Reporter) compares nothing, and counts by route only what is lost or
+// passes by.
 func (m *Mirror) Coverage() []RouteCoverage {
 	m.mustExist("Coverage")
 	var list []RouteCoverage
@@ -317,11 +303,11 @@ func (m *Mirror) Coverage() []RouteCoverage {
 		c := RouteCoverage{Route: r.Name, Match: r.Ended(codeMatch), Mismatch: r.Ended(codeMismatch),
 			Failed: r.Ended(codeFailed), Uncompared: r.Ended(codeUncompared)}
 		for e := codeUncompared + 1; e < numCodes; e++ {
-			put(&c.Lost, codes[e].name, r.Ended(e))
-			put(&c.Passed, codes[e].name, r.Passed(e))
+			ledger.Put(&c.Lost, codes[e].name, r.Ended(e))
+			ledger.Put(&c.Passed, codes[e].name, r.Passed(e))
 		}
 		if c.Compared() == 0 {
-			c.Why = c.uncovered()
+			c.Why = ledger.Why(c.Failed, c.Uncompared, c.Lost, c.Passed, ReasonNotSampled)
 		}
 		list = append(list, c)
 	}
@@ -329,46 +315,7 @@ func (m *Mirror) Coverage() []RouteCoverage {
 	return list
 }
 
-func put(counts *map[Reason]uint64, reason Reason, n uint64) {
-	if n == 0 {
-		return
-	}
-	if *counts == nil {
-		*counts = map[Reason]uint64{}
-	}
-	(*counts)[reason] = n
-}
-
-// uncovered lists the reasons for which nothing of c was compared.
-func (c *RouteCoverage) uncovered() string {
-	type cause struct {
-		n    uint64
-		text string
-	}
-	causes := []cause{{c.Failed, "without an answer of the shadow"}, {c.Uncompared, "not comparable"}}
-	for reason, n := range c.Lost {
-		causes = append(causes, cause{n, string(reason)})
-	}
-	for reason, n := range c.Passed {
-		causes = append(causes, cause{n, string(reason) + ", before it could be sampled"})
-		if reason == ReasonNotSampled {
-			causes[len(causes)-1].text = string(reason)
-		}
-	}
-	slices.SortFunc(causes, func(a, b cause) int {
-		return cmp.Or(cmp.Compare(b.n, a.n), cmp.Compare(a.text, b.text))
-	})
-	var parts []string
-	for _, one := range causes {
-		if one.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", one.n, one.text))
-		}
-	}
-	return strings.Join(parts, "; ")
-}
-
-// skip counts r, which is not copied, under c. Its route is counted by pass, once the primary has
-// answered: see ledger.Skip for weight.
+// skip counts r, which is not copied, under c. Pass counts its route: see ledger.Skip for weight.
 func (m *Mirror) skip(r *http.Request, c code) (weight uint64) {
 	return m.ledger.Skip(reflect.ValueOf(r).Pointer(), c)
 }
@@ -412,29 +359,30 @@ func (m *Mirror) routeOf(r *http.Request) *ledger.Route {
 	if u == nil {
 		u = &url.URL{}
 	}
-	found := m.routeName(r)
-	var buf [route.MaxName]byte
-	if name, ok := m.labels.Append(buf[:0], found, r.Method, u); ok {
-		if known := m.ledger.Find(name); known != nil {
-			return known
-		}
-	}
-	return m.ledger.Route(m.labels.Route(found, r.Method, u), int(m.labels.Origin(found, 0)))
+	return m.routeNamed(m.routeName(r), r.Method, u, 0)
 }
 
 // routeOfJob returns the route of j, as far as the primary has answered.
 func (m *Mirror) routeOfJob(j *job) *ledger.Route {
-	found, status := "", 0
-	if _, answered := j.primary.Get(); answered {
-		found, status = j.route, j.resp.Status
+	if _, answered := j.primary.Get(); !answered {
+		return m.routeNamed("", j.method, &j.url, 0)
 	}
-	return m.ledger.Route(m.labels.Route(found, j.method, &j.url), int(m.labels.Origin(found, status)))
+	return m.routeNamed(j.route, j.method, &j.url, j.resp.Status)
 }
 
-// RuleUse is one rule and how often it took effect. A rule of CompareOptions takes effect on
-// pairs of values that are not the same bytes; what is only tried, to find out which elements
-// of an array belong together, does not count. A rule of a mask takes effect on each value
-// that it finds.
+func (m *Mirror) routeNamed(found, method string, u *url.URL, status int) *ledger.Route {
+	var buf [route.MaxName]byte
+	if name, ok := m.labels.Append(buf[:0], found, method, u); ok {
+		if known := m.ledger.Find(name); known != nil {
+			return known
+		}
+	}
+	return m.ledger.Route(m.labels.Route(found, method, u), int(m.labels.Origin(found, status)))
+}
+
+// RuleUse is one rule and how often it took effect. A rule of CompareOptions takes effect on pairs
+// of values that differ in bytes, but not while the elements of arrays are paired. A rule of a mask
+// takes effect on each value that it finds.
 type RuleUse struct {
 	Option string // Ignore, Unordered, Keyed or Tolerances; MaskJSON, MaskHeaders and their like
 	Path   string // the rule as it was given: a path, a name or a pattern
@@ -445,15 +393,6 @@ type RuleUse struct {
 // counts for all of them.
 type ruler interface{ Rules() []RuleUse }
 
-// ruleUses returns the uses of the rules that an option was given.
-func ruleUses(option string, given []string, found func(i int) uint64) []RuleUse {
-	rules := make([]RuleUse, 0, len(given))
-	for i, rule := range given {
-		rules = append(rules, RuleUse{Option: option, Path: rule, Count: found(i)})
-	}
-	return rules
-}
-
 // Rules returns every rule of the Mirror's comparator and of its maskers, and how often it took
 // effect: CompareOptions.Ignore, Unordered, Keyed and Tolerances, MaskJSON, MaskHeaders and
 // the other maskers that name places. A rule that stays at zero may be misspelt: a mask then
@@ -463,102 +402,32 @@ func ruleUses(option string, given []string, found func(i int) uint64) []RuleUse
 // an Unwrap that returns what it is made of: []Masker or []Comparator.
 func (m *Mirror) Rules() []RuleUse {
 	m.mustExist("Rules")
+	var rules []RuleUse
+	seen := map[any]bool{}
+	for r := range composite.Distinct[ruler](m.comparator, seen) {
+		rules = append(rules, r.Rules()...)
+	}
 	maskers := []Masker{m.mask, m.target.Masker}
 	if m.control != nil {
 		maskers = append(maskers, m.control.Masker)
 	}
-	var rules []RuleUse
-	seen := map[any]bool{}
-	add := func(part any) {
-		if reflect.ValueOf(part).Comparable() {
-			if seen[part] {
-				return
-			}
-			seen[part] = true
-		}
-		if r, ok := part.(ruler); ok {
-			rules = append(rules, r.Rules()...)
-		}
-	}
-	for part := range composite.All(m.comparator) {
-		add(part)
-	}
 	for _, masker := range maskers {
-		for part := range composite.All(masker) {
-			add(part)
+		for r := range composite.Distinct[ruler](masker, seen) {
+			rules = append(rules, r.Rules()...)
 		}
 	}
 	return rules
 }
 
-// ruleWords returns the words in the rules of masks, in lower case.
-func ruleWords(rules []RuleUse) map[string]bool {
-	words := map[string]bool{}
-	for _, rule := range rules {
-		if rule.Option == "MaskPatterns" || !strings.HasPrefix(rule.Option, "Mask") {
-			continue
-		}
-		for _, word := range strings.FieldsFunc(strings.ToLower(rule.Path), func(c rune) bool {
-			return !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '_' && c != '-'
-		}) {
-			words[word] = true
-		}
-	}
-	return words
-}
-
-const (
-	rulesAfter = 10_000 // results, before unused rules are reported
-	rulesShown = 20
-)
-
 // checkRules reports the rules that took no effect, once.
 func (m *Mirror) checkRules() {
+	const rulesAfter, rulesShown = 10_000, 20 // results, rules
 	if m.finished.Add(1) != rulesAfter {
 		return
 	}
 	unused := slices.DeleteFunc(m.Rules(), func(r RuleUse) bool { return r.Count > 0 })
-	if len(unused) == 0 {
-		return
+	if n := len(unused); n > 0 {
+		m.notify(Event{Kind: EventUnusedRules, Text: fmt.Sprintf("%d rules took no effect in %d results, and may be misspelt: %s",
+			n, rulesAfter, render.First(n, rulesShown, func(i int) string { return fmt.Sprintf("%s %q", unused[i].Option, unused[i].Path) }))})
 	}
-	list := make([]string, 0, rulesShown)
-	for _, r := range unused[:min(len(unused), rulesShown)] {
-		list = append(list, fmt.Sprintf("%s %q", r.Option, r.Path))
-	}
-	if more := len(unused) - len(list); more > 0 {
-		list = append(list, fmt.Sprintf("and %d more", more))
-	}
-	m.notify(Event{Kind: EventUnusedRules, Text: fmt.Sprintf(
-		"%d rules took no effect in %d results, and may be misspelt: %s", len(unused), rulesAfter, strings.Join(list, ", "))})
-}
-
-// record counts res in the metrics.
-func (m *Mirror) record(j *job, res *Result) {
-	if m.meter == nil {
-		return
-	}
-	o := telemetry.Outcome{
-		Target: res.Target, Route: res.Route,
-		PrimaryStatus: res.Primary.StatusCode, PrimaryTook: res.Primary.Took,
-		Lag: time.Since(j.ended), Overhead: j.overhead, Differences: map[telemetry.Difference]int{},
-		Shadow: j.copied,
-	}
-	if j.span != nil {
-		o.Primary = *j.span
-	}
-	if res.Shadow != nil {
-		o.ShadowStatus, o.ShadowTook = res.Shadow.StatusCode, res.Shadow.Took
-	}
-	switch {
-	case res.Outcome == Mismatch:
-		o.Result = "diff"
-	case res.Outcome == Match && len(res.Noise) > 0:
-		o.Result = "noise"
-	case res.Outcome == Match:
-		o.Result = "match"
-	}
-	for _, d := range res.Diffs {
-		o.Differences[telemetry.Difference{Kind: string(d.Kind), Class: string(d.Class)}]++
-	}
-	m.telemetry.Record(m.base, &o)
 }

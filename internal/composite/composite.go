@@ -166,3 +166,21 @@ func IsNil(v any) bool {
 	}
 	return false
 }
+
+// Distinct returns the parts of s that are a P, s included. A part that is in seen is left out; the others
+// are added to it, as far as they can be compared.
+func Distinct[P, S any](s S, seen map[any]bool) iter.Seq[P] {
+	return func(yield func(P) bool) {
+		for part := range All(s) {
+			if reflect.ValueOf(part).Comparable() {
+				if seen[part] {
+					continue
+				}
+				seen[part] = true
+			}
+			if p, ok := any(part).(P); ok && !yield(p) {
+				return
+			}
+		}
+	}
+}

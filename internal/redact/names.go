@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"sync/atomic"
+	"unicode"
 )
 
 // Names are names of fields, parameters, cookies or elements, in any case, each with the
@@ -63,4 +64,17 @@ func (n Names) hinted(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// AddWords adds to words those of the rule of a mask, in lower case. It adds nothing for rules of
+// other options than masks, nor for patterns of values.
+func AddWords(words map[string]bool, option, rule string) {
+	if option == "MaskPatterns" || !strings.HasPrefix(option, "Mask") {
+		return
+	}
+	for word := range strings.FieldsFuncSeq(strings.ToLower(rule), func(c rune) bool {
+		return !unicode.IsLetter(c) && !unicode.IsDigit(c) && c != '_' && c != '-'
+	}) {
+		words[word] = true
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/goshadow/shadow/internal/guard"
@@ -64,6 +65,18 @@ func (a Attrs) Paths(n int, path func(i int) string) Attrs {
 		list = append(list, "…")
 	}
 	return append(a, slog.Int("diffs", n), slog.Any("paths", list))
+}
+
+// First returns the first of n items, at most as many as shown, and how many more there are.
+func First(n, shown int, item func(i int) string) string {
+	list := make([]string, 0, shown+1)
+	for i := range min(n, shown) {
+		list = append(list, item(i))
+	}
+	if more := n - len(list); more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ", ")
 }
 
 // Err adds an error, if there is one, and the stack of a panic.
