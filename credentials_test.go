@@ -51,6 +51,16 @@ func TestARefusalForWantOfCredentialsSaysSo(t *testing.T) {
 			})
 		})
 	}
+	// Proxy-Authorization is not forwarded (RFC 9110 section 11.7.1), and without a mask none is at fault.
+	eachWay(t, guarded(401), func(t *testing.T, target shadow.Target) {
+		target.Masker = nil
+		r := get()
+		r.Header = http.Header{"Proxy-Authorization": {"Basic secret"}}
+		primary := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+		res := exchange(t, primary, target, r)
+		assert.Equal(t, 401, res.Shadow.StatusCode)
+		assert.Empty(t, res.Note)
+	})
 	// Where the primary refuses as well there is nothing to explain.
 	target := shadow.InProcess("v2", guarded(401))
 	target.Masker = shadow.DropCredentials()

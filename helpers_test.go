@@ -32,5 +32,3 @@ var (
 )
 
 var ok, fine, broken, hung = mirrortest.OK, mirrortest.Fine, mirrortest.Broken, mirrortest.Hung
-
-const lingers = mirrortest.Lingers

@@ -20,8 +20,6 @@ import (
 // maskedText takes the place of a value that was masked.
 const maskedText = redact.Masked
 
-var maskedJSON = []byte(`"` + maskedText + `"`)
-
 // masker is every Masker of this package: a rule of the engine, and the arguments of MaskAll.
 type masker struct {
 	rule *redact.Rule

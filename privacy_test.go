@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
-	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -179,22 +178,6 @@ func neverLeaves(t *testing.T, masker shadow.Masker, proto, contentType, body, c
 		assert.NotRegexp(t, aSecret, decoded.Replace(text), where)
 	}
 	assert.NotEmpty(t, raw.String())
-}
-
-// rehost sends requests to another server than they are for, as Remote does.
-type rehost struct {
-	base string
-	http.RoundTripper
-}
-
-func (r rehost) RoundTrip(req *http.Request) (*http.Response, error) {
-	base, err := url.Parse(r.base)
-	if err != nil {
-		return nil, err
-	}
-	out := req.Clone(req.Context())
-	out.URL.Scheme, out.URL.Host, out.Host = base.Scheme, base.Host, base.Host
-	return r.RoundTripper.RoundTrip(out)
 }
 
 // Without the rules everything is there to be found: the test above looks in the right
