@@ -12,6 +12,7 @@ import (
 	"github.com/goshadow/shadow/internal/limit"
 	"github.com/goshadow/shadow/internal/mark"
 	"github.com/goshadow/shadow/internal/methods"
+	"github.com/goshadow/shadow/internal/render"
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
@@ -129,11 +130,8 @@ var first = [...]question{
 var then = [...]question{
 	{name: "budget", code: codeBudget, stop: limit.Budget,
 		text: says("not used up", "used up until the next window: see Stats.Budget")},
-	{name: "breaker", code: codeBreakerOpen, stop: limit.Breaker, text: func(m *Mirror, _ *http.Request, stops bool) string {
-		if stops {
-			return fmt.Sprintf("open: target %q fails or is slow", m.target.Name)
-		}
-		return "closed or half-open"
+	{name: "breaker", code: codeBreakerOpen, stop: limit.Breaker, text: func(m *Mirror, r *http.Request, stops bool) string {
+		return says("closed or half-open", fmt.Sprintf("open: target %q fails or is slow", m.target.Name))(m, r, stops)
 	}},
 	{name: "overhead", code: codeOverhead, stop: limit.Overhead,
 		text: says("within its limit", "over its limit: see Stats.Overhead and OverheadOptions")},
@@ -141,13 +139,11 @@ var then = [...]question{
 		text: says("none that stops all copies", "no copy runs until it is over: see LoadSheddingOptions")},
 	{name: "queue", code: codeQueueFull, stop: limit.QueueFull,
 		text: says("it had room for the copy before", "full: see WithQueue and WithConcurrency")},
-	{name: "override", code: codeMethod, ask: (*Mirror).overridden, text: func(m *Mirror, _ *http.Request, stops bool) string {
-		if stops {
-			return "it asks to be treated as another method, which is not one of " + strings.Join(m.methods, ", ")
-		}
-		return "it asks to be treated as no other method, or as one that is copied"
+	{name: "override", code: codeMethod, ask: (*Mirror).overridden, text: func(m *Mirror, r *http.Request, stops bool) string {
+		return says("it asks to be treated as no other method, or as one that is copied",
+			"it asks to be treated as another method, which is not one of "+strings.Join(m.methods, ", "))(m, r, stops)
 	}},
-	{name: "upgrade", code: codeUpgrade, ask: upgrades,
+	{name: "upgrade", code: codeUpgrade, ask: func(_ *Mirror, r *http.Request) bool { return methods.Upgrades(r) },
 		text: says("it stays with HTTP", "it asks for another protocol")},
 	{name: "resource", code: codeInvalid, ask: func(_ *Mirror, r *http.Request) bool {
 		return r.URL == nil || r.URL.Opaque != "" || r.RequestURI == "*"
@@ -156,7 +152,7 @@ var then = [...]question{
 		return mark.From(r.Context()) != nil || len(r.Header[mark.Header]) > 0 || mark.OnHost(r.Host)
 	}, text: says("it is no shadow copy", "it is a shadow copy itself, by its context, the header "+mark.Header+" or its host")},
 	{name: "body", code: codeBodyTooLarge, ask: func(m *Mirror, r *http.Request) bool { return r.ContentLength > m.maxBody },
-		text: (*Mirror).bodyText},
+		text: func(m *Mirror, r *http.Request, stops bool) string { return render.Body(r, m.maxBody, stops) }},
 	{name: "room", code: codeBytesFull, ask: func(m *Mirror, r *http.Request) bool { return r.ContentLength > m.pool.Room() },
 		text: func(m *Mirror, r *http.Request, _ bool) string {
 			return fmt.Sprintf("there is room for %d bytes now: see WithQueue", m.pool.Room())
@@ -170,41 +166,14 @@ var marked = question{name: "marks", code: codeLoop, ask: func(_ *Mirror, r *htt
 }, text: says("no other mark of a shadow copy", "it is marked as a shadow copy, by this or by another mirroring tool")}
 
 func (m *Mirror) methodText(r *http.Request, stops bool) string {
-	copied, method := strings.Join(m.methods, ", "), r.Method
-	if method == "" {
-		method = http.MethodGet
+	blocking := "" // the control that is not asked, if r is not safe
+	if m.control != nil && !m.control.Isolated {
+		blocking = m.control.Name
 	}
-	switch {
-	case stops:
-		return fmt.Sprintf("%.40q is not one of %s: see WithMethods", method, copied)
-	case methods.OnlyReads(r):
-		return fmt.Sprintf("%s is one of %s", method, copied)
-	case m.control != nil && !m.control.Isolated:
-		return fmt.Sprintf("%s is one of %s; it is not safe: target %q is Isolated, control %q is not and is not asked", method, copied, m.target.Name, m.control.Name)
-	}
-	return fmt.Sprintf("%s is one of %s; it is not safe: target %q is Isolated", method, copied, m.target.Name)
-}
-
-func (m *Mirror) bodyText(r *http.Request, stops bool) string {
-	switch {
-	case stops:
-		return fmt.Sprintf("%d bytes are over the %d of WithMaxBody", r.ContentLength, m.maxBody)
-	case !hasBody(r):
-		return "none"
-	case r.ContentLength > 0:
-		return fmt.Sprintf("%d bytes of at most %d", r.ContentLength, m.maxBody)
-	}
-	return fmt.Sprintf("its length is not known; at most %d bytes are kept", m.maxBody)
+	return render.Method(r, m.methods, stops, m.target.Name, blocking)
 }
 
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
-
-// upgrades reports whether a request asks for another protocol. An offer of h2c does not:
-// clients make it with plain requests, and servers ignore it.
-func upgrades(_ *Mirror, r *http.Request) bool {
-	protocols := r.Header["Upgrade"]
-	return r.Method == http.MethodConnect || len(protocols) > 1 || len(protocols) == 1 && !strings.EqualFold(protocols[0], "h2c")
-}
 
 // copies reports whether requests with the method are copied.
 func (m *Mirror) copies(method string) bool {
@@ -237,12 +206,10 @@ func (m *Mirror) ask(r *http.Request, d *decision) (c code) {
 		}
 	}()
 	if d.Decision = m.sampler.Sample(r); !d.Sampled {
-		c = codeNotSampled
-		return c
+		return codeNotSampled
 	}
 	d.took = time.Since(asked)
-	c = 0
-	return c
+	return 0
 }
 
 // Explanation is what a Mirror decides about a request before the primary runs. It is plain
@@ -251,17 +218,14 @@ type Explanation struct {
 	// Reason is that of the first step that stops the request, and empty if none does. A
 	// step before it that is unknown may stop the request under a reason of its own.
 	Reason Reason `json:"reason,omitempty"`
-	// Unknown reports that no step stops the request, and that one is unknown. If it is false and
-	// Reason is empty, the request is copied unless one of Later comes in between.
+	// Unknown: no step stops the request, and one is unknown. If it is false and Reason is empty, the
+	// request is copied unless one of Later comes in between.
 	Unknown bool `json:"unknown,omitempty"`
-	// Probability is the probability with which a request like this one is sampled. It is 0 if
-	// that is not known, or if the request is never sampled.
+	// Probability is that of sampling such a request: 0 if it is not known, or never sampled.
 	Probability float64 `json:"probability,omitempty"`
-	// Steps are the checks, in order. Those after the first that stops the request are
-	// explained too.
+	// Steps are all checks, in order, also those after the first that stops the request.
 	Steps []Step `json:"steps"`
-	// Later are the reasons that can come in between while the primary runs and after it:
-	// by what it does with the request, by what it answers, and by limits.
+	// Later are the reasons that can come in between while the primary runs and after it.
 	Later []Reason `json:"later,omitempty"`
 }
 
@@ -274,33 +238,12 @@ type Step struct {
 	Text    string `json:"text"`              // what was looked at
 }
 
-// result returns pass, stop or unknown.
-func (s Step) result() string {
-	switch {
-	case s.Stops:
-		return "stop"
-	case s.Unknown:
-		return "unknown"
-	}
-	return "pass"
-}
-
 // String describes e in a line and one for each step.
 func (e Explanation) String() string {
 	var text strings.Builder
-	switch {
-	case e.Reason != "":
-		fmt.Fprintf(&text, "not copied: %s", e.Reason)
-	case e.Unknown:
-		text.WriteString("may be copied")
-	default:
-		text.WriteString("copied")
-	}
-	if e.Probability > 0 && e.Reason == "" {
-		fmt.Fprintf(&text, " (sampled with probability %.4g)", e.Probability)
-	}
+	render.Verdict(&text, string(e.Reason), e.Unknown, e.Probability)
 	for _, s := range e.Steps {
-		fmt.Fprintf(&text, "\n%-7s  %s: %s", s.result(), s.Name, s.Text)
+		render.Step(&text, s.Name, s.Stops, s.Unknown, s.Text)
 	}
 	return text.String()
 }

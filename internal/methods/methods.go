@@ -77,3 +77,10 @@ func OnlyReads(r *http.Request) bool {
 	}
 	return true
 }
+
+// Upgrades reports whether r asks for another protocol. An offer of h2c does not: clients make it
+// with plain requests, and servers ignore it.
+func Upgrades(r *http.Request) bool {
+	protocols := r.Header["Upgrade"]
+	return r.Method == http.MethodConnect || len(protocols) > 1 || len(protocols) == 1 && !strings.EqualFold(protocols[0], "h2c")
+}
