@@ -391,7 +391,7 @@ func TestSilentConnectionsCostOneCopy(t *testing.T) {
 	candidate.Start()
 	defer candidate.Close()
 	target := shadow.Remote("v2", candidate.URL)
-	target.Timeout = 500 * time.Millisecond
+	target.Timeout = 2 * time.Second
 	m, results := mirror(t, target)
 	h := m.Handler(text("ok"))
 	ask := func(path string, n int) {

@@ -378,13 +378,15 @@ func TestTheTemporaryFilesOfAnInProcessCandidateAreRemoved(t *testing.T) {
 
 // CloseNotify says at the deadline that nobody waits any more, so that a stream ends.
 func TestAnInProcessStreamHearsThatNobodyWaits(t *testing.T) {
-	ended := make(chan bool, 1)
-	m, results := mirror(t, within(time.Millisecond, shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		ended <- <-w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // gin does
-	}))))
-	getFrom(m.Handler(text("ok")), "/")
-	require.True(t, <-ended)
-	settled(t, m, "failed", results)
+	ended := false
+	inBubble(t, text("ok"), within(time.Second, shadow.InProcess("v2", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		ended = <-w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // gin does
+	}))), func(t *testing.T, m *limited) {
+		getFrom(m.Front, "/")
+		m.Pass(time.Second)
+		assert.True(t, ended)
+		assert.EqualValues(t, 1, m.Stats().Failed)
+	})
 }
 
 // A panic of a candidate is told with its stack, and without its value.
