@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/goshadow/shadow/internal/composite"
 	"github.com/goshadow/shadow/internal/message"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/render"
 )
 
 // DiffKind is how two values differ.
@@ -378,3 +380,28 @@ func (m *Mirror) subtractTokens(x *Exchange, rules []*redact.Rule, request func(
 	}
 	return masking.SubtractTokens((*message.Message)(x.Primary), got.Diffs, got.More)
 }
+
+// LogValue describes c without values.
+func (c Comparison) LogValue() slog.Value {
+	attrs := render.Attrs{}.Paths(len(c.Diffs), func(i int) string { return c.Diffs[i].Path })
+	return slog.GroupValue(append(attrs, slog.Bool("more", c.More)).Err(c.Err)...)
+}
+
+// Format writes LogValue as text, for every verb.
+func (c Comparison) Format(s fmt.State, _ rune) { render.Format(s, c) }
+
+// MarshalJSON returns LogValue as JSON.
+func (c Comparison) MarshalJSON() ([]byte, error) { return render.JSON(c) }
+func (c Comparison) String() string               { return render.Text(c) }
+
+// LogValue describes d without its values.
+func (d Diff) LogValue() slog.Value {
+	return slog.GroupValue(render.Attrs{slog.String("path", d.Path), slog.String("kind", string(d.Kind))}.Text("class", string(d.Class))...)
+}
+
+// Format writes LogValue as text, for every verb.
+func (d Diff) Format(s fmt.State, _ rune) { render.Format(s, d) }
+
+// MarshalJSON returns LogValue as JSON.
+func (d Diff) MarshalJSON() ([]byte, error) { return render.JSON(d) }
+func (d Diff) String() string               { return render.Text(d) }

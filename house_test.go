@@ -21,7 +21,7 @@ import (
 
 // rootFiles are the files of the root package, in the order of a request, with what is in them.
 var rootFiles = map[string]string{
-	"shadow.go":  "messages, results, outcomes, errors",
+	"shadow.go":  "messages, results, outcomes, errors, and how they print",
 	"mirror.go":  "targets and the life of a Mirror",
 	"options.go": "options, their defaults and their validation",
 	"sampler.go": "samplers",
@@ -31,7 +31,7 @@ var rootFiles = map[string]string{
 	"tee.go":     "Handler and Transport",
 	"copy.go":    "the way of one copy",
 	"limits.go":  "breaker, load shedding, overhead, budget",
-	"report.go":  "events, reporters, and how things print and log",
+	"report.go":  "events, reporters and alarms",
 	"stats.go":   "reasons, counts, coverage, rules",
 }
 

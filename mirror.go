@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"sync"
@@ -26,6 +27,7 @@ import (
 	"github.com/goshadow/shadow/internal/notice"
 	"github.com/goshadow/shadow/internal/queue"
 	"github.com/goshadow/shadow/internal/redact"
+	"github.com/goshadow/shadow/internal/render"
 	"github.com/goshadow/shadow/internal/route"
 	"github.com/goshadow/shadow/internal/sampling"
 	"github.com/goshadow/shadow/internal/target"
@@ -431,3 +433,27 @@ func (m *Mirror) Inspect(handle.Preflight) handle.Mirror {
 
 // samplesAll reports whether the Sampler is known to sample every request.
 func (m *Mirror) samplesAll() bool { return m.quick && m.sampler.Sample(nil).Probability == 1 }
+
+// LogValue describes t without its Transport and Masker, which may hold credentials.
+func (t Target) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("name", t.Name), slog.Duration("timeout", t.timeout()), slog.Bool("discard", t.Discard))
+}
+
+// Format writes LogValue as text, for every verb.
+func (t Target) Format(s fmt.State, _ rune) { render.Format(s, t) }
+
+// MarshalJSON returns LogValue as JSON.
+func (t Target) MarshalJSON() ([]byte, error) { return render.JSON(t) }
+func (t Target) String() string               { return render.Text(t) }
+
+// LogValue names m and its target.
+func (m *Mirror) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("mirror", m.name), slog.String("target", m.target.Name))
+}
+
+// Format writes LogValue as text, for every verb.
+func (m *Mirror) Format(s fmt.State, _ rune) { render.Format(s, m) }
+
+// MarshalJSON returns LogValue as JSON.
+func (m *Mirror) MarshalJSON() ([]byte, error) { return render.JSON(m) }
+func (m *Mirror) String() string               { return render.Text(m) }

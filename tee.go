@@ -484,14 +484,14 @@ func (m *Mirror) snapshot(j *job, r *http.Request) code {
 	if !m.telemetry.Traced() && len(m.contextKeys) == 0 {
 		return 0
 	}
-	if err := m.guard("Request.Context", func() error { m.readContext(j, r.Context()); return nil }); err != nil {
+	if err := m.guard("Request.Context", func() error { m.readContext(r.Context(), j); return nil }); err != nil {
 		return codeInvalid
 	}
 	return 0
 }
 
 // readContext keeps what the copy of j needs of ctx, which is user code.
-func (m *Mirror) readContext(j *job, ctx context.Context) {
+func (m *Mirror) readContext(ctx context.Context, j *job) {
 	if m.telemetry.Traced() {
 		span := trace.SpanContextFromContext(ctx)
 		j.span = &span
