@@ -1,7 +1,6 @@
 package shadow
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -69,21 +68,10 @@ func draw(c sampling.Chance) Decision {
 // Rate samples each request with probability p, from 0 (none) to 1 (all), independently of
 // all others. Any other p samples nothing and is an error of New.
 func Rate(p float64) Sampler {
-	if err := checkProbability("Rate", p); err != nil {
+	if err := sampling.CheckProbability("Rate", p); err != nil {
 		return faultySampler{err}
 	}
 	return fixedRate(sampling.NewChance(p))
-}
-
-// checkProbability returns an error if p is not a number from 0 to 1.
-func checkProbability(name string, p float64) error {
-	if p >= 0 && p <= 1 {
-		return nil
-	}
-	if p > 1 && p <= 100 {
-		return fmt.Errorf("%s: %v is not a probability from 0 to 1: %v %% is %v", name, p, p, p/100)
-	}
-	return fmt.Errorf("%s: %v is not a probability from 0 to 1", name, p)
 }
 
 // faultySampler stands for a Sampler with a wrong argument. It samples nothing.
@@ -120,7 +108,7 @@ type RateVar struct {
 // Set changes the probability, with effect on the next request. A p that is not from 0 to 1
 // is an error, and changes nothing.
 func (v *RateVar) Set(p float64) error {
-	if err := checkProbability("RateVar", p); err != nil {
+	if err := sampling.CheckProbability("RateVar", p); err != nil {
 		return fmt.Errorf("shadow: %w", err)
 	}
 	v.p.Store(math.Float64bits(p))
@@ -155,7 +143,7 @@ type RouteRates struct {
 // request. It is an error if p is not from 0 to 1, if the pattern is wrong, or if it conflicts
 // with another one. Then nothing has changed.
 func (v *RouteRates) Set(pattern string, p float64) error {
-	if err := checkProbability(fmt.Sprintf("RouteRates: %q", pattern), p); err != nil {
+	if err := sampling.CheckProbability(fmt.Sprintf("RouteRates: %q", pattern), p); err != nil {
 		return fmt.Errorf("shadow: %w", err)
 	}
 	v.setting.Lock()
@@ -232,14 +220,7 @@ type perSecond struct{ tokens *sampling.Bucket }
 func (s *perSecond) Sample(*http.Request) Decision { return Decision{Sampled: s.tokens.Take()} }
 
 func (s *perSecond) Describe() sampling.Description {
-	return sampling.Description{Of: s, Unknown: true, Foresee: func(*http.Request) sampling.Foresight {
-		n := s.tokens.Left()
-		text := fmt.Sprintf("PerSecond has %.4g tokens now", n)
-		if n == 1 {
-			text = "PerSecond has 1 token now"
-		}
-		return sampling.Settle(n >= 1, math.NaN(), text)
-	}}
+	return sampling.Description{Of: s, Unknown: true, Foresee: s.tokens.Foresee}
 }
 
 // ByKey samples the share p of all keys: a request is sampled if its key is. The same
@@ -253,7 +234,7 @@ func (s *perSecond) Describe() sampling.Description {
 // estimates are as exact as the number of keys allows, not that of requests. See When for
 // what key must not do.
 func ByKey(p float64, key func(*http.Request) string) Sampler {
-	s := &byKey{chance: sampling.NewChance(p), key: guard.NewFunc("Sampler", key), err: checkProbability("ByKey", p)}
+	s := &byKey{chance: sampling.NewChance(p), key: guard.NewFunc("Sampler", key), err: sampling.CheckProbability("ByKey", p)}
 	if key == nil {
 		s.err = errors.Join(s.err, errors.New("ByKey: nil key function"))
 	}
@@ -405,20 +386,7 @@ func All(s ...Sampler) Sampler {
 type allOf struct{ samplers }
 
 func (s *allOf) Sample(r *http.Request) Decision {
-	all := Decision{Sampled: true, Probability: 1}
-	for i, one := range s.list {
-		d := one.Sample(r)
-		all.Probability *= s.parts.Probability(i, d.Probability, d.Sampled)
-		all.Stratum = cmp.Or(all.Stratum, d.Stratum)
-		if all.Sampled = d.Sampled; !d.Sampled {
-			if i < len(s.list)-1 && all.Probability != 0 {
-				all.Probability = math.NaN() // those that were not asked did not say
-			}
-			break
-		}
-	}
-	all.Probability = s.parts.Told(all.Probability)
-	return all
+	return Decision(s.parts.All(func(i int) sampling.Decision { return sampling.Decision(s.list[i].Sample(r)) }))
 }
 
 func (s *allOf) Describe() sampling.Description { return s.describe(s, s.parts.ForeseeAll) }
@@ -438,25 +406,7 @@ func Any(s ...Sampler) Sampler { return &anyOf{newSamplers("Any", s)} }
 type anyOf struct{ samplers }
 
 func (s *anyOf) Sample(r *http.Request) Decision {
-	var sum Decision
-	none := 1.0 // the probability that all say no
-	for i, one := range s.list {
-		if sum.Sampled && s.parts.InVain(i, none) {
-			none = math.NaN()
-			continue
-		}
-		d := one.Sample(r)
-		sum.Sampled = sum.Sampled || d.Sampled
-		sum.Stratum = cmp.Or(sum.Stratum, d.Stratum)
-		p := s.parts.Lasting(i, s.parts.Probability(i, d.Probability, d.Sampled))
-		if p == 1 {
-			sum.Probability = 1
-			return sum
-		}
-		none *= 1 - p
-	}
-	sum.Probability = s.parts.Told(1 - none)
-	return sum
+	return Decision(s.parts.Any(func(i int) sampling.Decision { return sampling.Decision(s.list[i].Sample(r)) }))
 }
 
 func (s *anyOf) Describe() sampling.Description { return s.describe(s, s.parts.ForeseeAny) }

@@ -1,7 +1,9 @@
 package sampling
 
 import (
+	"fmt"
 	"math"
+	"net/http"
 	"sync/atomic"
 	"time"
 )
@@ -63,4 +65,14 @@ func (b *Bucket) Left() float64 {
 		return b.tokens
 	}
 	return b.tokens - float64(max(b.full.Load()-b.now(), 0))/float64(b.each)
+}
+
+// Foresee returns the foresight of PerSecond, whose tokens b holds.
+func (b *Bucket) Foresee(*http.Request) Foresight {
+	n := b.Left()
+	text := fmt.Sprintf("PerSecond has %.4g tokens now", n)
+	if n == 1 {
+		text = "PerSecond has 1 token now"
+	}
+	return Settle(n >= 1, math.NaN(), text)
 }

@@ -1,6 +1,9 @@
 package sampling
 
-import "math/rand/v2"
+import (
+	"fmt"
+	"math/rand/v2"
+)
 
 // Chance is a probability in units of 2⁻⁶³, exact at 0 and at 1.
 type Chance uint64
@@ -27,3 +30,14 @@ func (c Chance) Draw() bool { return c != 0 && c.Has(rand.Uint64()) }
 
 // Probability returns c as a number from 0 to 1.
 func (c Chance) Probability() float64 { return float64(c) / float64(Certain) }
+
+// CheckProbability returns an error that begins with name if p is not a number from 0 to 1.
+func CheckProbability(name string, p float64) error {
+	if p >= 0 && p <= 1 {
+		return nil
+	}
+	if p > 1 && p <= 100 {
+		return fmt.Errorf("%s: %v is not a probability from 0 to 1: %v %% is %v", name, p, p, p/100)
+	}
+	return fmt.Errorf("%s: %v is not a probability from 0 to 1", name, p)
+}

@@ -1,6 +1,7 @@
 package sampling
 
 import (
+	"cmp"
 	"math"
 	"net/http"
 	"strings"
@@ -70,6 +71,55 @@ func (p *Parts) Told(probability float64) float64 {
 		return 0
 	}
 	return probability
+}
+
+// Decision is shadow.Decision.
+type Decision struct {
+	Sampled     bool
+	Probability float64
+	Stratum     string
+}
+
+// All asks the parts in order up to the first that says no.
+func (p *Parts) All(ask func(i int) Decision) Decision {
+	all := Decision{Sampled: true, Probability: 1}
+	for i := range p.list {
+		d := ask(i)
+		all.Probability *= p.Probability(i, d.Probability, d.Sampled)
+		all.Stratum = cmp.Or(all.Stratum, d.Stratum)
+		if all.Sampled = d.Sampled; !d.Sampled {
+			if i < len(p.list)-1 && all.Probability != 0 {
+				all.Probability = math.NaN() // those that were not asked did not say
+			}
+			break
+		}
+	}
+	all.Probability = p.Told(all.Probability)
+	return all
+}
+
+// Any asks the parts in order up to the first that is certain to say yes, and behind a yes those
+// that help to know the probability.
+func (p *Parts) Any(ask func(i int) Decision) Decision {
+	var sum Decision
+	none := 1.0 // the probability that all say no
+	for i := range p.list {
+		if sum.Sampled && p.InVain(i, none) {
+			none = math.NaN()
+			continue
+		}
+		d := ask(i)
+		sum.Sampled = sum.Sampled || d.Sampled
+		sum.Stratum = cmp.Or(sum.Stratum, d.Stratum)
+		chance := p.Lasting(i, p.Probability(i, d.Probability, d.Sampled))
+		if chance == 1 {
+			sum.Probability = 1
+			return sum
+		}
+		none *= 1 - chance
+	}
+	sum.Probability = p.Told(1 - none)
+	return sum
 }
 
 // ForeseeAll asks in order up to the first part that is certain to say no.
