@@ -18,17 +18,15 @@ import (
 	"github.com/goshadow/shadow/internal/sampling"
 )
 
-// Sampler decides which requests are copied. The request waits for Sample, before the
-// primary runs: it must be fast, must not read the body and must not change r. It is called
-// by many goroutines at a time. It decides independently of all other samplers.
+// Sampler decides which requests are copied. The request waits for Sample before the primary runs: it
+// must be fast, must not read the body and must not change r. It is called by many goroutines at a
+// time, and decides independently of all other samplers.
 //
-// A user's Sampler runs on a goroutine of its own, which takes about 2 µs: a panic or
-// runtime.Goexit in it counts the request as ReasonSamplerFailed. To pay only for some requests,
-// put it behind a Rate with All.
+// A user's Sampler runs on a goroutine of its own, which takes about 2 µs: a panic or runtime.Goexit
+// in it counts the request as ReasonSamplerFailed. Put it behind a Rate with All to pay for fewer.
 //
-// A Sampler that is made of others returns them from a method Unwrap() []Sampler. Then New finds
-// what is wrong with them, those that are Reporters get the results, and Any and All know what
-// a probability of 0 means.
+// A Sampler that is made of others returns them from Unwrap() []Sampler. Then New finds what is wrong
+// with them, those that are Reporters get the results, and composites know what a probability of 0 means.
 type Sampler interface {
 	Sample(r *http.Request) Decision
 }
@@ -37,12 +35,11 @@ type Sampler interface {
 type Decision struct {
 	// Sampled reports whether the request is copied.
 	Sampled bool
-	// Probability is the probability with which this request was to be sampled, from 0 to 1,
-	// whether it was sampled or not: it must not depend on the outcome. It is 0 if the
-	// Sampler does not know it, and for a request that it never samples.
+	// Probability is that of sampling this request, from 0 to 1. It must not depend on the outcome.
+	// It is 0 if the Sampler does not know it, and for a request that it never samples.
 	Probability float64
-	// Stratum names the group of requests that this one belongs to, if the Sampler treats
-	// groups differently. The set of names must be small.
+	// Stratum names the group of the request, if the Sampler treats groups differently. The set of
+	// names must be small.
 	Stratum string
 }
 
@@ -80,7 +77,7 @@ type faultySampler struct{ err error }
 func (s faultySampler) Sample(*http.Request) Decision { return Decision{} }
 
 func (s faultySampler) Describe() sampling.Description {
-	return sampling.Description{Of: s, Foresee: foresees(0, "a faulty Sampler")}
+	return sampling.Description{Of: s, Foresee: sampling.Chance(0).Foreseen("a faulty Sampler")}
 }
 
 func (s faultySampler) Fault() error { return s.err }
@@ -91,11 +88,7 @@ func (s fixedRate) Sample(*http.Request) Decision { return draw(sampling.Chance(
 
 func (s fixedRate) Describe() sampling.Description {
 	c := sampling.Chance(s)
-	return sampling.Description{Of: s, Quick: true, Settled: c == 0 || c == sampling.Certain, Foresee: foresees(c, "Rate")}
-}
-
-func foresees(c sampling.Chance, name string) func(*http.Request) sampling.Foresight {
-	return func(*http.Request) sampling.Foresight { return c.Foresee(name) }
+	return sampling.Description{Of: s, Quick: true, Settled: c == 0 || c == sampling.Certain, Foresee: c.Foreseen("Rate")}
 }
 
 // RateVar is a Rate that can be changed while requests are served. The zero value
@@ -105,8 +98,7 @@ type RateVar struct {
 	chance atomic.Uint64 // of p
 }
 
-// Set changes the probability, with effect on the next request. A p that is not from 0 to 1
-// is an error, and changes nothing.
+// Set changes the probability from the next request on. A p not from 0 to 1 changes nothing: an error.
 func (v *RateVar) Set(p float64) error {
 	if err := sampling.CheckProbability("RateVar", p); err != nil {
 		return fmt.Errorf("shadow: %w", err)
@@ -129,19 +121,18 @@ func (v *RateVar) Describe() sampling.Description {
 	}}
 }
 
-// RouteRates is a rate for each route that can be changed while requests are served.
-// Routes are patterns of http.ServeMux, of which the most specific one counts: "/" is the
-// rate of all that no other matches. The zero value samples nothing. It is safe for
-// concurrent use and must not be copied; no request ever waits for a Set. See ByRoute for the
-// paths that cost an allocation.
+// RouteRates is a rate for each route that can be changed while requests are served. Routes are
+// patterns of http.ServeMux, of which the most specific one counts: "/" is for all others. The zero
+// value samples nothing. It is safe for concurrent use and must not be copied; no request ever waits
+// for a Set. See ByRoute for the paths that cost an allocation.
 type RouteRates struct {
 	setting sync.Mutex
 	table   atomic.Pointer[byRoute] // its rules are all RateVars
 }
 
-// Set changes the probability of the requests that match pattern, with effect on the next
-// request. It is an error if p is not from 0 to 1, if the pattern is wrong, or if it conflicts
-// with another one. Then nothing has changed.
+// Set changes the probability of the requests that match pattern, with effect on the next request.
+// A p that is not from 0 to 1, and a pattern that is wrong or conflicts with another one, are errors
+// and change nothing.
 func (v *RouteRates) Set(pattern string, p float64) error {
 	if err := sampling.CheckProbability(fmt.Sprintf("RouteRates: %q", pattern), p); err != nil {
 		return fmt.Errorf("shadow: %w", err)
@@ -156,9 +147,7 @@ func (v *RouteRates) Set(pattern string, p float64) error {
 		maps.Copy(rules, table.rules)
 	}
 	rate := new(RateVar)
-	if err := rate.Set(p); err != nil {
-		return err
-	}
+	rate.Set(p) //nolint:errcheck // p was checked
 	rules[pattern] = rate
 	table := newByRoute(rules, nil)
 	if err := errors.Join(table.errs...); err != nil {
@@ -170,10 +159,8 @@ func (v *RouteRates) Set(pattern string, p float64) error {
 
 // Get returns the probability that Set was given last for this very pattern, 0 at first.
 func (v *RouteRates) Get(pattern string) float64 {
-	if table := v.table.Load(); table != nil {
-		if rate, ok := table.rules[pattern]; ok {
-			return rate.(*RateVar).Get()
-		}
+	if table := v.table.Load(); table != nil && table.rules[pattern] != nil {
+		return table.rules[pattern].(*RateVar).Get()
 	}
 	return 0
 }
@@ -196,15 +183,13 @@ func (v *RouteRates) Describe() sampling.Description {
 	}}
 }
 
-// PerSecond samples at most n requests a second, and up to burst at once after a quiet
-// time (a token bucket). It samples none if n or burst is 0. A negative one, or NaN, is
-// an error of New. An infinite n is no limit. A request that is not sampled costs one atomic
-// read.
+// PerSecond samples at most n requests a second, and up to burst at once after a quiet time (a token
+// bucket). It samples none if n or burst is 0. A negative one, or NaN, is an error of New. An infinite
+// n is no limit. A request that is not sampled costs one atomic read.
 //
-// Its probability is not known: the first request after a pause is sampled, and in a crowd
-// hardly any. The share of requests that were sampled is not the probability of any one of
-// them, and weights made of it would keep that bias and hide it. Adaptive in package sampling
-// bounds copies per second with a known probability.
+// Its probability is not known: the first request after a pause is sampled, and in a crowd hardly any,
+// so weights made of the share that was sampled would be biased. Adaptive in package sampling bounds
+// copies per second with a known probability.
 func PerSecond(n float64, burst int) Sampler {
 	if !(n >= 0) || burst < 0 { // NaN too
 		return faultySampler{fmt.Errorf("PerSecond: %v requests a second, %d at once: neither can be negative", n, burst)}
@@ -223,16 +208,14 @@ func (s *perSecond) Describe() sampling.Description {
 	return sampling.Description{Of: s, Unknown: true, Foresee: s.tokens.Foresee}
 }
 
-// ByKey samples the share p of all keys: a request is sampled if its key is. The same
-// key decides alike in every process and at every time, and keys that are sampled at
-// one p are sampled at every larger one. A request whose key is empty is not sampled.
+// ByKey samples the share p of all keys: a request is sampled if its key is. The same key decides
+// alike in every process and at every time, and keys that are sampled at one p are sampled at every
+// larger one. A request whose key is empty is not sampled. A p that is not from 0 to 1 samples nothing
+// and is an error of New.
 //
-// A p that is not from 0 to 1 samples nothing and is an error of New.
-//
-// A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request
-// is p, taken over the keys: requests with one key come together or not at all, so that
-// estimates are as exact as the number of keys allows, not that of requests. See When for
-// what key must not do.
+// A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request is p, taken
+// over the keys: estimates are as exact as the number of keys allows, not that of requests. See When
+// for what key must not do.
 func ByKey(p float64, key func(*http.Request) string) Sampler {
 	s := &byKey{chance: sampling.NewChance(p), key: guard.NewFunc("Sampler", key), err: sampling.CheckProbability("ByKey", p)}
 	if key == nil {
@@ -268,12 +251,10 @@ func (s *byKey) Describe() sampling.Description {
 func (s *byKey) Fault() error { return s.err }
 
 // When samples exactly the requests for which match returns true. The result must depend only on
-// the request, which match must not change. The request waits for it, on a goroutine of its own,
-// so match must be fast. If match panics or ends its goroutine, the request is counted as
-// ReasonSamplerFailed.
-//
-// For example, match may look for a header that a trusted peer sets. See Force in package
-// sampling for a header that anybody may send.
+// the request, which match must not change. The request waits while match runs on a goroutine of its
+// own, so match must be fast. If it panics or ends its goroutine, the request is counted as
+// ReasonSamplerFailed. It may look for a header that a trusted peer sets: see Force in package sampling
+// for one that anybody may send.
 func When(match func(*http.Request) bool) Sampler {
 	if match == nil {
 		return faultySampler{errors.New("When: nil function")}
@@ -298,17 +279,16 @@ func (s *when) Describe() sampling.Description {
 	}}
 }
 
-// ByRoute samples a request by the rule whose pattern it matches. Patterns are
-// those of http.ServeMux, the most specific one wins. A request that matches none is
-// sampled by otherwise, and not at all if otherwise is nil.
+// ByRoute samples a request by the rule whose pattern it matches. Patterns are those of http.ServeMux,
+// the most specific one wins. A request that matches none is sampled by otherwise, and not at all if
+// otherwise is nil. A wrong pattern is an error of New.
 //
-// The primary has not run yet, so Request.Pattern is not known: the method, host and path of
-// the request are matched. "GET /orders/{id}" is both the name of a route in results and the
-// key of its rule here. Names that a Mirror made of a path, with "{}" in them, are no keys.
+// Request.Pattern is not known yet: the method, host and path of the request are matched.
+// "GET /orders/{id}" is both the name of a route in results and the key of its rule here. Names that a
+// Mirror made of a path, with "{}" in them, are no keys.
 //
-// Finding the rule does not allocate, except for CONNECT, for a path that ServeMux would
-// redirect, such as //a, and for one with an escaped slash: http.ServeMux finds their rules, with
-// 3 to 9 allocations.
+// Finding the rule does not allocate, except for CONNECT, a path that ServeMux would redirect, such as
+// //a, and one with an escaped slash: there http.ServeMux finds it, with 3 to 9 allocations.
 func ByRoute(rules map[string]Sampler, otherwise Sampler) Sampler {
 	return newByRoute(rules, otherwise)
 }
@@ -360,23 +340,17 @@ func (s *byRoute) Describe() sampling.Description {
 
 func (s *byRoute) foresee(r *http.Request) sampling.Foresight {
 	pattern := s.patterns.Match(r)
-	rule, ok := s.rules[pattern]
-	name := fmt.Sprintf("the rule for %q", pattern)
-	if !ok {
-		rule, name = s.otherwise, "no rule of a route"
+	if rule, ok := s.rules[pattern]; ok {
+		return sampling.Describe(rule).Foresee(r).Of(fmt.Sprintf("the rule for %q", pattern))
 	}
-	f := sampling.Describe(rule).Foresee(r)
-	f.Text = name + ": " + f.Text
-	return f
+	return sampling.Describe(s.otherwise).Foresee(r).Of("no rule of a route")
 }
 
-// All samples what every one of s samples. It asks in order and stops at the first
-// that says no, so that a PerSecond or Adaptive at the end is only asked for requests that
-// the others let through. With no samplers it samples everything.
-//
-// The probability is the product of theirs, as they decide independently. It is not known
-// if that of one is not, or if more than one of s has a ByKey in it: two that look
-// at the same key agree.
+// All samples what every one of s samples. It asks in order and stops at the first that says no, so
+// that a PerSecond or Adaptive at the end is only asked for requests that the others let through. With
+// no samplers it samples everything. The probability is the product of theirs, as they decide
+// independently. It is not known if that of one is not, or if more than one of s has a ByKey in it: two
+// that look at the same key agree.
 func All(s ...Sampler) Sampler {
 	all := &allOf{newSamplers("All", s)}
 	all.parts.StopAtNo()
@@ -391,16 +365,12 @@ func (s *allOf) Sample(r *http.Request) Decision {
 
 func (s *allOf) Describe() sampling.Description { return s.describe(s, s.parts.ForeseeAll) }
 
-// Any samples what at least one of s samples. It asks in order and stops at the first
-// that says yes. With no samplers it samples nothing.
+// Any samples what at least one of s samples. It asks in order. With no samplers it samples nothing.
 //
-// The probability is that not all of them say no, as they decide independently. To know it Any
-// asks those behind the first yes too, unless the first is certain to say yes. It does not ask
-// those that do not know their probability, such as a PerSecond. Then the probability is not
-// known, nor is it if more than one of s has a ByKey in it.
-//
-// A user's Sampler in s that says no with a probability of 0 may not know it. Use When for a rule:
-// there 0 means never.
+// The probability is that not all of them say no, as they decide independently. To know it Any asks
+// those behind the first yes too, unless that is certain, but none that does not know its probability,
+// such as a PerSecond. Then the probability is not known, nor is it if more than one of s has a ByKey
+// in it. A user's Sampler that says no with a probability of 0 may not know it: use When for a rule.
 func Any(s ...Sampler) Sampler { return &anyOf{newSamplers("Any", s)} }
 
 type anyOf struct{ samplers }

@@ -100,6 +100,12 @@ type Foresight struct {
 	Text        string  // what was looked at
 }
 
+// Of returns f with the name of what decides in front of its text.
+func (f Foresight) Of(name string) Foresight {
+	f.Text = name + ": " + f.Text
+	return f
+}
+
 // Settle returns the foresight of a decision that is certain.
 func Settle(yes bool, probability float64, text string) Foresight {
 	if yes {
@@ -126,6 +132,11 @@ func (c Chance) Foresee(name string) Foresight {
 		f.Sampled = Yes
 	}
 	return f
+}
+
+// Foreseen returns the function that returns c.Foresee(name).
+func (c Chance) Foreseen(name string) func(*http.Request) Foresight {
+	return func(*http.Request) Foresight { return c.Foresee(name) }
 }
 
 // ForeseeKey returns the foresight of ByKey, which samples the share c of all keys.
