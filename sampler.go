@@ -43,8 +43,7 @@ type Decision struct {
 	Stratum string
 }
 
-// SamplerFunc is a function that samples with a probability that is not known. See When for a
-// rule, whose probability is.
+// SamplerFunc samples with a probability that is not known. See When for a rule, whose probability is.
 type SamplerFunc func(r *http.Request) bool
 
 // Sample calls f.
@@ -62,8 +61,8 @@ func draw(c sampling.Chance) Decision {
 	return Decision{Sampled: c.Draw(), Probability: c.Probability()}
 }
 
-// Rate samples each request with probability p, from 0 (none) to 1 (all), independently of
-// all others. Any other p samples nothing and is an error of New.
+// Rate samples each request with probability p, from 0 (none) to 1 (all), independently of all others.
+// Any other p samples nothing and is an error of New.
 func Rate(p float64) Sampler {
 	if err := sampling.CheckProbability("Rate", p); err != nil {
 		return faultySampler{err}
@@ -91,8 +90,8 @@ func (s fixedRate) Describe() sampling.Description {
 	return sampling.Description{Of: s, Quick: true, Settled: c == 0 || c == sampling.Certain, Foresee: c.Foreseen("Rate")}
 }
 
-// RateVar is a Rate that can be changed while requests are served. The zero value
-// samples nothing. It is safe for concurrent use and must not be copied.
+// RateVar is a Rate that can be changed while requests are served. The zero value samples nothing. It
+// is safe for concurrent use and must not be copied.
 type RateVar struct {
 	p      atomic.Uint64 // bits of a float64
 	chance atomic.Uint64 // of p
@@ -186,7 +185,6 @@ func (v *RouteRates) Describe() sampling.Description {
 // PerSecond samples at most n requests a second, and up to burst at once after a quiet time (a token
 // bucket). It samples none if n or burst is 0. A negative one, or NaN, is an error of New. An infinite
 // n is no limit. A request that is not sampled costs one atomic read.
-//
 // Its probability is not known: the first request after a pause is sampled, and in a crowd hardly any,
 // so weights made of the share that was sampled would be biased. Adaptive in package sampling bounds
 // copies per second with a known probability.
@@ -212,7 +210,6 @@ func (s *perSecond) Describe() sampling.Description {
 // alike in every process and at every time, and keys that are sampled at one p are sampled at every
 // larger one. A request whose key is empty is not sampled. A p that is not from 0 to 1 samples nothing
 // and is an error of New.
-//
 // A key is placed by the xxHash64 of its bytes, with seed 0. The probability of a request is p, taken
 // over the keys: estimates are as exact as the number of keys allows, not that of requests. See When
 // for what key must not do.
@@ -282,7 +279,6 @@ func (s *when) Describe() sampling.Description {
 // ByRoute samples a request by the rule whose pattern it matches. Patterns are those of http.ServeMux,
 // the most specific one wins. A request that matches none is sampled by otherwise, and not at all if
 // otherwise is nil. A wrong pattern is an error of New.
-//
 // Request.Pattern is not known yet: the method, host and path of the request are matched.
 // "GET /orders/{id}" is both the name of a route in results and the key of its rule here. Names that a
 // Mirror made of a path, with "{}" in them, are no keys.
