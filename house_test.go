@@ -45,7 +45,7 @@ const (
 	maxFile = 620 // lines of a file of the root package
 
 	// These two only get smaller. The aim is 5,000 lines and 175 identifiers.
-	maxRoot = 5460 // lines of all files
+	maxRoot = 5400 // lines of all files
 	maxAPI  = 205  // exported identifiers
 )
 

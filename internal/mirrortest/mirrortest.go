@@ -95,6 +95,7 @@ type Results struct {
 	list []*shadow.Result
 }
 
+// Report implements shadow.Reporter.
 func (r *Results) Report(_ context.Context, res *shadow.Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -116,6 +117,7 @@ type Events struct {
 	list []shadow.Event
 }
 
+// ReportEvent implements shadow.EventReporter.
 func (e *Events) ReportEvent(_ context.Context, one *shadow.Event) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -149,6 +151,7 @@ func (e *Events) Texts() (list []string) {
 // RoundTripper is a function as an http.RoundTripper.
 type RoundTripper func(*http.Request) (*http.Response, error)
 
+// RoundTrip calls f.
 func (f RoundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // Get asks h for path and returns its answer.
