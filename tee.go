@@ -202,7 +202,9 @@ func (m *Mirror) served(s *serving, w code) {
 	s.ended = s.start.Add(time.Since(s.start))
 	defer m.observe(s.before, s.ended)
 	running, end := m.running(&s.job), capture.Complete
-	if s.body != nil && !running {
+	if s.body != nil && running {
+		s.body.Ended() // waits for the read that started the copy, which may still do so
+	} else if s.body != nil {
 		if w == 0 && !s.writer.Duplex() { // else net/http does not read the rest in time
 			s.body.Finish()
 		}
