@@ -1,5 +1,6 @@
-// Package middleware is for the service that receives shadow copies: it tells them
-// from real traffic, and keeps them from doing harm.
+// Package middleware is for the service that receives shadow copies: [Detect] recognizes them, and
+// [ReadOnly] refuses those that may write. [RequestID] is for the mirrored service: it gives every
+// request an ID.
 //
 //	peers := middleware.FromNetworks(netip.MustParsePrefix("10.20.0.0/16"))
 //	http.ListenAndServe(addr, middleware.Detect(peers)(middleware.ReadOnly(app)))

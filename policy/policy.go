@@ -1,10 +1,10 @@
-// Package policy has masks as data: rules in a file, so that those who answer for privacy own
-// them, review them and change them without a programmer.
+// Package policy reads masks from a file, so that the people who are responsible for privacy can
+// own, review and change the rules without a programmer.
 //
 //	rules, err := policy.Parse(file, key)
 //	...
 //	target := shadow.Remote("v2", "http://orders-v2.internal")
-//	mirror, err := shadow.New(target, shadow.WithMasker(rules)) // masks all that leaves
+//	mirror, err := shadow.New(target, shadow.WithMasker(rules)) // masks copies and reports
 //
 // See docs/privacy-review.md for how to review one.
 //
@@ -31,8 +31,8 @@
 //	  "bodies": {"allow": ["image/*"]}
 //	}
 //
-// A rule has a name of its own, and may have a note for people. It says where values are, or
-// what they look like, in one or more of these lists of strings:
+// A rule has a unique name, and may have a note for people. It selects values by their place or
+// by their look, in one or more of these lists of strings:
 //
 //	headers   names of header and trailer fields       shadow.MaskHeaders
 //	cookies   names of cookies                         shadow.MaskCookies
@@ -44,15 +44,16 @@
 //	patterns  regular expressions, wherever text is    shadow.MaskPatterns
 //	detect    kinds of values, by their look           shadow.MaskDetected
 //
-// Replace says what replaces a value: "redact", which is the default, "drop", "hash" or
-// "tokenize": see shadow.Redact, Drop, Hash and Tokenize. Rules apply in their order, each to
-// what the rules before it left: a rule that looks everywhere also finds the tokens of earlier
-// rules, if they look like what it looks for.
+// Replace names the replacement of a value: "redact", which is the default, "drop", "hash" or
+// "tokenize": see shadow.Redact, Drop, Hash and Tokenize. Rules apply in order, each to the
+// output of the rules before it: patterns and detect also find tokens of earlier rules that
+// look like the values they look for.
 //
 // Credentials are dropped before all rules, as by shadow.DropCredentials, unless "credentials"
-// is "keep". The rules then decide what becomes of them, and the Masker of a Remote target,
-// which is DropCredentials, has to be removed. A body that no rule looks into is neither sent
-// nor reported, unless "bodies" names its type, as shadow.AllowBodies does: "*/*" allows all.
+// is "keep". Then only the rules apply to credentials in copies; set the Masker of a Remote target
+// to nil, because it is DropCredentials. Reports never hold credentials. A body that no rule looks
+// into is neither sent nor reported, unless "bodies" names its type, as shadow.AllowBodies does:
+// "*/*" allows all.
 package policy
 
 import (

@@ -1,5 +1,5 @@
-// Package preflight is the checklist before production: Check goes through what should be right
-// before traffic is copied.
+// Package preflight is the checklist before production: Check checks the configuration of a Mirror
+// and its target before traffic is copied.
 package preflight
 
 import (

@@ -1,6 +1,7 @@
-// Package sampling has samplers that learn where copies find most, that take a census from time
-// to time, and that sample what somebody with a key asks for. Each is a shadow.Sampler for
-// shadow.WithSampler, and may be combined with others by shadow.All and shadow.Any.
+// Package sampling has three samplers: Adaptive learns on which routes copies find most, Windowed
+// takes a census from time to time, and Force samples the requests that carry a token of somebody
+// with a key. Each is a shadow.Sampler for shadow.WithSampler. Adaptive and Force may be combined
+// with others by shadow.All and shadow.Any; a Windowed goes around them.
 package sampling
 
 import (

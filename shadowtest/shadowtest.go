@@ -1,5 +1,5 @@
 // Package shadowtest checks a [shadow.Comparator], [shadow.Masker], [shadow.Sampler] or
-// [shadow.Reporter] of one's own against what its interface promises, as
+// [shadow.Reporter] of your own against the contract of its interface, as
 // [testing/slogtest] does for handlers of log/slog:
 //
 //	func TestOrdersComparator(t *testing.T) {
@@ -8,21 +8,21 @@
 //		}
 //	}
 //
-// Each function calls the part with inputs of its own and with the samples given, alone
-// and, where nothing is wrong so far, from many goroutines at a time. It returns an error
-// that joins one for each rule that was broken, with the first sample that showed it, or
-// nil. It returns an error rather than take a *testing.T, so that it serves under any test
-// framework, and so that what must fail can be tested as well.
+// Each function calls the part with inputs of its own and with the samples given, first alone
+// and, if nothing is wrong so far, from many goroutines at a time. It returns nil, or an error
+// that joins one error for each broken rule, with the first sample that showed it. The
+// functions do not take a *testing.T, so that they work with any test framework, and so that
+// tests can expect a failure.
 //
-// Run these tests with -race: that a part keeps no state without a lock, only the race
-// detector can tell. Some faults of that sort, such as a map that is written to by two
-// goroutines, end the whole test program.
+// Run these tests with -race: only the race detector finds state that is kept without a lock.
+// Some faults of that kind, such as a map that two goroutines write to, end the whole test
+// program.
 //
-// What a part does with bodies is seen only where it knows their format: give samples
-// of what it will meet, complete as a Mirror would hand them out: an Exchange with its
+// The handling of bodies is checked only if the part knows their format: give samples like
+// those of your traffic, complete as a Mirror would hand them out: an Exchange with its
 // request and both answers. Samples are copied and never changed.
 //
-// A call that does not come back within 10 seconds (of fake time, in a bubble of
+// A call that does not return within 10 seconds (of fake time, in a bubble of
 // testing/synctest) is reported, and ends the checks.
 package shadowtest
 

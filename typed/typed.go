@@ -1,8 +1,8 @@
 // Package typed compares bodies as values of a Go type, with go-cmp.
 //
-// The built-in comparator knows what JSON means, and nothing of what an order is. A
-// service that has the type can say more: which fields do not matter, when two prices are
-// the same, that tags are a set. All of go-cmp serves for that:
+// The built-in comparator knows JSON, but not the meaning of an order. A service that has the type
+// can say more: which fields do not matter, when two prices are equal, that tags are a set. All
+// options of go-cmp serve for that:
 //
 //	shadow.WithCompare(shadow.CompareOptions{Bodies: map[string]shadow.Comparator{
 //		"application/json": typed.Comparator[Order](
@@ -10,36 +10,36 @@
 //			cmpopts.EquateApproxTime(time.Second)),
 //	}})
 //
-// Only bodies are compared here: registered like this, status, header fields and trailers
-// are compared as ever. What T does not declare is not decoded, and so not compared.
+// Only bodies are compared here: registered like this, status, header fields and trailers are
+// compared as without it. Members that T does not declare are not decoded, and so not compared.
 //
 // # Differences
 //
 // Every difference that go-cmp reports is a [shadow.Diff] whose path leads to the JSON it
 // was decoded from: struct fields by the names of their members, maps by their keys,
-// slices by their indexes. Where a value has no place of its own in the JSON, because
-// a Transformer or an UnmarshalJSON made it, the path ends at the value it was made from.
+// slices by their indexes. If a value has no place of its own in the JSON, because a
+// Transformer or an UnmarshalJSON made it, the path ends at the value it was made from.
 // An element that go-cmp pairs with one at another index is Missing at its own index and
 // Extra at the other. There are at most 10,000 differences, in path order.
 //
-// # What cannot be compared
+// # Failures
 //
-// Nothing that happens in here says that two bodies are the same but the comparison
-// itself, and nothing ends it for the rest of the answer. There is a difference
+// A failure never counts as a match, and never stops the rest of the answer from being compared.
+// It is a difference
 //
-//   - of [ClassUndecodable] at /body, where a body does not decode into T, or is Truncated;
-//   - of [ClassPanic], where go-cmp panics, as it does at unexported fields without an
-//     option for them, or a function or an Equal method of yours does: at the place where
-//     it happened, besides the differences that were found before;
-//   - of [ClassUnfinished] at /body, where the comparison was given up, after a number of
-//     steps that is linear in the size of the bodies: go-cmp takes a time that is
-//     exponential in the depth of slices in slices, as a T with an interface in it allows.
+//   - of [ClassUndecodable] at /body, if a body does not decode into T, or is Truncated;
+//   - of [ClassPanic], if go-cmp panics, as it does at unexported fields without an option
+//     for them, or if a function or an Equal method of yours panics: at the place of the
+//     panic, besides the differences that were found before;
+//   - of [ClassUnfinished] at /body, if the comparison was given up, after a number of steps
+//     that is linear in the size of the bodies: the time of go-cmp is exponential in the
+//     depth of slices in slices, as a T with an interface in it allows.
 //
-// As Compare returns it, such a difference has the text of the panic or the errors in
-// place of the values, for a test to show. In a [shadow.Result], whose values are always
-// those of the masked answers, the class is left.
+// As Compare returns it, such a difference has the text of the panic or of the errors in
+// place of the values, for tests to show. A [shadow.Result] holds only values of the masked
+// answers, so there only the class remains.
 //
-// Bodies of the same bytes are the same. They are not decoded.
+// Bodies with the same bytes match without being decoded, unless they are Truncated.
 package typed
 
 import (

@@ -1,5 +1,5 @@
-// Package alert tells people what a mirror found: by webhook, to an Alertmanager or to
-// Slack, without any other part of a monitoring stack.
+// Package alert sends alerts about the findings of a mirror to an Alertmanager or, by webhook, to
+// Slack. It needs no other part of a monitoring stack.
 //
 //	alerts, err := alert.New(alert.Options{
 //		Receiver: alert.Slack(os.Getenv("SLACK_WEBHOOK")),
@@ -11,22 +11,23 @@
 //	mirror.Shutdown(ctx)
 //	alerts.Close()
 //
-// There are two classes. A [Page] is a leak or a side effect: one is enough, it goes out at
-// once and nothing keeps it back. A [Ticket] is a route that differs or fails more often
-// than it may. It names the cause by its fingerprint, waits for others to go with, and can
-// be kept back by [Reporter.Suppress].
+// There are two classes. By default a [Page] is a leak or a side effect: one is enough, it is sent
+// at once and cannot be suppressed. A [Ticket] is a route that differs or fails more often than it
+// may, or another event of Options.Events. It has the fingerprint of its cause, waits for
+// Options.Wait so that several are sent together, and can be suppressed by [Reporter.Suppress].
 //
-// What has one cause is one alert, however many results it has. An alert ends when its
-// cause has not been seen for Options.Window. Whoever looked into one says by
-// [Reporter.Ack] whether there was anything to do: an alert that people learn to ignore is
-// worse than none.
+// All results with one cause are one alert. An alert ends when its cause has not been seen for
+// Options.Window. People record by [Reporter.Ack] whether there was anything to do: an alert that
+// people learn to ignore is worse than none.
 //
 // # Bounds
 //
-// A Reporter tells 1,000 routes apart and counts the others, and from 2,000 on other mirrors
-// and targets, as [tally.Other]. Routes that were first answered with 404 or 405 are at most
-// 500 of these, so that paths that clients make up leave room for those that exist. It keeps 64 causes of a route, Options.Max alerts and 1,000
-// suppressions. Names and texts of results and events are cut after 256 bytes.
+// A Reporter tells 1,000 routes apart, of all mirrors and targets together, and counts the others
+// as [tally.Other], one for each mirror and target. From 2,000 of both on it no longer tells new
+// mirrors and targets apart either. Routes that were first answered with 404 or 405 are at most 500
+// of the 1,000, so that paths that clients make up leave room for those that exist. It keeps 64
+// causes of a route, Options.Max alerts and 1,000 suppressions. Names and texts of results and
+// events are cut after 256 bytes.
 package alert
 
 import (

@@ -1,5 +1,5 @@
-// Package file keeps results in files: as lines of JSON in segments that are rotated, so
-// that what differed yesterday can be looked at today, by people and by programs.
+// Package file keeps results in files, as lines of JSON in segments that are rotated, so that
+// people and programs can look at the differences of yesterday.
 //
 //	results, err := file.New(file.Options{Dir: "/var/lib/orders/shadow"})
 //	...
@@ -8,9 +8,11 @@
 //	mirror.Shutdown(ctx)
 //	results.Close()
 //
-// Read yields the records again. A record is written whole or not at all as far as a
-// reader can see: a process that dies in the middle of a line, and the disk that is full,
-// cost that line and nothing that was written before it or is written after it.
+// Read yields the records again, each as a whole: a line that was not written to its end is
+// [ErrTorn], and never a record. A process that dies loses the records that were not written yet:
+// at most Options.Queue, and what was being written. A disk that fails or is full costs the records
+// that were being written and those of the next second; later ones begin a new segment. Records
+// that were written before are not affected.
 package file
 
 import (

@@ -1,18 +1,18 @@
-// Package gate turns what a tally counted into a release decision: [Pass], [Fail], or
-// [Insufficient] where nobody can know yet, each with reasons that a person can read.
+// Package gate turns the counts of a tally into a release decision: [Pass], [Fail], or
+// [Insufficient] if the counts prove neither, each with reasons that a person can read.
 //
 //	g, err := gate.New(gate.Default(), source, gate.Options{OnVerdict: stopOnFail})
 //	...
 //	http.Handle("/gate/", http.StripPrefix("/gate", g)) // for pipelines
 //	os.Exit(g.Decide(ctx).Verdict.ExitCode())           // or as the end of one
 //
-// [Criteria] are data. Those that are about a share, such as the diff rate, are claims
-// about what stands behind the sample: "under 0.1 %, with 95 % confidence". As few as no
-// differences in 200 requests prove no such thing, and the gate says how many it takes.
+// [Criteria] are data. A limit of a share, such as the diff rate, is a claim about all requests,
+// of which the copies are a sample: "under 0.1 %, with 95 % confidence". No difference in 200
+// requests does not prove that, and the gate says how many requests it takes.
 //
-// By default a gate may be asked as often as one likes. Each further look at a bound that is
-// made for one look is a further chance to be lucky, so the bounds are always-valid ones:
-// see [AnyTime].
+// A gate may be asked any number of times. With a bound that is made for one look, each further
+// look is another chance of a false pass, so the bounds of a gate hold for all looks together: see
+// [AnyTime].
 //
 // A tally must be about one candidate: start another with each deployment.
 package gate

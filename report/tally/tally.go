@@ -1,7 +1,7 @@
-// Package tally counts results while they come: by route, by what differs, and by cause.
+// Package tally counts results as they arrive: by route, by place of the differences, and by cause.
 //
 // A [Tally] is a [shadow.Reporter] that keeps counts, distributions and a few exemplars in
-// bounded memory, and tells at any time what they come to:
+// bounded memory, and returns them at any time as a Snapshot:
 //
 //	t, err := tally.New(tally.Options{})
 //	...
@@ -9,14 +9,14 @@
 //	...
 //	s := t.Snapshot()
 //
-// A [Snapshot] is plain data. Those of several replicas merge: counts exactly, quantiles
-// within their accuracy, so that it does not matter which replica saw what.
+// A [Snapshot] is plain data. [Merge] merges those of several replicas: counts exactly, quantiles
+// within their accuracy. It does not matter which replica saw which results.
 //
 // # Bounds
 //
 // With the default Options a Tally holds at most 1,000 routes, 10,000 fields and 1,000
-// groups; what comes after that is counted as [Other]. A route of usual latencies takes
-// 12 KB, and 90 KB at most; docs/insight.md has the figures.
+// groups; later ones are counted as [Other]. A route of usual latencies takes 12 KB, any other at
+// most 90 KB; docs/insight.md has the figures.
 package tally
 
 import (
