@@ -330,7 +330,7 @@ const (
 	// target that has a Masker.
 	LeakCheckCopies LeakCheckScope = ""
 	// LeakCheckRecords checks those, and what is reported: the masked request and both answers. A
-	// Result with a finding is told to no Reporter, and counts as Unreported.
+	// Result with a finding is reported without its content, see ErrWithheld, and counts as Unreported.
 	LeakCheckRecords LeakCheckScope = "records"
 )
 
@@ -339,7 +339,7 @@ type LeakPolicy string
 
 // The policies.
 const (
-	LeakStopsCopy      LeakPolicy = ""        // the one copy is not sent, the one Result not reported
+	LeakStopsCopy      LeakPolicy = ""        // the one copy is not sent, the one Result has no content
 	LeakDisablesMirror LeakPolicy = "disable" // and the Mirror is switched off, until SetEnabled(true)
 )
 

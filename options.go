@@ -190,8 +190,8 @@ func WithSampler(s Sampler) Option {
 // gets, unless it has a Target.Masker.
 //
 // A copy that cannot be masked is not sent: ReasonMaskFailed. A result whose record cannot be
-// masked is reported without its content: see ErrWithheld. A body that no rule looks into is
-// not sent, and not recorded: see AllowBodies.
+// masked is reported without its content: see ErrWithheld. Once a rule is about bodies, a body
+// that no rule looks into is not sent, and not recorded: see AllowBodies.
 func WithMasker(m Masker) Option {
 	return part("WithMasker", m, func(c *config) { c.maskers = append(c.maskers, m) })
 }

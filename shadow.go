@@ -173,8 +173,8 @@ var (
 
 // Masker removes what must not be seen from a Message, request or response. It owns m
 // while it runs and may change all of it, but gives m.Body new bytes instead of
-// writing into those that are there. An error or a panic means that m is neither sent
-// nor reported. Mask is called by many goroutines at a time.
+// writing into those that are there. An error or a panic means that m is not sent,
+// and that its Result is reported without its content. Mask is called by many goroutines at a time.
 //
 // A body that a Masker has to look into and that is Truncated must be an error.
 type Masker interface {
