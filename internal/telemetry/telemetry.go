@@ -143,6 +143,10 @@ func New(c Config) (*Telemetry, error) {
 var seconds = metric.WithExplicitBucketBoundaries(
 	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 
+// longSeconds are the bucket bounds of what may take minutes: a lag is to be under 300 s.
+var longSeconds = metric.WithExplicitBucketBoundaries(
+	0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 300, 900)
+
 // shortSeconds are the bucket bounds of what takes microseconds.
 var shortSeconds = metric.WithExplicitBucketBoundaries(
 	1e-6, 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 0.1)
@@ -155,7 +159,7 @@ func (t *Telemetry) register(c Config) error {
 	t.duration, err = meter.Float64Histogram("shadow.request.duration", metric.WithUnit("s"), seconds,
 		metric.WithDescription("Time from the start of a request to the last byte of its answer, on both sides."))
 	must(err)
-	t.lag, err = meter.Float64Histogram("shadow.comparison.lag", metric.WithUnit("s"), seconds,
+	t.lag, err = meter.Float64Histogram("shadow.comparison.lag", metric.WithUnit("s"), longSeconds,
 		metric.WithDescription("Time from the end of the primary's answer to the result."))
 	must(err)
 	t.overhead, err = meter.Float64Histogram("shadow.primary.overhead.duration", metric.WithUnit("s"), shortSeconds,

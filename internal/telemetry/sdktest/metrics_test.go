@@ -351,11 +351,15 @@ func TestDurationsAndLagAreSeconds(t *testing.T) {
 		r.drain(t)
 
 		sums := map[string]float64{}
-		for _, name := range []string{"shadow.request.duration", "shadow.comparison.lag"} {
+		advised := []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}
+		for name, bounds := range map[string][]float64{
+			"shadow.request.duration": advised,
+			"shadow.comparison.lag":   append(slices.Clip(advised), 30, 60, 300, 900), // the limit of the lag, and one above it
+		} {
 			for _, p := range r.drained[name].Data.(metricdata.Histogram[float64]).DataPoints {
 				role, _ := p.Attributes.Value(roleKey)
 				sums[name+" "+role.AsString()] = p.Sum
-				assert.Equal(t, []float64{0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10}, p.Bounds)
+				assert.Equal(t, bounds, p.Bounds)
 			}
 		}
 		assert.Equal(t, map[string]float64{
