@@ -444,10 +444,10 @@ func (a *attempt) try() (answer *Message, err error) {
 		}
 	}
 	c.Finish(m.telemetry.Strip, a.rewrites())
-	a.credentials(out.Header)
 	if err := m.checkCopy(t, j, a.route, a.in, out, out.Header); err != nil {
 		return nil, a.unsent(err)
 	}
+	a.credentials(out.Header)
 
 	c.context = target.Context{Context: j.primary.Context, Mark: mark.Mark{Target: t.Name, ID: c.ID},
 		Limits: a.limits(), Asked: j.asked.Left(&j.url, a.in.URL, out.URL, t.Masker != nil), Keys: m.contextKeys, Values: j.values}

@@ -114,6 +114,32 @@ func TestCredentialsSentToThePrimarysHostAreNoticedOnce(t *testing.T) {
 	}
 }
 
+// A copy that the leak check stops was not sent: the one warning is kept for one that is.
+func TestCredentialsOfACopyThatIsStoppedAreNotReported(t *testing.T) {
+	srv := httptest.NewServer(saidText("x"))
+	defer srv.Close()
+	target := shadow.Remote("v2", srv.URL)
+	target.Masker = shadow.MaskQuery("q")
+	told := &happenings{}
+	m, err := shadow.New(target, shadow.WithReporter(told),
+		shadow.WithLeakCheck(shadow.LeakCheckOptions{Rate: 1, Kinds: []shadow.DetectorKind{shadow.DetectCard}}))
+	require.NoError(t, err)
+	defer m.Close()
+	for _, c := range []struct {
+		path string
+		want shadow.EventKind
+	}{{"/?card=4111111111111111", shadow.EventLeak}, {"/", shadow.EventCredentials}} {
+		r := httptest.NewRequest("GET", c.path, nil)
+		r.Host = strings.TrimPrefix(srv.URL, "http://")
+		r.Header = field("Authorization", "Bearer secret")
+		m.Handler(saidText("x")).ServeHTTP(httptest.NewRecorder(), r)
+		require.NoError(t, m.Drain(t.Context()))
+		require.NotEmpty(t, told.Events())
+		assert.Equal(t, c.want, told.Events()[len(told.Events())-1].Kind)
+	}
+	assert.Len(t, told.Events(), 2)
+}
+
 // New says what it can see of a target that is sent more than it should be.
 func TestNewAdvises(t *testing.T) {
 	const all, bodies = "has no Masker", "is sent bodies as they came"

@@ -74,7 +74,7 @@ func (t *Table[K, V]) Add(key K, class int) *V {
 	t.counts[class]++
 	t.note()
 	if 2*t.len() > len(x) {
-		x = t.copy(2*len(x), func(*V) bool { return true })
+		x = t.copy(2 * len(x))
 		t.index.Store(&x)
 		_, free = x.find(t.seed, key)
 	}
@@ -82,28 +82,6 @@ func (t *Table[K, V]) Add(key K, class int) *V {
 	e.key = t.create(key, &e.value)
 	x[free].Store(e)
 	return &e.value
-}
-
-// Retain removes the keys for whose values keep returns false.
-func (t *Table[K, V]) Retain(keep func(*V) bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clear(t.counts)
-	x := t.copy(len(*t.index.Load()), keep)
-	for i := range x {
-		if e := x[i].Load(); e != nil {
-			t.counts[e.class]++
-		}
-	}
-	t.index.Store(&x)
-	t.note()
-}
-
-// Len returns how many keys there are.
-func (t *Table[K, V]) Len() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.len()
 }
 
 // All iterates over the keys and their values, in no order.
@@ -136,12 +114,12 @@ func (t *Table[K, V]) note() {
 	t.full.Store(full)
 }
 
-// copy returns an index of n slots with the entries to keep.
-func (t *Table[K, V]) copy(n int, keep func(*V) bool) index[K, V] {
+// copy returns an index of n slots with all entries.
+func (t *Table[K, V]) copy(n int) index[K, V] {
 	x := make(index[K, V], n)
 	old := *t.index.Load()
 	for i := range old {
-		if e := old[i].Load(); e != nil && keep(&e.value) {
+		if e := old[i].Load(); e != nil {
 			_, free := x.find(t.seed, e.key)
 			x[free].Store(e)
 		}
