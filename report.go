@@ -98,7 +98,7 @@ const (
 
 	EventQueueFull  EventKind = "queue-full"   // copies are dropped: WithQueue has no room for more copies or bytes
 	EventQueueRoom  EventKind = "queue-room"   // none was dropped for ten seconds
-	EventUnreported EventKind = "unreported"   // results are lost: a Reporter fails
+	EventUnreported EventKind = "unreported"   // results are lost: a Reporter fails, or a record could not be masked
 	EventReported   EventKind = "reported"     // none was lost for ten seconds
 	EventDropped    EventKind = "dropped"      // copies are dropped for their body, or after they waited too long
 	EventDropsOver  EventKind = "dropped-over" // none was dropped so for ten seconds

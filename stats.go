@@ -273,7 +273,7 @@ type RouteCoverage struct {
 	// Lost are the requests that were sampled and not copied, or whose copy was given up.
 	Lost map[Reason]uint64 `json:"lost,omitempty"`
 	// Passed estimates how many went by before that, because of their method, the Sampler, or a
-	// limit that stopped all. Each of up to twice GOMAXPROCS counters looks at the first 64 requests
+	// limit that stopped all. Each of up to four times GOMAXPROCS counters looks at the first 64 requests
 	// of each Reason, and then at one in 64.
 	Passed map[Reason]uint64 `json:"passed,omitempty"`
 	// Why lists why no answers were compared, the main reason first. It is empty if some were.

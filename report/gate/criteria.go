@@ -102,7 +102,7 @@ const (
 	// AnyTime bounds hold for all looks together, however many and whenever: a gate that is
 	// asked every minute until it passes lets a bad candidate pass no more often than
 	// 1-Confidence. They are beta-binomial mixtures (Robbins 1970; Howard, Ramdas, McAuliffe
-	// and Sekhon 2021), and take a quarter to two fifths more requests than one look would.
+	// and Sekhon 2021), and take a fifth to two fifths more requests than one look would.
 	AnyTime Looks = "any-time"
 	// Once bounds are those of Clopper and Pearson (1934), for one look at a time that was
 	// fixed before. A Gate, which can be asked again, refuses them: call Criteria.Decide.
@@ -118,7 +118,8 @@ const (
 	// expected (acknowledged); the limit is the share that it stays under. What may be more
 	// than noise counts against the candidate until the control has shown that it is not.
 	DiffRate Measure = "diffRate"
-	// RawDiffRate is the share of the comparisons with any difference.
+	// RawDiffRate is the share of the comparisons with a difference that the control did not show in
+	// the same request.
 	RawDiffRate Measure = "rawDiffRate"
 	// ErrorRate is the share of the copies that the shadow did not answer, or answered with
 	// a status of 500 or more.
